@@ -1,0 +1,124 @@
+//! Hit paths as symbols, to be read: `cargo asm --example inspect alloc_32`.
+//!
+//! Every function here is kept out of line under its own name, in a program whose global allocator is generated from the
+//! default spec. `tests/golden.rs` disassembles this program and holds each path to a committed table.
+
+#![allow(clippy::missing_safety_doc, missing_docs, unreachable_pub)]
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::hint::black_box;
+
+hakmem::allocator! {
+    /// Everything this program allocates.
+    pub struct Heap;
+}
+
+#[global_allocator]
+static GLOBAL: Heap = Heap;
+
+/// The layout of most things: a size, aligned to a word.
+const fn layout(size: usize) -> Layout {
+    match Layout::from_size_align(size, 8) {
+        Ok(layout) => layout,
+        Err(_) => panic!("the sizes below are valid"),
+    }
+}
+
+/// `alloc_N` and `free_N` for constant sizes.
+macro_rules! constant_sizes {
+    ($($size:literal $alloc:ident $free:ident),* $(,)?) => {
+        $(
+            #[unsafe(no_mangle)]
+            #[inline(never)]
+            pub extern "C" fn $alloc() -> *mut u8 {
+                // SAFETY: the size is not 0.
+                unsafe { GLOBAL.alloc(layout($size)) }
+            }
+
+            #[unsafe(no_mangle)]
+            #[inline(never)]
+            pub unsafe extern "C" fn $free(block: *mut u8) {
+                // SAFETY: the caller's contract.
+                unsafe { GLOBAL.dealloc(block, layout($size)) }
+            }
+        )*
+
+        /// Calls each once, so that none is dropped by the linker.
+        fn constant() {
+            $(
+                // SAFETY: each block goes back with the layout it came with.
+                unsafe { $free(black_box($alloc())) };
+            )*
+        }
+    };
+}
+
+constant_sizes! {
+    8 alloc_8 free_8, 16 alloc_16 free_16, 24 alloc_24 free_24, 32 alloc_32 free_32, 40 alloc_40 free_40,
+    48 alloc_48 free_48, 56 alloc_56 free_56, 64 alloc_64 free_64, 72 alloc_72 free_72, 80 alloc_80 free_80,
+    88 alloc_88 free_88, 96 alloc_96 free_96, 104 alloc_104 free_104, 112 alloc_112 free_112,
+    120 alloc_120 free_120, 128 alloc_128 free_128, 160 alloc_160 free_160, 192 alloc_192 free_192,
+    224 alloc_224 free_224, 256 alloc_256 free_256, 320 alloc_320 free_320, 384 alloc_384 free_384,
+    448 alloc_448 free_448, 512 alloc_512 free_512, 640 alloc_640 free_640, 768 alloc_768 free_768,
+    896 alloc_896 free_896, 1024 alloc_1024 free_1024, 2048 alloc_2048 free_2048,
+}
+
+/// Size and alignment known only at run time.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn alloc_any(size: usize, align: usize) -> *mut u8 {
+    // SAFETY: callers pass a valid layout.
+    unsafe { GLOBAL.alloc(Layout::from_size_align_unchecked(size, align)) }
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub unsafe extern "C" fn free_any(block: *mut u8, size: usize, align: usize) {
+    // SAFETY: callers pass a block and its layout.
+    unsafe { GLOBAL.dealloc(block, Layout::from_size_align_unchecked(size, align)) }
+}
+
+/// What an ordinary program writes.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn box_new(value: [u64; 4]) -> Box<[u64; 4]> {
+    Box::new(value)
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn box_drop(value: Box<[u64; 4]>) {
+    drop(value);
+}
+
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn vec_push(values: &mut Vec<u64>, value: u64) {
+    values.push(value);
+}
+
+/// A box that never needs to exist. Whether the compiler sees that is the elision state that README describes.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub fn box_elided(value: u64) -> u64 {
+    let boxed = Box::new(value);
+    *boxed + 1
+}
+
+fn main() {
+    constant();
+    let boxed = box_new(black_box([1; 4]));
+    let ours = Heap::owns(boxed.as_ptr().cast());
+    box_drop(boxed);
+    let mut values = Vec::new();
+    for value in 0..black_box(10) {
+        vec_push(&mut values, value);
+    }
+    let block = alloc_any(black_box(100), black_box(8));
+    // SAFETY: the layout is the one it was allocated with.
+    unsafe { free_any(block, black_box(100), black_box(8)) };
+    println!("allocator in force: {}", if ours { "hakmem" } else { "another" });
+    println!("{} {}", values.len(), box_elided(black_box(1)));
+    print!("{}", Heap::classes());
+    print!("{}", Heap::stats());
+}

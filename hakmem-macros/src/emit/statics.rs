@@ -1,0 +1,143 @@
+//! The classes, the runtime's static, and the thread-local state.
+
+use super::Context;
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote};
+
+/// The field, or the static of limits, of layer `position` of group `group`.
+pub(super) fn layer_name(group: usize, layer: &str) -> Ident {
+    format_ident!("group_{}_{}", group, layer)
+}
+
+pub(super) fn emit(context: &Context) -> TokenStream {
+    let classes = classes(context);
+    let runtime = runtime(context);
+    let thread = thread(context);
+    quote! { #classes #runtime #thread }
+}
+
+fn classes(context: &Context) -> TokenStream {
+    let count = context.plan.slots.len();
+    let rows = context.plan.slots.iter().map(|slot| {
+        let class = &context.spec.classes[slot.class];
+        let (size, align, batch) = (class.size, class.align, class.batch);
+        let (units, blocks, tail) = (class.slab.units, class.slab.blocks, class.slab.tail);
+        let layers = class.stack.iter().map(|layer| layer.kind.name);
+        quote! { hakmem::Class::new(#size, #align, (#units, #blocks, #tail), #batch, &[#(#layers),*]) }
+    });
+    let slab = context.spec.geometry.slab;
+    quote! {
+        /// The classes by slot: classes with the same stack stand side by side.
+        /// Size, alignment, (slabs a span, blocks a span, bytes left over), blocks a refill, layers.
+        pub(super) static CLASSES: [hakmem::Class; #count] = [#(#rows),*];
+
+        /// The same, to print.
+        pub(super) const CLASS_TABLE: hakmem::ClassTable = hakmem::ClassTable::new(&CLASSES, #slab);
+    }
+}
+
+fn runtime(context: &Context) -> TokenStream {
+    let count = context.plan.slots.len();
+    let (superslab, slab) = (context.spec.geometry.superslab, context.spec.geometry.slab);
+    let huge_pages = context.spec.huge_pages;
+    let delay = match context.spec.purge.delay_ms {
+        Some(delay) => quote! { ::core::option::Option::Some(#delay) },
+        None => quote! { ::core::option::Option::None },
+    };
+    let large_cache = proc_macro2::Literal::u64_unsuffixed(context.spec.large.cache);
+    quote! {
+        /// Slabs of each class with free blocks that no thread owns.
+        static PARTIAL: [hakmem::SlabStack; #count] = [const { hakmem::SlabStack::empty() }; #count];
+
+        /// The runtime's part of this allocator: what is not per class.
+        pub(super) static RUNTIME: hakmem::Allocator = hakmem::Allocator::new(
+            hakmem::Config {
+                superslab: #superslab,
+                slab: #slab,
+                huge_pages: #huge_pages,
+                purge_delay_ms: #delay,
+                large_cache: #large_cache,
+            },
+            &CLASSES,
+            &PARTIAL,
+        );
+    }
+}
+
+fn thread(context: &Context) -> TokenStream {
+    let mut fields = TokenStream::new();
+    let mut values = TokenStream::new();
+    let mut drains = TokenStream::new();
+    let mut limits = TokenStream::new();
+    for (number, group) in context.plan.groups.iter().enumerate() {
+        let count = group.slots.len();
+        let first = group.slots.start;
+        for (position, layer) in group.layers.iter().enumerate() {
+            let field = layer_name(number, layer.name);
+            let limit = format_ident!("{}_LIMIT", field.to_string().to_uppercase());
+            let kind = format_ident!("{}", layer.type_name);
+            let about = format!("Layer `{}` of the classes in slots {} to {}.", layer.name, first, group.slots.end - 1);
+            fields.extend(quote! { #[doc = #about] #field: [hakmem::#kind; #count], });
+            values.extend(quote! { #field: [const { <hakmem::#kind as hakmem::Layer>::EMPTY }; #count], });
+            let per_class = group
+                .slots
+                .clone()
+                .map(|slot| context.spec.classes[context.plan.slots[slot].class].stack[position].limit);
+            let about = format!("Blocks that `{}` may keep, class by class.", layer.name);
+            limits.extend(quote! { #[doc = #about] static #limit: [u32; #count] = [#(#per_class),*]; });
+            drains.extend(quote! {
+                for (index, (layer, &limit)) in thread.#field.iter().zip(&#limit).enumerate() {
+                    // SAFETY: the state is this thread's, and the chain is of the class in this slot.
+                    unsafe {
+                        let chain = layer.drain(limit);
+                        hakmem::Below::absorb(&mut hakmem::Slabs::new(&RUNTIME, thread.heap.get(), #first + index), chain);
+                    }
+                }
+            });
+        }
+    }
+    quote! {
+        #limits
+
+        /// A thread's front: for each group of classes with the same stack, an array per layer; and the way to the
+        /// thread's slabs. All empty at first, without a destructor, so that an access is an access and nothing else.
+        struct Thread {
+            #fields
+            /// The thread's slabs; empty until the first miss.
+            heap: hakmem::HeapSlot,
+        }
+
+        hakmem::thread_local! {
+            static THREAD: Thread = const { Thread { #values heap: hakmem::HeapSlot::empty() } };
+        }
+
+        /// The thread's heap, started if need be; `None` without memory for it.
+        #[inline]
+        fn heap_of(thread: &Thread) -> ::core::option::Option<&hakmem::Heap> {
+            // SAFETY: `drain` takes what is passed for it, the state that the slot is in.
+            unsafe { thread.heap.get_or_start(&RUNTIME, ::core::ptr::from_ref(thread).cast(), drain_at_exit) }
+        }
+
+        /// Empties every layer into the slabs.
+        #[cold]
+        fn drain(thread: &Thread) {
+            #drains
+        }
+
+        /// The same at the end of the thread, whose heap is gone then.
+        unsafe fn drain_at_exit(thread: *const ()) {
+            // SAFETY: the runtime passes what `heap_of` gave it, on the thread that it belongs to.
+            let thread = unsafe { &*thread.cast::<Thread>() };
+            drain(thread);
+            thread.heap.clear();
+        }
+
+        /// Gives back all that is free, of this thread and of none.
+        pub(super) fn purge() {
+            THREAD.with(|thread| {
+                drain(thread);
+                RUNTIME.purge(thread.heap.get());
+            });
+        }
+    }
+}

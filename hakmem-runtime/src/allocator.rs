@@ -1,0 +1,193 @@
+//! The one static that a generated allocator owns: its pool, its large blocks, and what they need to know of the spec.
+
+use crate::class::Class;
+use crate::fork;
+use crate::large::Large;
+use crate::os::lock::Lock;
+use crate::os::registry::{self, Owner};
+use crate::pool::stack::SlabStack;
+use crate::pool::{Pool, PoolConfig};
+use crate::slab::Geometry;
+use crate::thread::{Heap, lifetime};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+
+/// The spec's values that are not a class's.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// Bytes of a SuperSlab, a power of two.
+    pub superslab: u32,
+    /// Bytes of a slab, a power of two.
+    pub slab: u32,
+    /// Whether SuperSlabs ask for transparent huge pages.
+    pub huge_pages: bool,
+    /// Milliseconds that free memory is kept before it goes back to the system; `None` is for ever.
+    pub purge_delay_ms: Option<u32>,
+    /// Bytes of freed large blocks kept for reuse.
+    pub large_cache: usize,
+}
+
+/// An allocator. Generated code has one in a static and never drops it.
+#[derive(Debug)]
+pub struct Allocator {
+    classes: &'static [Class],
+    pool: Pool,
+    large: Large,
+    ready: AtomicU32,
+    /// This allocator's number in the registry; 0 before its first use.
+    id: AtomicU32,
+    /// The pthread key whose destructor ends a thread's heap, plus one; 0 where there was none to be had.
+    exit_key: AtomicU32,
+    idle_heaps: Lock<IdleHeaps>,
+    /// The allocator that was first used before this one.
+    pub(crate) elder: AtomicPtr<Allocator>,
+}
+
+/// Heaps whose threads are gone, linked through themselves.
+#[derive(Debug)]
+struct IdleHeaps(*mut Heap);
+
+// SAFETY: an idle heap belongs to the list, and the list to the lock's holder.
+unsafe impl Send for IdleHeaps {}
+
+// SAFETY: every part is an atomic, behind a lock, or constant.
+unsafe impl Sync for Allocator {}
+
+impl Allocator {
+    /// An allocator that has done nothing yet. `partial` has one stack per class.
+    pub const fn new(config: Config, classes: &'static [Class], partial: &'static [SlabStack]) -> Allocator {
+        assert!(classes.len() == partial.len(), "one stack of partial slabs per class");
+        let pool_config = PoolConfig {
+            geometry: Geometry::new(config.superslab, config.slab),
+            huge_pages: config.huge_pages,
+            purge_delay: config.purge_delay_ms,
+        };
+        Allocator {
+            classes,
+            pool: Pool::new(pool_config, partial),
+            large: Large::new(config.large_cache),
+            ready: AtomicU32::new(0),
+            id: AtomicU32::new(0),
+            exit_key: AtomicU32::new(0),
+            idle_heaps: Lock::new(IdleHeaps(ptr::null_mut())),
+            elder: AtomicPtr::new(ptr::null_mut()),
+        }
+    }
+
+    /// The classes, in the order of the generated slots.
+    pub fn classes(&self) -> &'static [Class] {
+        self.classes
+    }
+
+    /// Blocks that no class holds.
+    pub fn large(&self) -> &Large {
+        &self.large
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(crate) fn id(&self) -> u8 {
+        self.id.load(Ordering::Relaxed) as u8
+    }
+
+    pub(crate) fn class(&self, class: u32) -> &'static Class {
+        debug_assert!((class as usize) < self.classes.len());
+        // SAFETY: a slab's class was set from a slot of generated code, of which there is one per class.
+        unsafe { self.classes.get_unchecked(class as usize) }
+    }
+
+    /// Whether `address` lies in memory of this allocator: constant time, no system call, no touch of the memory.
+    pub fn owns(&self, address: usize) -> bool {
+        match registry::owner(address) {
+            Owner::Nobody => false,
+            Owner::Region(id) | Owner::Large(id, _) | Owner::LargeRest(id) => id == self.id(),
+        }
+    }
+
+    /// Prepares the allocator on its first use: a number, a pthread key, a place in the list for fork.
+    pub(crate) fn initialise(&'static self) {
+        if self.ready.load(Ordering::Acquire) == 0 {
+            self.initialise_first();
+        }
+    }
+
+    #[cold]
+    fn initialise_first(&'static self) {
+        let mut allocators = fork::ALLOCATORS.lock();
+        if self.ready.load(Ordering::Relaxed) == 0 {
+            let mut key = 0;
+            // SAFETY: `key` is a place for the result, and the destructor takes what `arm_exit` stores.
+            if unsafe { libc::pthread_key_create(&raw mut key, Some(lifetime::exit)) } == 0 {
+                self.exit_key.store(key.wrapping_add(1), Ordering::Relaxed);
+            }
+            // More than 255 allocators in one program share the last number; only `owns` could tell.
+            self.id.store(u32::from(allocators.add(self)), Ordering::Relaxed);
+            self.ready.store(1, Ordering::Release);
+        }
+        drop(allocators);
+        fork::install();
+    }
+
+    /// Makes the end of this thread end `heap`.
+    pub(crate) fn arm_exit(&self, heap: *mut Heap) {
+        let key = self.exit_key.load(Ordering::Relaxed);
+        if key != 0 {
+            // SAFETY: the key exists. A failure leaves the heap without an end, which loses its memory and no more.
+            unsafe { libc::pthread_setspecific(key.wrapping_sub(1), heap.cast()) };
+        }
+    }
+
+    /// A heap left by a thread that is gone, or null.
+    pub(crate) fn take_idle_heap(&self) -> *mut Heap {
+        let mut idle = self.idle_heaps.lock();
+        let heap = idle.0;
+        if !heap.is_null() {
+            // SAFETY: heaps are never freed, and those on the list are the lock holder's.
+            idle.0 = unsafe { (*heap).idle_next.get() };
+        }
+        heap
+    }
+
+    /// Lets a heap wait for another thread.
+    pub(crate) fn put_idle_heap(&self, heap: *mut Heap) {
+        let mut idle = self.idle_heaps.lock();
+        // SAFETY: the heap is the caller's, and no thread's any more.
+        unsafe { (*heap).idle_next.set(idle.0) };
+        idle.0 = heap;
+    }
+
+    /// Gives memory back that has been free for long enough; cheap when it is not time.
+    pub(crate) fn purge_if_due(&self, now: u32) {
+        self.pool.purge_if_due(now, |class| self.class(class).units);
+        if let Some(delay) = self.pool.purge_delay() {
+            self.large.purge(now, delay);
+        }
+    }
+
+    /// Gives back all memory that is free now, without waiting for the delay. `heap` is the calling thread's.
+    pub fn purge(&self, heap: Option<&Heap>) {
+        if let Some(heap) = heap {
+            heap.maintain();
+            heap.release_warm();
+        }
+        let now = crate::os::clock::now_ms();
+        self.pool.gather(now, |class| self.class(class).units);
+        self.pool.purge(now, 0);
+        self.large.purge(now, 0);
+    }
+
+    pub(crate) fn before_fork(&self) {
+        self.idle_heaps.acquire();
+        self.large.before_fork();
+        self.pool.before_fork();
+    }
+
+    pub(crate) fn after_fork(&self) {
+        self.pool.after_fork();
+        self.large.after_fork();
+        // SAFETY: `before_fork` took the lock on this thread.
+        unsafe { self.idle_heaps.release() };
+    }
+}

@@ -1,0 +1,158 @@
+//! Memory from the kernel. Addresses are `usize`, 0 means "could not"; `errno` is left as the program had it.
+
+use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// The page size, read once at run time (4, 16 or 64 KiB from one binary).
+pub(crate) fn page_size() -> usize {
+    static PAGE: AtomicUsize = AtomicUsize::new(0);
+    match PAGE.load(Ordering::Relaxed) {
+        0 => {
+            // SAFETY: sysconf has no preconditions.
+            let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+            PAGE.store(page, Ordering::Relaxed);
+            page
+        }
+        page => page,
+    }
+}
+
+/// `value` rounded up to a multiple of `to`, a power of two; `None` on overflow.
+pub(crate) fn round_up(value: usize, to: usize) -> Option<usize> {
+    value.checked_add(to.wrapping_sub(1)).map(|sum| sum & !to.wrapping_sub(1))
+}
+
+/// Runs `call` and puts `errno` back: an allocation that succeeds after a refused attempt must not show.
+fn keeping_errno<T>(call: impl FnOnce() -> T) -> T {
+    // SAFETY: errno is this thread's own place.
+    let errno = unsafe { *libc::__errno_location() };
+    let result = call();
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+    result
+}
+
+fn mmap(hint: usize, length: usize, protection: i32, extra: i32) -> usize {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | extra;
+    keeping_errno(|| {
+        // SAFETY: an anonymous mapping at an address of the kernel's choice (or at `hint` with NOREPLACE) disturbs
+        // no existing one.
+        let address = unsafe { libc::mmap(ptr::with_exposed_provenance_mut(hint), length, protection, flags, -1, 0) };
+        if address == libc::MAP_FAILED { 0 } else { address.expose_provenance() }
+    })
+}
+
+/// Who may touch a new mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nobody yet: address space alone, which the kernel does not charge for.
+    Reserved,
+    /// Readable and writable, zero on first touch.
+    ReadWrite,
+}
+
+impl Access {
+    fn protection(self) -> i32 {
+        match self {
+            Access::Reserved => libc::PROT_NONE,
+            Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
+        }
+    }
+}
+
+/// Maps `length` bytes (a multiple of the page size) at a multiple of `align` (a power of two).
+pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
+    let protection = access.protection();
+    let first = mmap(0, length, protection, 0);
+    if first == 0 || first & align.wrapping_sub(1) == 0 {
+        return first;
+    }
+    // The kernel places mappings downwards one below the other, so the aligned address below the one it just chose is
+    // most likely free: one try there costs one call and no address space.
+    unmap(first, length);
+    let below = first & !align.wrapping_sub(1);
+    if below != 0 {
+        let address = mmap(below, length, protection, libc::MAP_FIXED_NOREPLACE);
+        if address == below {
+            return address;
+        }
+        if address != 0 {
+            unmap(address, length); // A kernel before 4.17 takes NOREPLACE for a hint.
+        }
+    }
+    // Else map enough that an aligned piece is inside, and give back both ends.
+    let Some(total) = length.checked_add(align) else { return 0 };
+    let whole = mmap(0, total, protection, 0);
+    if whole == 0 {
+        return 0;
+    }
+    let address = whole.wrapping_add(align.wrapping_sub(1)) & !align.wrapping_sub(1);
+    let before = address.wrapping_sub(whole);
+    unmap(whole, before);
+    unmap(address.wrapping_add(length), align.wrapping_sub(before));
+    address
+}
+
+/// Unmaps. Nothing there may be in use.
+pub(crate) fn unmap(address: usize, length: usize) {
+    if length > 0 {
+        keeping_errno(|| {
+            // SAFETY: callers pass a mapping, or a part of one, of their own.
+            unsafe { libc::munmap(ptr::with_exposed_provenance_mut(address), length) };
+        });
+    }
+}
+
+/// Makes reserved memory readable and writable.
+pub(crate) fn commit(address: usize, length: usize) -> bool {
+    keeping_errno(|| {
+        // SAFETY: callers pass address space that they reserved.
+        unsafe {
+            libc::mprotect(ptr::with_exposed_provenance_mut(address), length, Access::ReadWrite.protection()) == 0
+        }
+    })
+}
+
+/// Gives the memory behind an address range back; it reads as zero afterwards. `false` where the kernel refused.
+pub(crate) fn purge(address: usize, length: usize) -> bool {
+    advise(address, length, libc::MADV_DONTNEED)
+}
+
+/// Asks for transparent huge pages. A kernel without them refuses, and nothing changes.
+pub(crate) fn prefer_huge_pages(address: usize, length: usize) {
+    advise(address, length, libc::MADV_HUGEPAGE);
+}
+
+fn advise(address: usize, length: usize, advice: i32) -> bool {
+    keeping_errno(|| {
+        // SAFETY: callers pass whole pages of a mapping of their own whose contents they gave up.
+        unsafe { libc::madvise(ptr::with_exposed_provenance_mut(address), length, advice) == 0 }
+    })
+}
+
+/// Changes a mapping's length where it stands; `false` where there is no room.
+pub(crate) fn resize_in_place(address: usize, old: usize, new: usize) -> bool {
+    keeping_errno(|| {
+        // SAFETY: callers pass a mapping of their own; without MAYMOVE its address stays.
+        let moved = unsafe { libc::mremap(ptr::with_exposed_provenance_mut(address), old, new, 0) };
+        moved != libc::MAP_FAILED
+    })
+}
+
+/// Moves a mapping's pages to `target`, address space of `new` bytes that the caller reserved. Copies nothing.
+pub(crate) fn resize_to(address: usize, old: usize, new: usize, target: usize) -> bool {
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+    keeping_errno(|| {
+        // SAFETY: both ranges are the caller's; what was reserved at `target` is replaced.
+        let moved = unsafe {
+            libc::mremap(
+                ptr::with_exposed_provenance_mut(address),
+                old,
+                new,
+                flags,
+                ptr::with_exposed_provenance_mut::<libc::c_void>(target),
+            )
+        };
+        moved != libc::MAP_FAILED
+    })
+}

@@ -1,0 +1,124 @@
+//! The registry: which addresses are ours.
+//!
+//! A radix tree of two levels over granules of 2 MiB answers for any address in two loads, without a system call and
+//! without touching the memory asked about. The root is static (its untouched pages cost nothing), a leaf of 64 KiB
+//! describes 16 GiB of address space.
+
+use super::arena;
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+
+/// What one entry describes. A region's base and a large block's base are multiples of it.
+pub(crate) const GRANULE: usize = 2 << 20;
+const GRANULE_SHIFT: u32 = GRANULE.trailing_zeros();
+const LEAF_SHIFT: u32 = 13;
+const LEAF_ENTRIES: usize = 1 << LEAF_SHIFT;
+/// 47 bits of address space: what Linux gives to a process that does not ask for more.
+const ROOT_ENTRIES: usize = 1 << (47 - GRANULE_SHIFT - LEAF_SHIFT);
+
+type Leaf = [AtomicU64; LEAF_ENTRIES];
+
+static ROOT: [AtomicPtr<Leaf>; ROOT_ENTRIES] = [const { AtomicPtr::new(ptr::null_mut()) }; ROOT_ENTRIES];
+
+/// What is at a granule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Nothing of ours.
+    Nobody,
+    /// A region of SuperSlabs of the allocator with this id.
+    Region(u8),
+    /// The first granule of a large block: its allocator's id and its mapping's bytes.
+    Large(u8, usize),
+    /// A later granule of a large block.
+    LargeRest(u8),
+}
+
+// An entry: bits 0–1 the kind, bits 8–15 the allocator's id, bits 16–63 the length in units of 64 bytes.
+impl Owner {
+    fn encode(self) -> u64 {
+        match self {
+            Owner::Nobody => 0,
+            Owner::Region(id) => 1 | u64::from(id) << 8,
+            Owner::Large(id, length) => 2 | u64::from(id) << 8 | (length as u64 >> 6) << 16,
+            Owner::LargeRest(id) => 3 | u64::from(id) << 8,
+        }
+    }
+
+    fn decode(entry: u64) -> Owner {
+        let id = (entry >> 8) as u8;
+        match entry & 3 {
+            0 => Owner::Nobody,
+            1 => Owner::Region(id),
+            2 => Owner::Large(id, (entry >> 16 << 6) as usize),
+            _ => Owner::LargeRest(id),
+        }
+    }
+}
+
+/// Who owns `address`.
+pub(crate) fn owner(address: usize) -> Owner {
+    let granule = address >> GRANULE_SHIFT;
+    let Some(leaf) = ROOT.get(granule >> LEAF_SHIFT) else { return Owner::Nobody };
+    let leaf = leaf.load(Ordering::Acquire);
+    if leaf.is_null() {
+        return Owner::Nobody;
+    }
+    // SAFETY: a leaf that is not null was published whole and lives for ever.
+    let entry = unsafe { &*leaf }.get(granule & (LEAF_ENTRIES - 1));
+    entry.map_or(Owner::Nobody, |entry| Owner::decode(entry.load(Ordering::Relaxed)))
+}
+
+/// Enters `[address, address + length)` with `first` at its first granule and `rest` at the others. `false` when
+/// there is no memory for a leaf; nothing is entered then.
+pub(crate) fn enter(address: usize, length: usize, first: Owner, rest: Owner) -> bool {
+    let granules = granules(address, length);
+    let (Some(low), Some(high)) = (granules.clone().next(), granules.clone().next_back()) else { return false };
+    // First make room for all, so that a failure leaves no half of it.
+    for root in low >> LEAF_SHIFT..=high >> LEAF_SHIFT {
+        if leaf(root).is_none() {
+            return false;
+        }
+    }
+    write(granules, first, rest);
+    true
+}
+
+/// Removes `[address, address + length)`.
+pub(crate) fn remove(address: usize, length: usize) {
+    write(granules(address, length), Owner::Nobody, Owner::Nobody);
+}
+
+fn granules(address: usize, length: usize) -> core::ops::Range<usize> {
+    let end = address.wrapping_add(length).wrapping_add(GRANULE - 1) >> GRANULE_SHIFT;
+    address >> GRANULE_SHIFT..end
+}
+
+fn write(granules: core::ops::Range<usize>, first: Owner, rest: Owner) {
+    let mut value = first;
+    for granule in granules {
+        if let Some(entry) = leaf(granule >> LEAF_SHIFT).and_then(|leaf| leaf.get(granule & (LEAF_ENTRIES - 1))) {
+            entry.store(value.encode(), Ordering::Relaxed);
+        }
+        value = rest;
+    }
+}
+
+/// The leaf at `root`, made if there is none.
+fn leaf(root: usize) -> Option<&'static Leaf> {
+    let place = ROOT.get(root)?;
+    let mut leaf = place.load(Ordering::Acquire);
+    if leaf.is_null() {
+        let fresh = ptr::with_exposed_provenance_mut::<Leaf>(arena::allocate(size_of::<Leaf>()));
+        if fresh.is_null() {
+            return None;
+        }
+        // The arena's memory is zero, which is an empty leaf. Release pairs with the Acquire of every reader. A loser
+        // of the race leaves its leaf unused: 64 KiB of address space, never touched.
+        leaf = match place.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => fresh,
+            Err(winner) => winner,
+        };
+    }
+    // SAFETY: published, initialised, never freed.
+    Some(unsafe { &*leaf })
+}

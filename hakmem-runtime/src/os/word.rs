@@ -1,0 +1,40 @@
+//! The atomic word that the lock-free protocols are written against.
+//!
+//! A protocol that is generic over its word runs unchanged on `AtomicU64` in the product and on loom's in the models,
+//! without a `cfg` in either.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// A 64-bit atomic.
+pub trait Word {
+    /// Reads it.
+    fn load(&self, order: Ordering) -> u64;
+    /// Writes it.
+    fn store(&self, value: u64, order: Ordering);
+    /// Writes it and returns what was there.
+    fn swap(&self, value: u64, order: Ordering) -> u64;
+    /// Writes `new` where `old` is found; may fail spuriously.
+    ///
+    /// # Errors
+    /// What was found instead.
+    fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64>;
+}
+
+impl Word for AtomicU64 {
+    #[inline(always)]
+    fn load(&self, order: Ordering) -> u64 {
+        AtomicU64::load(self, order)
+    }
+    #[inline(always)]
+    fn store(&self, value: u64, order: Ordering) {
+        AtomicU64::store(self, value, order);
+    }
+    #[inline(always)]
+    fn swap(&self, value: u64, order: Ordering) -> u64 {
+        AtomicU64::swap(self, value, order)
+    }
+    #[inline(always)]
+    fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
+        AtomicU64::compare_exchange_weak(self, old, new, success, failure)
+    }
+}

@@ -1,0 +1,224 @@
+//! The shared pool: slabs and SuperSlabs between threads.
+//!
+//! Acquisition goes through stages, cheapest first; the first two are the heap's own (its partial slabs, its warm
+//! slabs):
+//!
+//! 3. a partial slab of the same class that some thread left: one compare-and-swap;
+//! 4. a free slab from the lock-free list: one compare-and-swap;
+//! 5. under the lock, several at once: slabs of a SuperSlab in use, else of a new SuperSlab, else of a new region.
+
+pub(crate) mod purge;
+pub(crate) mod region;
+mod shelves;
+pub(crate) mod stack;
+pub(crate) mod superslab;
+
+use crate::os::clock;
+use crate::os::lock::Lock;
+use crate::slab::{Geometry, Slab};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use region::Region;
+use shelves::Shelves;
+use stack::SlabStack;
+
+/// Free slabs that the lock-free list keeps at most; more go to the shelves, where they can be purged.
+const LISTED: u32 = 16;
+
+/// What the pool needs to know of the spec.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PoolConfig {
+    pub(crate) geometry: Geometry,
+    pub(crate) huge_pages: bool,
+    /// Milliseconds that free memory is kept; `None` is for ever.
+    pub(crate) purge_delay: Option<u32>,
+}
+
+/// The pool of one allocator.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    config: PoolConfig,
+    /// Per class: slabs with free blocks that no heap owns.
+    partial: &'static [SlabStack],
+    /// Single free slabs.
+    free: SlabStack,
+    /// About how many there are in `free`.
+    listed: AtomicU32,
+    shelves: Lock<Shelves>,
+    newest_region: AtomicPtr<Region>,
+    /// When the next purge is due, in milliseconds.
+    purge_due: AtomicU32,
+}
+
+/// A slab as a node of a [`SlabStack`]: its metadata's address without the seven zero bits.
+fn node(slab: *mut Slab) -> u64 {
+    slab.expose_provenance() as u64 >> 7
+}
+
+/// The slab behind a node.
+fn slab_at(node: u64) -> *mut Slab {
+    ptr::with_exposed_provenance_mut((node as usize) << 7)
+}
+
+/// Puts a slab on a stack.
+///
+/// # Safety
+/// The caller owns the slab and hands it over.
+unsafe fn push(stack: &SlabStack, slab: *mut Slab) {
+    // SAFETY: metadata is never unmapped.
+    stack.push(node(slab), unsafe { &(*slab).below });
+}
+
+/// Takes a slab off a stack, or null.
+fn pop(stack: &SlabStack) -> *mut Slab {
+    // SAFETY: every node ever pushed is the metadata of a slab, never unmapped.
+    stack.pop(|node| unsafe { &(*slab_at(node)).below }).map_or(ptr::null_mut(), slab_at)
+}
+
+impl Pool {
+    pub(crate) const fn new(config: PoolConfig, partial: &'static [SlabStack]) -> Pool {
+        Pool {
+            config,
+            partial,
+            free: SlabStack::empty(),
+            listed: AtomicU32::new(0),
+            shelves: Lock::new(Shelves::EMPTY),
+            newest_region: AtomicPtr::new(ptr::null_mut()),
+            purge_due: AtomicU32::new(0),
+        }
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.config.geometry
+    }
+
+    pub(crate) fn purge_delay(&self) -> Option<u32> {
+        self.config.purge_delay
+    }
+
+    /// Regions, newest first.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = &'static Region> {
+        let mut next = self.newest_region.load(Ordering::Acquire);
+        core::iter::from_fn(move || {
+            if next.is_null() {
+                return None;
+            }
+            // SAFETY: a published region's metadata is never unmapped.
+            let region = unsafe { &*next };
+            next = region.next();
+            Some(region)
+        })
+    }
+
+    /// Stage 3: a slab of `class` that has free blocks and no heap; null if there is none. It is still the pool's:
+    /// the caller makes it its own.
+    pub(crate) fn take_partial(&self, class: u32) -> *mut Slab {
+        self.partial.get(class as usize).map_or(ptr::null_mut(), pop)
+    }
+
+    /// Hands a slab with free blocks over to whoever needs its class.
+    ///
+    /// # Safety
+    /// The caller owns the slab, which is in no bin.
+    pub(crate) unsafe fn publish(&self, slab: *mut Slab) {
+        // SAFETY: the slab is the caller's; from the push on it is the pool's.
+        unsafe {
+            (*slab).owner.store(0, Ordering::Relaxed);
+            if let Some(stack) = self.partial.get((*slab).class() as usize) {
+                push(stack, slab);
+            }
+        }
+    }
+
+    /// Stages 4 and 5: a free span of `units` slabs, null when there is no memory. Up to `extra` further single slabs go
+    /// to `keep` when the lock had to be taken.
+    pub(crate) fn take_free(
+        &self,
+        units: u32,
+        extra: u32,
+        allocator: u8,
+        mut keep: impl FnMut(*mut Slab),
+    ) -> *mut Slab {
+        if units == 1 {
+            let slab = pop(&self.free);
+            if !slab.is_null() {
+                self.listed.fetch_sub(1, Ordering::Relaxed);
+                return slab;
+            }
+        }
+        let geometry = self.config.geometry;
+        let mut shelves = self.shelves.lock();
+        // SAFETY: we hold the lock.
+        unsafe {
+            let mut slab = shelves.take(units, geometry);
+            if slab.is_null() && self.grow(&mut shelves, allocator) {
+                slab = shelves.take(units, geometry);
+            }
+            if units == 1 && !slab.is_null() {
+                for _ in 0..extra {
+                    let more = shelves.take(1, geometry);
+                    if more.is_null() {
+                        break;
+                    }
+                    keep(more);
+                }
+            }
+            slab
+        }
+    }
+
+    /// Puts one more SuperSlab on the shelves.
+    unsafe fn grow(&self, shelves: &mut Shelves, allocator: u8) -> bool {
+        let PoolConfig { geometry, huge_pages, .. } = self.config;
+        // SAFETY: we hold the lock; metadata is never unmapped.
+        unsafe {
+            if !shelves.newest_region.is_null() {
+                let superslab = (*shelves.newest_region).commit_next(geometry, huge_pages);
+                if !superslab.is_null() {
+                    shelves.place(superslab);
+                    return true;
+                }
+            }
+            let region = Region::reserve(geometry, allocator, huge_pages);
+            if region.is_null() {
+                return false;
+            }
+            shelves.place((&raw mut (*region).superslabs).cast());
+            (*region).older.store(shelves.newest_region, Ordering::Relaxed);
+            shelves.newest_region = region;
+            // Release publishes the region to `regions`.
+            self.newest_region.store(region, Ordering::Release);
+        }
+        true
+    }
+
+    /// Takes a span back that has no class any more.
+    ///
+    /// # Safety
+    /// The caller owns it, and `end` was called on it.
+    pub(crate) unsafe fn put_free(&self, slab: *mut Slab, units: u32) {
+        if units == 1 && self.listed.load(Ordering::Relaxed) < LISTED {
+            self.listed.fetch_add(1, Ordering::Relaxed);
+            // SAFETY: the caller's slab.
+            unsafe { push(&self.free, slab) };
+            return;
+        }
+        let now = clock::now_ms();
+        // SAFETY: the caller's span; we hold the lock.
+        unsafe { self.shelves.lock().put(slab, units, now, self.config.geometry) };
+        if self.config.purge_delay == Some(0) {
+            self.purge(now, 0);
+        }
+    }
+
+    /// Locks the pool for the length of a fork.
+    pub(crate) fn before_fork(&self) {
+        self.shelves.acquire();
+    }
+
+    /// Unlocks it on both sides.
+    pub(crate) fn after_fork(&self) {
+        // SAFETY: `before_fork` took the lock on this thread.
+        unsafe { self.shelves.release() };
+    }
+}

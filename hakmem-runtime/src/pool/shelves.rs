@@ -1,0 +1,196 @@
+//! SuperSlabs in order: by the longest run of free slabs for whoever looks for room, by age for whoever purges.
+//!
+//! A shelf number is a tier that acquisition reads without touching a SuperSlab: 0 is full, low ones are hot (nearly
+//! full), high ones draining, and the last is empty. Room is taken from the lowest shelf that has it, so that the
+//! fullest fill up and the emptiest drain.
+
+use super::region::Region;
+use super::superslab::SuperSlab;
+use crate::slab::{Geometry, Slab};
+use core::ptr;
+
+/// How many SuperSlabs of a shelf are looked at for the fullest.
+const CANDIDATES: u32 = 4;
+
+/// The shelves, under the pool's lock.
+///
+/// # Invariants
+/// A SuperSlab with `run = r` is on shelf `r`; bit `r` of `stocked` is set ⇔ shelf `r` has any (r ≥ 1).
+#[derive(Debug)]
+pub(crate) struct Shelves {
+    shelves: [*mut SuperSlab; 65],
+    stocked: u128,
+    oldest: *mut SuperSlab,
+    youngest: *mut SuperSlab,
+    pub(crate) newest_region: *mut Region,
+}
+
+// SAFETY: the pointers are to metadata that is never unmapped and that only the lock's holder touches.
+unsafe impl Send for Shelves {}
+
+impl Shelves {
+    pub(crate) const EMPTY: Shelves = Shelves {
+        shelves: [ptr::null_mut(); 65],
+        stocked: 0,
+        oldest: ptr::null_mut(),
+        youngest: ptr::null_mut(),
+        newest_region: ptr::null_mut(),
+    };
+
+    /// Takes `units` consecutive slabs from a SuperSlab in use; null if none has the room.
+    ///
+    /// # Safety
+    /// The shelves hold SuperSlabs of this geometry.
+    pub(crate) unsafe fn take(&mut self, units: u32, geometry: Geometry) -> *mut Slab {
+        let enough = self.stocked >> units << units;
+        if enough == 0 {
+            return ptr::null_mut();
+        }
+        let Some(&first) = self.shelves.get(enough.trailing_zeros() as usize) else { return ptr::null_mut() };
+        // SAFETY: what stands on a shelf is live metadata under our lock.
+        unsafe {
+            let mut best = first;
+            let mut candidate = (*first).next.get();
+            for _ in 1..CANDIDATES {
+                if candidate.is_null() {
+                    break;
+                }
+                if (*candidate).free.get().count_ones() < (*best).free.get().count_ones() {
+                    best = candidate;
+                }
+                candidate = (*candidate).next.get();
+            }
+            self.remove(best);
+            let taken = (*best).take(units);
+            self.place(best);
+            let Some((index, fresh)) = taken else { return ptr::null_mut() };
+            let slab = (*best).slab(index, geometry);
+            for later in 0..units {
+                (*slab.wrapping_add(later as usize)).back.set(later as u16);
+            }
+            (*slab).fresh.set(fresh);
+            slab
+        }
+    }
+
+    /// Puts a free span back.
+    ///
+    /// # Safety
+    /// Nobody has the span any more.
+    pub(crate) unsafe fn put(&mut self, slab: *mut Slab, units: u32, now: u32, geometry: Geometry) {
+        let (superslab, index) = SuperSlab::of(slab, geometry);
+        // SAFETY: the slab is in a SuperSlab of ours.
+        unsafe {
+            self.remove(superslab);
+            (*superslab).put(index, units, (*slab).fresh.get());
+            self.place(superslab);
+            self.age(superslab, now);
+        }
+    }
+
+    /// Queues a SuperSlab for purging if it has dirty slabs and is not queued.
+    ///
+    /// # Safety
+    /// `superslab` is ours.
+    pub(crate) unsafe fn age(&mut self, superslab: *mut SuperSlab, now: u32) {
+        // SAFETY: live metadata under our lock.
+        unsafe {
+            if (*superslab).dirty.get() == 0 || (*superslab).aging.replace(true) {
+                return;
+            }
+            (*superslab).since.set(now);
+            (*superslab).younger.set(ptr::null_mut());
+            if self.youngest.is_null() {
+                self.oldest = superslab;
+            } else {
+                (*self.youngest).younger.set(superslab);
+            }
+        }
+        self.youngest = superslab;
+    }
+
+    /// The next SuperSlab with slabs dirty for `delay` milliseconds, and these slabs, taken out for purging.
+    ///
+    /// # Safety
+    /// The caller gives them back with [`Shelves::put_purged`].
+    pub(crate) unsafe fn take_aged(&mut self, now: u32, delay: u32) -> Option<(*mut SuperSlab, u64)> {
+        loop {
+            let superslab = self.oldest;
+            if superslab.is_null() {
+                return None;
+            }
+            // SAFETY: live metadata under our lock.
+            unsafe {
+                if now.wrapping_sub((*superslab).since.get()) < delay {
+                    return None;
+                }
+                self.oldest = (*superslab).younger.get();
+                if self.oldest.is_null() {
+                    self.youngest = ptr::null_mut();
+                }
+                (*superslab).aging.set(false);
+                if (*superslab).dirty.get() != 0 {
+                    self.remove(superslab);
+                    let taken = (*superslab).take_dirty();
+                    self.place(superslab);
+                    return Some((superslab, taken));
+                }
+            }
+        }
+    }
+
+    /// Gives purged slabs back.
+    ///
+    /// # Safety
+    /// They came from [`Shelves::take_aged`].
+    pub(crate) unsafe fn put_purged(&mut self, superslab: *mut SuperSlab, taken: u64, refused: u64) {
+        // SAFETY: live metadata under our lock.
+        unsafe {
+            self.remove(superslab);
+            (*superslab).put_clean(taken, refused);
+            self.place(superslab);
+        }
+    }
+
+    /// Puts a SuperSlab on the shelf that its books name.
+    ///
+    /// # Safety
+    /// It is on no shelf.
+    pub(crate) unsafe fn place(&mut self, superslab: *mut SuperSlab) {
+        // SAFETY: live metadata under our lock.
+        unsafe {
+            let run = (*superslab).run.get();
+            let Some(shelf) = self.shelves.get_mut(run as usize) else { return };
+            (*superslab).previous.set(ptr::null_mut());
+            (*superslab).next.set(*shelf);
+            if !shelf.is_null() {
+                (**shelf).previous.set(superslab);
+            }
+            *shelf = superslab;
+            if run > 0 {
+                self.stocked |= 1 << run;
+            }
+        }
+    }
+
+    /// Takes a SuperSlab off its shelf, before its books change.
+    unsafe fn remove(&mut self, superslab: *mut SuperSlab) {
+        // SAFETY: live metadata under our lock; the SuperSlab is on the shelf that its books name.
+        unsafe {
+            let run = (*superslab).run.get();
+            let (previous, next) = ((*superslab).previous.get(), (*superslab).next.get());
+            if !next.is_null() {
+                (*next).previous.set(previous);
+            }
+            if previous.is_null() {
+                let Some(shelf) = self.shelves.get_mut(run as usize) else { return };
+                *shelf = next;
+                if next.is_null() {
+                    self.stocked &= !(1 << run);
+                }
+            } else {
+                (*previous).next.set(next);
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! A thread's slabs of one class.
+
+use super::list::SlabList;
+use super::metadata::Slab;
+use core::cell::Cell;
+use core::ptr;
+
+/// How many partial slabs are looked at for the fullest (mimalloc bounds its search at four, too).
+const CANDIDATES: u32 = 4;
+
+/// A bin: the slab that refills come from, and the others that have free blocks.
+///
+/// # Invariants
+/// Every slab in a bin is owned by its heap and of its class. `current` is not in `partial`. Each slab in `partial` has
+/// a free block and an allocated one; full slabs are adrift, empty ones go back to the pool.
+#[repr(C)]
+#[derive(Debug)]
+pub(crate) struct Bin {
+    current: Cell<*mut Slab>,
+    pub(crate) partial: SlabList,
+}
+
+impl Bin {
+    pub(crate) fn current(&self) -> *mut Slab {
+        self.current.get()
+    }
+
+    pub(crate) fn set_current(&self, slab: *mut Slab) {
+        self.current.set(slab);
+    }
+
+    /// Takes the current slab out; null if there is none.
+    pub(crate) fn take_current(&self) -> *mut Slab {
+        self.current.replace(ptr::null_mut())
+    }
+
+    /// Takes the fullest of the first few partial slabs out; null if there is none. Filling the fullest lets the others
+    /// empty.
+    ///
+    /// # Safety
+    /// The caller owns the bin.
+    pub(crate) unsafe fn pop_fullest(&self) -> *mut Slab {
+        let mut best = self.partial.first();
+        if best.is_null() {
+            return best;
+        }
+        // SAFETY: every slab on the list is ours, and metadata is never unmapped.
+        unsafe {
+            let mut candidate = (*best).next.get();
+            for _ in 1..CANDIDATES {
+                if candidate.is_null() {
+                    break;
+                }
+                if (*candidate).handed_out() > (*best).handed_out() {
+                    best = candidate;
+                }
+                candidate = (*candidate).next.get();
+            }
+            self.partial.remove(best);
+        }
+        best
+    }
+}

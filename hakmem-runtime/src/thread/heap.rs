@@ -1,0 +1,251 @@
+//! The heap: one per thread and allocator, in the page arena, recycled and never freed.
+
+use crate::allocator::Allocator;
+use crate::os::{arena, clock};
+use crate::slab::{Bin, Slab, SlabList};
+use core::cell::Cell;
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+/// Free slabs that a heap keeps warm for itself, and takes beyond need when it must ask under the pool's lock. Two is
+/// the original's prefill budget; a heap that fills one slab after the other then meets the lock at every third.
+const WARM: u32 = 2;
+
+/// Partial slabs of one class that a heap keeps of those it came by through freeing into them. One that it allocated
+/// from before it keeps in any number.
+const ADOPTED: u32 = 4;
+
+/// A thread's state in the runtime. The layers before it are in the application's thread-local storage.
+///
+/// # Invariants
+/// Slabs in `bins` and `warm` have this heap as their owner (warm ones have no class). Only the heap's thread touches
+/// any of this; between two threads' lives the pool of heaps has it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Heap {
+    allocator: &'static Allocator,
+    /// The generated thread-local state, and the generated function that empties its layers into the heap.
+    pub(super) front: Cell<*const ()>,
+    pub(super) drain: Cell<unsafe fn(*const ())>,
+    warm: SlabList,
+    /// When `maintain` last ran.
+    ticked: Cell<u32>,
+    /// The next in the list of heaps without a thread.
+    pub(crate) idle_next: Cell<*mut Heap>,
+    // Followed in memory by one `Bin` per class.
+}
+
+/// What `drain` is while there is nothing to drain.
+pub(super) unsafe fn nothing(_: *const ()) {}
+
+impl Heap {
+    /// A new heap from the arena; null where there is no memory.
+    pub(super) fn create(allocator: &'static Allocator) -> *mut Heap {
+        let bytes = size_of::<Heap>() + allocator.classes().len() * size_of::<Bin>();
+        let heap = ptr::with_exposed_provenance_mut::<Heap>(arena::allocate(bytes));
+        if !heap.is_null() {
+            // SAFETY: fresh zeroed memory of the right size and alignment; zero is right for `warm`, `ticked`,
+            // `idle_next` and the bins.
+            unsafe {
+                (&raw mut (*heap).allocator).write(allocator);
+                (&raw mut (*heap).front).write(Cell::new(ptr::null()));
+                (&raw mut (*heap).drain).write(Cell::new(nothing));
+            }
+        }
+        heap
+    }
+
+    pub(crate) fn allocator(&self) -> &'static Allocator {
+        self.allocator
+    }
+
+    /// The address under which slabs name their owner.
+    pub(super) fn identity(&self) -> usize {
+        ptr::from_ref(self).addr()
+    }
+
+    pub(super) fn bin(&self, class: u32) -> &Bin {
+        let bins = ptr::from_ref(self).wrapping_add(1).cast::<Bin>();
+        // SAFETY: `create` made room for a bin per class, and generated code passes classes of its own allocator.
+        unsafe { &*bins.wrapping_add(class as usize) }
+    }
+
+    /// Takes a slab of `class` to allocate from, by the cheapest stage that has one. Null: no memory.
+    pub(super) fn acquire(&self, class: u32) -> *mut Slab {
+        let pool = self.allocator.pool();
+        let bin = self.bin(class);
+        // SAFETY: the bin is ours.
+        let own = unsafe { bin.pop_fullest() };
+        if !own.is_null() {
+            return own;
+        }
+        let left = pool.take_partial(class);
+        if !left.is_null() {
+            // SAFETY: the pool handed it over.
+            unsafe {
+                (*left).home.set(self.identity());
+                (*left).owner.store(self.identity(), Ordering::Relaxed);
+            }
+            return left;
+        }
+        let shape = self.allocator.class(class);
+        // SAFETY: the warm list is ours.
+        let mut slab = if shape.units == 1 { unsafe { self.warm.pop() } } else { ptr::null_mut() };
+        if slab.is_null() {
+            // SAFETY: a slab from the pool is ours, and on no list.
+            let keep = |more: *mut Slab| unsafe { self.warm.push(more) };
+            slab = pool.take_free(shape.units, WARM, self.allocator.id(), keep);
+            if slab.is_null() {
+                // Before giving up, give back what is only kept.
+                self.allocator.purge(None);
+                slab = pool.take_free(shape.units, 0, self.allocator.id(), |_| {});
+            }
+        }
+        if !slab.is_null() {
+            // SAFETY: a free span, ours alone.
+            unsafe { (*slab).begin(class, shape.size, shape.blocks, self.identity()) };
+        }
+        slab
+    }
+
+    /// Takes in a slab of ours, not in any bin, that has free blocks: keeps it, publishes it, or ends it.
+    ///
+    /// # Safety
+    /// The calling thread owns the slab.
+    pub(super) unsafe fn settle(&self, slab: *mut Slab) {
+        // SAFETY: ours.
+        unsafe {
+            if (*slab).is_empty() {
+                self.retire(slab);
+                return;
+            }
+            let bin = self.bin((*slab).class());
+            if (*slab).home.get() == self.identity() || bin.partial.count() < ADOPTED {
+                bin.partial.push(slab);
+            } else {
+                self.allocator.pool().publish(slab);
+            }
+        }
+    }
+
+    /// Ends a slab in which no block is allocated: it stays warm here or goes to the pool.
+    ///
+    /// # Safety
+    /// The calling thread owns the slab, which is in no bin.
+    pub(super) unsafe fn retire(&self, slab: *mut Slab) {
+        // SAFETY: ours.
+        unsafe {
+            let units = self.allocator.class((*slab).class()).units;
+            (*slab).end();
+            if units == 1 && self.warm.count() < WARM {
+                self.warm.push(slab);
+            } else {
+                self.allocator.pool().put_free(slab, units);
+            }
+        }
+    }
+
+    /// What happens now and then on a slow path: at most once in the purge delay, the heap looks through its slabs, and
+    /// the pool gives memory back.
+    #[inline]
+    pub(super) fn tick(&self) {
+        let Some(delay) = self.allocator.pool().purge_delay() else { return };
+        let now = clock::now_ms();
+        if now.wrapping_sub(self.ticked.get()) > delay {
+            self.ticked.set(now);
+            self.maintain();
+            self.allocator.purge_if_due(now);
+        }
+    }
+
+    /// Collects what other threads freed into this heap's slabs, and ends those that are empty.
+    #[cold]
+    pub(crate) fn maintain(&self) {
+        let geometry = self.allocator.pool().geometry();
+        for class in 0..self.allocator.classes().len() as u32 {
+            let bin = self.bin(class);
+            // SAFETY: the bin and its slabs are ours; `next` is read before the slab may leave the list.
+            unsafe {
+                let mut slab = bin.partial.first();
+                while !slab.is_null() {
+                    let next = (*slab).next.get();
+                    (*slab).collect(geometry);
+                    if (*slab).is_empty() {
+                        bin.partial.remove(slab);
+                        self.retire(slab);
+                    }
+                    slab = next;
+                }
+                let current = bin.current();
+                if !current.is_null() {
+                    (*current).collect(geometry);
+                    if (*current).is_empty() {
+                        self.retire(bin.take_current());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives every slab away: the full are set adrift, the empty and the partial go to the pool.
+    pub(super) fn abandon(&self) {
+        let pool = self.allocator.pool();
+        let geometry = pool.geometry();
+        for class in 0..self.allocator.classes().len() as u32 {
+            let bin = self.bin(class);
+            let units = self.allocator.class(class).units;
+            loop {
+                // SAFETY: the bin and its slabs are ours until we hand them on.
+                unsafe {
+                    let mut slab = bin.take_current();
+                    if slab.is_null() {
+                        slab = bin.partial.pop();
+                    }
+                    if slab.is_null() {
+                        break;
+                    }
+                    (*slab).collect(geometry);
+                    if (*slab).is_empty() {
+                        (*slab).end();
+                        pool.put_free(slab, units);
+                    } else if (*slab).has_blocks() || !self.let_go(slab) {
+                        pool.publish(slab);
+                    }
+                }
+            }
+        }
+        self.release_warm();
+    }
+
+    /// Gives the warm slabs to the pool.
+    pub(crate) fn release_warm(&self) {
+        loop {
+            // SAFETY: the warm list is ours, and so is what comes from it.
+            unsafe {
+                let slab = self.warm.pop();
+                if slab.is_null() {
+                    return;
+                }
+                self.allocator.pool().put_free(slab, 1);
+            }
+        }
+    }
+
+    /// Sets a slab adrift in which every block is allocated. `false`: another thread freed into it just now, and it is
+    /// still ours.
+    ///
+    /// # Safety
+    /// The calling thread owns the slab, which is in no bin.
+    pub(super) unsafe fn let_go(&self, slab: *mut Slab) -> bool {
+        // SAFETY: ours until `release` succeeds; after that we do not look at it again.
+        unsafe {
+            // First the name, then the word: from the moment of release another thread may own it and write its own.
+            (*slab).owner.store(0, Ordering::Relaxed);
+            if (*slab).remote.release() {
+                return true;
+            }
+            (*slab).owner.store(self.identity(), Ordering::Relaxed);
+            false
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! A thread's heap: the slabs it owns, how blocks leave them (refill) and come back (spill), how it starts and ends.
+
+mod heap;
+pub(crate) mod lifetime;
+mod refill;
+pub(crate) mod spill;
+
+pub use heap::Heap;
+pub use lifetime::HeapSlot;

@@ -1,0 +1,56 @@
+//! Refill: blocks from the slabs to the front, in a batch.
+
+use super::heap::Heap;
+use crate::block::Chain;
+use core::ptr;
+
+impl Heap {
+    /// Blocks of `class`: `want` of them, or a whole free list of at most `most`. Empty only when there is no memory.
+    pub(crate) fn refill(&self, class: u32, want: u32, most: u32) -> Chain {
+        self.tick();
+        let bin = self.bin(class);
+        let geometry = self.allocator().pool().geometry();
+        loop {
+            let slab = bin.current();
+            if !slab.is_null() {
+                // SAFETY: the current slab is ours.
+                let chain = unsafe { (*slab).take(want, most, geometry) };
+                if !chain.is_empty() {
+                    return chain;
+                }
+                // Every block is handed out. Nothing is left to look after, so nobody needs to own it.
+                bin.set_current(ptr::null_mut());
+                // SAFETY: ours, and in no bin now.
+                if !unsafe { self.let_go(slab) } {
+                    bin.set_current(slab); // Blocks came back in this very moment.
+                    continue;
+                }
+            }
+            let next = self.acquire(class);
+            if next.is_null() {
+                return Chain::EMPTY;
+            }
+            bin.set_current(next);
+        }
+    }
+
+    /// A block of `class` known to be zero, if the slab in use has memory never touched; else null.
+    pub fn carve_zeroed(&self, class: usize) -> *mut u8 {
+        let class = class as u32;
+        let bin = self.bin(class);
+        if bin.current().is_null() {
+            bin.set_current(self.acquire(class));
+        }
+        let slab = bin.current();
+        if slab.is_null() {
+            return ptr::null_mut();
+        }
+        // SAFETY: the current slab is ours.
+        unsafe {
+            if (*slab).free_count() > 0 || (*slab).remote.count() > 0 {
+                return ptr::null_mut(); // Blocks in use before are taken first: memory must not grow for a memset.
+            }
+            (*slab).carve_zeroed(self.allocator().pool().geometry())
+        }
+    }
+}

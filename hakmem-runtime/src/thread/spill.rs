@@ -1,0 +1,144 @@
+//! Spill: blocks on their way home to their slabs.
+//!
+//! A block whose slab is the thread's own is pushed there. The others are gathered by slab in a small table, so that one
+//! compare-and-swap frees all blocks of a batch that share a slab, and claims the slab if it was adrift.
+
+use super::heap::Heap;
+use crate::allocator::Allocator;
+use crate::block::{Block, Chain};
+use crate::os::die::die;
+use crate::slab::remote::Pushed;
+use crate::slab::{NO_CLASS, Slab};
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+/// Slabs gathered for at a time. A batch rarely meets more slabs than this; if it does, the elder batch is sent off.
+const GATHERED: usize = 16;
+
+/// Blocks of one slab, to be freed together.
+///
+/// # Invariants
+/// `head … tail` is a list of `count` blocks of `slab`; empty ⇔ `slab.is_null()`.
+#[derive(Clone, Copy)]
+struct Batch {
+    slab: *mut Slab,
+    head: *mut Block,
+    tail: *mut Block,
+    count: u32,
+}
+
+const NONE: Batch = Batch { slab: ptr::null_mut(), head: ptr::null_mut(), tail: ptr::null_mut(), count: 0 };
+
+/// Frees every block of `chain` into its slab. `heap` is the calling thread's, or none where the thread has none (no
+/// memory was left for it).
+///
+/// # Safety
+/// The chain's blocks are of `class` of `allocator`.
+pub(crate) unsafe fn spill(allocator: &'static Allocator, heap: Option<&Heap>, class: u32, chain: Chain) {
+    if let Some(heap) = heap {
+        heap.tick();
+    }
+    let geometry = allocator.pool().geometry();
+    let me = heap.map_or(0, Heap::identity);
+    let mut gathered = [NONE; GATHERED];
+    let mut next = chain.head();
+    while !next.is_null() {
+        let block = next;
+        // SAFETY: the chain is ours, so are its links; each block is in a slab in use, for it is allocated.
+        unsafe {
+            next = Block::next(block);
+            let slab = geometry.slab_of(block.addr());
+            if (*slab).class() != class {
+                misuse(slab, block);
+            }
+            if me != 0 && (*slab).owner.load(Ordering::Relaxed) == me {
+                (*slab).push(block);
+                if let Some(heap) = heap
+                    && (*slab).is_empty()
+                {
+                    heap.emptied(slab);
+                }
+                continue;
+            }
+            let place = (slab.addr() / size_of::<Slab>()) % GATHERED;
+            let Some(batch) = gathered.get_mut(place) else { continue };
+            if batch.slab == slab {
+                Block::set_next(block, batch.head);
+                batch.head = block;
+                batch.count = batch.count.wrapping_add(1);
+            } else {
+                let elder = core::mem::replace(batch, Batch { slab, head: block, tail: block, count: 1 });
+                send(allocator, heap, elder);
+            }
+        }
+    }
+    for batch in gathered {
+        // SAFETY: gathered above.
+        unsafe { send(allocator, heap, batch) };
+    }
+}
+
+/// Frees a batch into its slab; the slab is ours afterwards if it was adrift.
+unsafe fn send(allocator: &'static Allocator, heap: Option<&Heap>, batch: Batch) {
+    let Batch { slab, head, tail, count } = batch;
+    if slab.is_null() {
+        return;
+    }
+    let geometry = allocator.pool().geometry();
+    // SAFETY: metadata is never unmapped; the batch's blocks are ours until the push lists them.
+    unsafe {
+        let base = geometry.base(slab);
+        let position = head.addr().wrapping_sub(base) as u32;
+        let outcome = (*slab).remote.push(position, count, |listed| {
+            let rest =
+                listed.map_or(ptr::null_mut(), |at| ptr::with_exposed_provenance_mut(base.wrapping_add(at as usize)));
+            Block::set_next(tail, rest);
+        });
+        if outcome == Pushed::Listed {
+            return;
+        }
+        // Adrift, so all its blocks were allocated: ours are its only free ones.
+        Block::set_next(tail, ptr::null_mut());
+        (*slab).push_chain(Chain::from_parts(head, count));
+        match heap {
+            Some(heap) => {
+                (*slab).owner.store(heap.identity(), Ordering::Relaxed);
+                heap.settle(slab);
+            }
+            None if (*slab).is_empty() => {
+                let units = allocator.class((*slab).class()).units;
+                (*slab).end();
+                allocator.pool().put_free(slab, units);
+            }
+            None => allocator.pool().publish(slab),
+        }
+    }
+}
+
+impl Heap {
+    /// A slab of ours has no block allocated any more. The current one stays: the next refill wants it.
+    ///
+    /// # Safety
+    /// The slab is in this heap's bin of its class.
+    #[cold]
+    unsafe fn emptied(&self, slab: *mut Slab) {
+        // SAFETY: ours, and if it is not the current one it is on the partial list.
+        unsafe {
+            let bin = self.bin((*slab).class());
+            if bin.current() != slab {
+                bin.partial.remove(slab);
+                self.retire(slab);
+            }
+        }
+    }
+}
+
+/// The layout passed to `dealloc` names another class than the block's slab has.
+#[cold]
+unsafe fn misuse(slab: *const Slab, block: *mut Block) -> ! {
+    // SAFETY: metadata is never unmapped.
+    if unsafe { (*slab).class() } == NO_CLASS {
+        die("a block was freed that is not allocated (a double free, or not a block of this allocator)", block.addr())
+    }
+    die("a block was freed with another size or alignment than it was allocated with", block.addr())
+}

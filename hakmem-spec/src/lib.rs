@@ -1,0 +1,62 @@
+//! The spec of a hakmem allocator: the parser of `classes.toml`, its validated model, and the plan made from it.
+//!
+//! ```text
+//! Source ──raw──▶ spanned syntax tree ──validate──▶ Spec ──Plan::new──▶ groups, slots, size tables
+//!                          └──────── Vec<Diagnostic> ────────┘
+//! ```
+//!
+//! The proc macro generates code from a [`Spec`] and its [`Plan`]; nothing here knows of tokens, so that a
+//! command-line tool can use the same parser and print the same messages.
+//!
+//! ```
+//! let source = hakmem_spec::Source::file("classes.toml", "[[class]]\nsize = 20\n");
+//! let errors = hakmem_spec::parse(&source).unwrap_err();
+//! assert!(errors[0].render(&source).starts_with("a class size must be a multiple of 8\n --> classes.toml:2:8\n"));
+//! ```
+
+#![forbid(unsafe_code)]
+
+mod default;
+mod diagnostic;
+mod layers;
+mod model;
+mod plan;
+mod policy;
+mod raw;
+mod read;
+mod shape;
+mod sizes;
+mod source;
+mod suggest;
+mod table;
+mod units;
+mod validate;
+
+pub use diagnostic::Diagnostic;
+pub use layers::{LAYERS, LayerKind, Parameter, SizedDefault, Unit};
+pub use model::{Budget, Class, Geometry, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, Purge, SlabShape, Spec};
+pub use plan::{Group, NO_SLOT, Plan, SMALL_MAX, SizeTable, Slot};
+pub use source::{Position, Source};
+pub use table::table;
+pub use units::{UnitError, format_bytes, parse_bytes};
+
+use diagnostic::Diagnostics;
+
+/// Parses and validates a spec.
+///
+/// Every error that can be told apart from the consequences of another is reported, in the order of the text. A text
+/// that is not TOML yields its syntax errors only: what recovery guesses at would raise errors nobody made.
+pub fn parse(source: &Source) -> Result<Spec, Vec<Diagnostic>> {
+    parse_with(source, LAYERS)
+}
+
+/// [`parse`] against another catalogue, so that the tests can show that nothing but the catalogue names a layer.
+fn parse_with(source: &Source, catalogue: &'static [LayerKind]) -> Result<Spec, Vec<Diagnostic>> {
+    let mut diagnostics = Diagnostics::default();
+    let spec = raw::read(source, catalogue, &mut diagnostics)
+        .and_then(|raw| validate::validate(&raw, source, catalogue, &mut diagnostics));
+    diagnostics.finish(spec)
+}
+
+#[cfg(test)]
+mod catalogue_tests;

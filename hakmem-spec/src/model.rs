@@ -1,0 +1,129 @@
+//! The validated model: what a spec says, complete and known to be consistent.
+
+use std::ops::Range;
+
+use crate::layers::LayerKind;
+
+/// The most classes of a spec: a slot is a byte, and 255 means none.
+pub const MAX_CLASSES: usize = 254;
+
+/// The greatest alignment of a class: a page, beyond which a block's place in its slab promises nothing.
+pub const MAX_ALIGN: u32 = 4096;
+
+/// A valid spec.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spec {
+    /// How address space is cut.
+    pub geometry: Geometry,
+    /// When empty memory goes back to the system.
+    pub purge: Purge,
+    /// What is done with blocks above the largest class.
+    pub large: Large,
+    /// Whether SuperSlabs ask for huge pages.
+    pub huge_pages: bool,
+    /// The classes, ascending in size; at least one, at most [`MAX_CLASSES`].
+    pub classes: Vec<Class>,
+}
+
+/// The sizes of a SuperSlab and of the slabs it is cut in: powers of two, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// The size and alignment of a SuperSlab.
+    pub superslab: u32,
+    /// The size and alignment of a slab.
+    pub slab: u32,
+}
+
+impl Geometry {
+    /// Slabs in a SuperSlab.
+    pub fn slabs(&self) -> u32 {
+        self.superslab / self.slab
+    }
+
+    /// The most slabs one class's span may take, and in bytes the largest class: half a SuperSlab.
+    pub fn max_units(&self) -> u32 {
+        self.slabs() / 2
+    }
+}
+
+impl Default for Geometry {
+    fn default() -> Self {
+        Self { superslab: 2 << 20, slab: 64 << 10 }
+    }
+}
+
+/// When empty memory goes back to the system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purge {
+    /// The delay after memory became empty; `None` never.
+    pub delay_ms: Option<u32>,
+}
+
+impl Default for Purge {
+    fn default() -> Self {
+        Self { delay_ms: Some(100) }
+    }
+}
+
+/// What is done with blocks above the largest class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Large {
+    /// The bytes of freed mappings kept for reuse.
+    pub cache: u64,
+}
+
+impl Default for Large {
+    fn default() -> Self {
+        Self { cache: 32 << 20 }
+    }
+}
+
+/// One size class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Class {
+    /// The bytes of a block.
+    pub size: u32,
+    /// The alignment of every block: a power of two from 8 to [`MAX_ALIGN`] that divides the size.
+    pub align: u32,
+    /// The layers of the thread-local front, in the order in which they are tried.
+    pub stack: Vec<LayerUse>,
+    /// The blocks of one refill.
+    pub batch: u32,
+    /// What the generated code may cost, if the spec says so.
+    pub budget: Option<Budget>,
+    /// Whether the class gets code of its own, in which its numbers are constants.
+    pub specialise: bool,
+    /// What its blocks are cut from.
+    pub slab: SlabShape,
+    /// Where the spec says its size.
+    pub span: Range<usize>,
+}
+
+/// A layer in a class's stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerUse {
+    /// The layer.
+    pub kind: &'static LayerKind,
+    /// The blocks it holds, 1 to 65 535; 0 for a layer without a parameter, whose own code fixes what it holds.
+    pub limit: u32,
+}
+
+/// The instructions of a hit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Of an allocation that the first layer serves.
+    pub alloc: u32,
+    /// Of a free that the first layer takes.
+    pub free: u32,
+}
+
+/// The span of slabs from which a class's blocks are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SlabShape {
+    /// Consecutive slabs in the span.
+    pub units: u32,
+    /// Blocks in the span.
+    pub blocks: u32,
+    /// Bytes left over at its end.
+    pub tail: u32,
+}

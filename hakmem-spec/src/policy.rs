@@ -1,0 +1,176 @@
+//! What `[defaults]` and `[[class]]` say of the front: stacks, limits, batches and budgets.
+
+use std::ops::Range;
+
+use toml::Spanned;
+
+use crate::diagnostic::Diagnostics;
+use crate::layers::{self, LayerKind, Unit};
+use crate::model::{Budget, LayerUse};
+use crate::raw::{OrNone, RawParameter, RawPolicy};
+use crate::suggest;
+use crate::units::format_bytes;
+
+/// The greatest batch.
+const MAX_BATCH: u64 = 1024;
+/// The greatest budget, in instructions.
+const MAX_BUDGET: u64 = 1000;
+
+/// A policy with each part checked by itself. `None` is what the text does not say, or what is wrong with it.
+#[derive(Debug, Clone)]
+pub(crate) struct Policy {
+    pub(crate) stack: Option<Vec<&'static LayerKind>>,
+    batch: Option<Spanned<u32>>,
+    specialise: Option<bool>,
+    budget: Option<OrNone<Budget>>,
+    parameters: Vec<(&'static LayerKind, u64)>,
+}
+
+impl Policy {
+    pub(crate) fn new(raw: &RawPolicy, catalogue: &'static [LayerKind], diagnostics: &mut Diagnostics) -> Self {
+        let stack = raw.layers.as_ref().and_then(|names| resolve(names, catalogue, diagnostics));
+        let batch = raw.batch.as_ref().and_then(|batch| {
+            in_range(batch, "batch", 1, MAX_BATCH, diagnostics).map(|blocks| Spanned::new(batch.span(), blocks))
+        });
+        let budget = raw.budget.as_ref().and_then(|budget| match budget {
+            OrNone::None => Some(OrNone::None),
+            OrNone::Some(raw) => {
+                let alloc = in_range(&raw.alloc, "alloc", 1, MAX_BUDGET, diagnostics);
+                let free = in_range(&raw.free, "free", 1, MAX_BUDGET, diagnostics);
+                Some(OrNone::Some(Budget { alloc: alloc?, free: free? }))
+            }
+        });
+        let parameters =
+            raw.parameters.iter().filter_map(|raw| Some((raw.layer, parameter(raw, diagnostics)?))).collect();
+        let specialise = raw.specialise.as_ref().map(|flag| *flag.get_ref());
+        Self { stack, batch, specialise, budget, parameters }
+    }
+
+    /// This policy, with what it does not say taken from another.
+    pub(crate) fn or(mut self, defaults: &Self) -> Self {
+        self.stack = self.stack.or_else(|| defaults.stack.clone());
+        self.batch = self.batch.or_else(|| defaults.batch.clone());
+        self.specialise = self.specialise.or(defaults.specialise);
+        self.budget = self.budget.or(defaults.budget);
+        // Looked up from the front, so that the class's own come first.
+        self.parameters.extend_from_slice(&defaults.parameters);
+        self
+    }
+
+    pub(crate) fn specialise(&self) -> bool {
+        self.specialise.unwrap_or(true)
+    }
+
+    pub(crate) fn budget(&self) -> Option<Budget> {
+        match self.budget {
+            Some(OrNone::Some(budget)) => Some(budget),
+            Some(OrNone::None) | None => None,
+        }
+    }
+
+    /// The layers with their limits for a class of `size`.
+    pub(crate) fn limits(&self, size: u32) -> Vec<LayerUse> {
+        let limit = |kind: &'static LayerKind| {
+            let value = self.parameters.iter().find(|(layer, _)| layer.name == kind.name).map(|(_, value)| *value);
+            kind.parameter.map_or(0, |parameter| parameter.limit(value, size))
+        };
+        self.stack.iter().flatten().map(|kind| LayerUse { kind, limit: limit(kind) }).collect()
+    }
+
+    /// The batch of a class of `size`: as written, or about a page of blocks. The first bounded layer must be able to
+    /// hold it.
+    pub(crate) fn batch(&self, size: u32, stack: &[LayerUse], diagnostics: &mut Diagnostics) -> u32 {
+        let holder = stack.iter().find(|layer| layer.kind.bounded && layer.limit > 0);
+        let Some(batch) = &self.batch else {
+            return (4096 / size).clamp(1, 32).min(holder.map_or(u32::MAX, |layer| layer.limit));
+        };
+        if let Some(LayerUse { kind, limit }) = holder
+            && batch.get_ref() > limit
+        {
+            diagnostics.error(
+                batch.span(),
+                "a batch must fit the first bounded layer",
+                format!("`{}` holds {limit} in the class of {size}", kind.name),
+                format!("lower it to {limit}, raise the limit of `{}`, or leave `batch` out to derive it", kind.name),
+            );
+        }
+        *batch.get_ref()
+    }
+}
+
+/// The stack that a list of names stands for.
+pub(crate) fn resolve(
+    names: &Spanned<Vec<Spanned<String>>>,
+    catalogue: &'static [LayerKind],
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<&'static LayerKind>> {
+    let known = layers::names(catalogue);
+    if names.get_ref().is_empty() {
+        let help = format!("possible here: {}", suggest::list(&known));
+        diagnostics.error(names.span(), "`layers` must not be empty", "a class needs at least one", help);
+        return None;
+    }
+    let mut stack: Vec<&'static LayerKind> = Vec::new();
+    let mut correct = true;
+    let mut wrong = |span: Range<usize>, message: String, label: String, help: String| {
+        diagnostics.error(span, message, label, help);
+        correct = false;
+    };
+    for name in names.get_ref() {
+        let (span, name) = (name.span(), name.get_ref());
+        let Some(kind) = layers::find(catalogue, name) else {
+            let help = suggest::names(name, &known);
+            wrong(span, format!("there is no layer `{name}`"), "not in the catalogue".into(), help);
+            continue;
+        };
+        if stack.contains(&kind) {
+            let help = "a stack has a layer once; remove this one".into();
+            wrong(span, format!("layer `{name}` is named twice"), "the second time here".into(), help);
+        } else if let Some(sink) = stack.iter().find(|layer| !layer.bounded) {
+            let label = format!("`{}` in front of it never refuses a block", sink.name);
+            wrong(span, format!("layer `{name}` can never be reached"), label, format!("put `{}` last", sink.name));
+        }
+        stack.push(kind);
+    }
+    correct.then_some(stack)
+}
+
+/// The value of a layer's table. One out of range counts as the greatest, so that nothing else seems not to fit it.
+fn parameter(raw: &RawParameter, diagnostics: &mut Diagnostics) -> Option<u64> {
+    let (value, parameter) = (raw.value.as_ref()?, raw.layer.parameter?);
+    if (1..=parameter.max).contains(value.get_ref()) {
+        return Some(*value.get_ref());
+    }
+    let (found, max) = match parameter.unit {
+        Unit::Blocks => (value.get_ref().to_string(), format!("{} blocks", parameter.max)),
+        Unit::Bytes => (format_bytes(*value.get_ref()), format_bytes(parameter.max)),
+    };
+    diagnostics.error(
+        value.span(),
+        format!("`{}` of `{}` is out of range", parameter.key, raw.layer.name),
+        format!("this is {found}"),
+        format!("from 1 to {max} is possible"),
+    );
+    Some(parameter.max)
+}
+
+/// A number that must lie in a range; the range must fit 32 bits.
+pub(crate) fn in_range(
+    value: &Spanned<u64>,
+    key: &str,
+    min: u64,
+    max: u64,
+    diagnostics: &mut Diagnostics,
+) -> Option<u32> {
+    let number = *value.get_ref();
+    if (min..=max).contains(&number) {
+        return u32::try_from(number).ok();
+    }
+    diagnostics.error(
+        value.span(),
+        format!("`{key}` is out of range"),
+        format!("this is {number}"),
+        format!("from {min} to {max} is possible"),
+    );
+    None
+}

@@ -1,0 +1,317 @@
+//! From TOML to a syntax tree: every key known, every value of the right type, each with its place in the text.
+//!
+//! What the values mean, and whether they fit together, is for [`crate::validate`] to say.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::diagnostic::Diagnostics;
+use crate::layers::{self, LayerKind};
+use crate::read::{Reader, Value};
+use crate::source::Source;
+
+/// A spec as written.
+#[derive(Debug, Default)]
+pub(crate) struct RawSpec {
+    pub(crate) huge_pages: Option<Spanned<bool>>,
+    pub(crate) superslab: Option<Spanned<u64>>,
+    pub(crate) slab: Option<Spanned<u64>>,
+    pub(crate) delay_ms: Option<Spanned<OrNone<u64>>>,
+    pub(crate) cache: Option<Spanned<u64>>,
+    pub(crate) defaults: RawPolicy,
+    pub(crate) classes: Vec<RawClass>,
+}
+
+/// A value for which a word may stand that means there is none, such as `delay_ms = "never"`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum OrNone<T> {
+    None,
+    Some(T),
+}
+
+/// What `[defaults]` and each `[[class]]` may say.
+#[derive(Debug, Default)]
+pub(crate) struct RawPolicy {
+    pub(crate) layers: Option<Spanned<Vec<Spanned<String>>>>,
+    pub(crate) batch: Option<Spanned<u64>>,
+    pub(crate) specialise: Option<Spanned<bool>>,
+    pub(crate) budget: Option<OrNone<RawBudget>>,
+    pub(crate) parameters: Vec<RawParameter>,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct RawBudget {
+    pub(crate) alloc: Spanned<u64>,
+    pub(crate) free: Spanned<u64>,
+}
+
+/// A table named after a layer.
+#[derive(Debug)]
+pub(crate) struct RawParameter {
+    pub(crate) layer: &'static LayerKind,
+    pub(crate) name_span: Range<usize>,
+    pub(crate) value: Option<Spanned<u64>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct RawClass {
+    /// `None` if what is written cannot be read, which is reported.
+    pub(crate) sizes: Option<RawSizes>,
+    pub(crate) align: Option<Spanned<u64>>,
+    pub(crate) slab_units: Option<Spanned<u64>>,
+    pub(crate) policy: RawPolicy,
+}
+
+/// The sizes of a `[[class]]` entry.
+#[derive(Debug)]
+pub(crate) enum RawSizes {
+    List(Vec<Spanned<u64>>),
+    Range { span: Range<usize>, from: Spanned<u64>, to: Spanned<u64>, spacing: Spacing },
+}
+
+/// How far apart the members of a range are.
+#[derive(Debug)]
+pub(crate) enum Spacing {
+    Step(Spanned<u64>),
+    StepsPerDoubling(Spanned<u64>),
+}
+
+/// Reads the syntax tree. `None` if the text is not TOML; otherwise there may be errors besides the tree.
+pub(crate) fn read(
+    source: &Source,
+    catalogue: &'static [LayerKind],
+    diagnostics: &mut Diagnostics,
+) -> Option<RawSpec> {
+    let (document, errors) = DeTable::parse_recoverable(&source.text);
+    if errors.is_empty() {
+        return Some(Reader { catalogue, diagnostics }.spec(document.get_ref()));
+    }
+    for error in errors {
+        let span = error.span().unwrap_or(source.text.len()..source.text.len());
+        diagnostics.error(span, "this is not TOML", error.message(), "the syntax is described at https://toml.io");
+    }
+    None
+}
+
+const SPEC_KEYS: &[&str] = &["huge_pages", "superslab", "purge", "large", "defaults", "class"];
+const POLICY_KEYS: &[&str] = &["layers", "batch", "specialise", "budget"];
+const CLASS_KEYS: &[&str] = &["size", "sizes", "align", "slab_units"];
+const RANGE_KEYS: &[&str] = &["from", "to", "step", "steps_per_doubling"];
+const RANGE_EXAMPLE: &str = "sizes = { from = 16, to = 128, step = 16 }";
+const BUDGET_EXAMPLE: &str = "budget = { alloc = 5, free = 6 }";
+
+/// The entries of a table: key, place of the key, value.
+fn entries<'v, 'a>(table: &'v DeTable<'a>) -> impl Iterator<Item = (&'v str, Range<usize>, &'v Value<'a>)> {
+    table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
+}
+
+impl Reader<'_> {
+    fn spec(&mut self, document: &DeTable<'_>) -> RawSpec {
+        let mut spec = RawSpec::default();
+        for (key, key_span, value) in entries(document) {
+            match key {
+                "huge_pages" => spec.huge_pages = self.boolean(value, key, "huge_pages = true"),
+                "superslab" => self.section(value, key, &["size", "slab"], |reader, key, value| match key {
+                    "size" => spec.superslab = reader.bytes(value, key, "size = \"2 MiB\""),
+                    _ => spec.slab = reader.bytes(value, key, "slab = \"64 KiB\""),
+                }),
+                "purge" => self.section(value, key, &["delay_ms"], |reader, key, value| {
+                    spec.delay_ms = reader.delay(value, key);
+                }),
+                "large" => self.section(value, key, &["cache"], |reader, key, value| {
+                    spec.cache = reader.bytes(value, key, "cache = \"32 MiB\"");
+                }),
+                "defaults" => {
+                    if let Some(table) = self.table(value, key, "[defaults]") {
+                        spec.defaults = self.policy(table, "[defaults]", &[], |_, _, _| {});
+                    }
+                }
+                "class" => {
+                    for entry in self.array(value, key, "[[class]]").into_iter().flatten() {
+                        if let Some(table) = self.table(entry, key, "[[class]]") {
+                            spec.classes.push(self.class(table, entry.span()));
+                        }
+                    }
+                }
+                _ => self.unknown_key(key, key_span, "the spec", SPEC_KEYS),
+            }
+        }
+        spec
+    }
+
+    /// A table with fixed keys; `each` is given those it may have.
+    fn section<'v, 'a>(
+        &mut self,
+        value: &'v Value<'a>,
+        name: &str,
+        keys: &[&str],
+        mut each: impl FnMut(&mut Self, &str, &'v Value<'a>),
+    ) {
+        let Some(table) = self.table(value, name, &format!("[{name}]")) else { return };
+        for (key, key_span, value) in entries(table) {
+            if keys.contains(&key) {
+                each(self, key, value);
+            } else {
+                self.unknown_key(key, key_span, &format!("`{name}`"), keys);
+            }
+        }
+    }
+
+    fn delay(&mut self, value: &Value<'_>, key: &str) -> Option<Spanned<OrNone<u64>>> {
+        let delay = match value.get_ref() {
+            DeValue::String(word) if word == "never" => OrNone::None,
+            DeValue::Integer(_) => OrNone::Some(self.integer(value, key, "delay_ms = 100")?.into_inner()),
+            _ => return self.mismatch(value, key, "milliseconds or \"never\"", "delay_ms = 100"),
+        };
+        Some(Spanned::new(value.span(), delay))
+    }
+
+    /// The keys that `[defaults]` and `[[class]]` share; `each` is given those in `more`.
+    fn policy<'v, 'a>(
+        &mut self,
+        table: &'v DeTable<'a>,
+        place: &str,
+        more: &[&str],
+        mut each: impl FnMut(&mut Self, &str, &'v Value<'a>),
+    ) -> RawPolicy {
+        let mut policy = RawPolicy::default();
+        for (key, key_span, value) in entries(table) {
+            match key {
+                "layers" => policy.layers = self.layers(value, key),
+                "batch" => policy.batch = self.integer(value, key, "batch = 32"),
+                "specialise" => policy.specialise = self.boolean(value, key, "specialise = false"),
+                "budget" => policy.budget = self.budget(value, key),
+                _ if more.contains(&key) => each(self, key, value),
+                _ => match layers::find(self.catalogue, key) {
+                    Some(layer) => {
+                        let value = self.parameter(value, layer);
+                        policy.parameters.push(RawParameter { layer, name_span: key_span, value });
+                    }
+                    None => {
+                        let possible = [more, POLICY_KEYS, &layers::names(self.catalogue)].concat();
+                        self.unknown_key(key, key_span, place, &possible);
+                    }
+                },
+            }
+        }
+        policy
+    }
+
+    fn layers(&mut self, value: &Value<'_>, key: &str) -> Option<Spanned<Vec<Spanned<String>>>> {
+        let example = format!("layers = {:?}", layers::DEFAULT_STACK);
+        let mut names = Vec::new();
+        for item in self.array(value, key, &example)?.iter() {
+            match item.get_ref() {
+                DeValue::String(name) => names.push(Spanned::new(item.span(), name.to_string())),
+                _ => return self.mismatch(item, key, "an array of strings", &example),
+            }
+        }
+        Some(Spanned::new(value.span(), names))
+    }
+
+    fn budget(&mut self, value: &Value<'_>, key: &str) -> Option<OrNone<RawBudget>> {
+        if value.get_ref().as_str() == Some("none") {
+            return Some(OrNone::None);
+        }
+        let table = match value.get_ref() {
+            DeValue::Table(table) => table,
+            _ => return self.mismatch(value, key, "a table or \"none\"", BUDGET_EXAMPLE),
+        };
+        let (mut alloc, mut free) = (None, None);
+        self.section(value, key, &["alloc", "free"], |reader, key, value| match key {
+            "alloc" => alloc = reader.integer(value, key, BUDGET_EXAMPLE),
+            _ => free = reader.integer(value, key, BUDGET_EXAMPLE),
+        });
+        for key in ["alloc", "free"] {
+            if !table.contains_key(key) {
+                self.missing_key(key, value.span(), "the budget", BUDGET_EXAMPLE);
+            }
+        }
+        Some(OrNone::Some(RawBudget { alloc: alloc?, free: free? }))
+    }
+
+    fn parameter(&mut self, value: &Value<'_>, layer: &'static LayerKind) -> Option<Spanned<u64>> {
+        let key = layer.parameter.map(|parameter| parameter.key);
+        let mut number = None;
+        self.section(value, layer.name, key.as_slice(), |reader, key, value| {
+            number = match layer.parameter.map(|parameter| parameter.unit) {
+                Some(layers::Unit::Bytes) => reader.bytes(value, key, &format!("{key} = \"32 KiB\"")),
+                _ => reader.integer(value, key, &format!("{key} = 64")),
+            }
+        });
+        number
+    }
+
+    fn class(&mut self, table: &DeTable<'_>, span: Range<usize>) -> RawClass {
+        let (mut size, mut sizes, mut align, mut slab_units) = (None, None, None, None);
+        let policy = self.policy(table, "[[class]]", CLASS_KEYS, |reader, key, value| match key {
+            "size" => size = reader.bytes(value, key, "size = 64"),
+            "sizes" => sizes = reader.sizes(value, key),
+            "align" => align = reader.bytes(value, key, "align = 16"),
+            _ => slab_units = reader.integer(value, key, "slab_units = 2"),
+        });
+        match (table.contains_key("size"), table.get_key_value("sizes")) {
+            (false, None) => self.missing_key("size", span, "the class", &format!("size = 64` or `{RANGE_EXAMPLE}")),
+            (true, Some((key, _))) => {
+                self.diagnostics.error(
+                    key.span(),
+                    "a class has either `size` or `sizes`",
+                    "`size` is given as well",
+                    "keep one of the two, or write two [[class]] entries",
+                );
+                (size, sizes) = (None, None);
+            }
+            _ => {}
+        }
+        let sizes = sizes.or(size.map(|size| RawSizes::List(vec![size])));
+        RawClass { sizes, align, slab_units, policy }
+    }
+
+    fn sizes(&mut self, value: &Value<'_>, key: &str) -> Option<RawSizes> {
+        match value.get_ref() {
+            DeValue::Array(array) if array.is_empty() => {
+                self.diagnostics.error(
+                    value.span(),
+                    "`sizes` must not be empty",
+                    "no class would come of this",
+                    format!("write, for example, `{key} = [64, 96]`"),
+                );
+                None
+            }
+            DeValue::Array(array) => {
+                let sizes = array.iter().filter_map(|item| self.bytes(item, key, "sizes = [64, 96]")).collect();
+                Some(RawSizes::List(sizes))
+            }
+            DeValue::Table(table) => self.range(table, value),
+            _ => self.mismatch(value, key, "an array or a range", RANGE_EXAMPLE),
+        }
+    }
+
+    fn range(&mut self, table: &DeTable<'_>, value: &Value<'_>) -> Option<RawSizes> {
+        let (mut from, mut to, mut step, mut steps) = (None, None, None, None);
+        self.section(value, "sizes", RANGE_KEYS, |reader, key, value| match key {
+            "from" => from = reader.bytes(value, key, "from = 16"),
+            "to" => to = reader.bytes(value, key, "to = 128"),
+            "step" => step = reader.bytes(value, key, "step = 16"),
+            _ => steps = reader.integer(value, key, "steps_per_doubling = 4"),
+        });
+        for key in ["from", "to"] {
+            if !table.contains_key(key) {
+                self.missing_key(key, value.span(), "the range", RANGE_EXAMPLE);
+            }
+        }
+        if table.contains_key("step") == table.contains_key("steps_per_doubling") {
+            self.diagnostics.error(
+                value.span(),
+                "a range has either `step` or `steps_per_doubling`",
+                if table.contains_key("step") { "this has both" } else { "this has neither" },
+                format!("write, for example, `{RANGE_EXAMPLE}`"),
+            );
+            return None;
+        }
+        let spacing = step.map(Spacing::Step).or(steps.map(Spacing::StepsPerDoubling))?;
+        Some(RawSizes::Range { span: value.span(), from: from?, to: to?, spacing })
+    }
+}

@@ -1,0 +1,139 @@
+//! Taking typed values out of TOML, with an error where the type is another.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use crate::diagnostic::Diagnostics;
+use crate::layers::LayerKind;
+use crate::suggest;
+use crate::units::parse_bytes;
+
+/// A value of a TOML document.
+pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
+
+/// What reading needs at every level.
+///
+/// Each method takes the key that the value belongs to and an example of it for the help, and has reported why if it
+/// returns `None`.
+#[derive(Debug)]
+pub(crate) struct Reader<'d> {
+    pub(crate) catalogue: &'static [LayerKind],
+    pub(crate) diagnostics: &'d mut Diagnostics,
+}
+
+impl Reader<'_> {
+    pub(crate) fn boolean(&mut self, value: &Value<'_>, key: &str, example: &str) -> Option<Spanned<bool>> {
+        match value.get_ref() {
+            DeValue::Boolean(flag) => Some(Spanned::new(value.span(), *flag)),
+            _ => self.mismatch(value, key, "true or false", example),
+        }
+    }
+
+    pub(crate) fn integer(&mut self, value: &Value<'_>, key: &str, example: &str) -> Option<Spanned<u64>> {
+        let DeValue::Integer(integer) = value.get_ref() else {
+            return self.mismatch(value, key, "an integer", example);
+        };
+        let number = i128::from_str_radix(integer.as_str(), integer.radix());
+        match number.map(|number| (number < 0, u64::try_from(number))) {
+            Ok((_, Ok(number))) => return Some(Spanned::new(value.span(), number)),
+            Ok((true, _)) => self.diagnostics.error(
+                value.span(),
+                format!("`{key}` must not be negative"),
+                "this is less than 0",
+                for_example(example),
+            ),
+            _ => self.diagnostics.error(
+                value.span(),
+                format!("`{key}` is too large"),
+                "this is more than 64 bits can hold",
+                for_example(example),
+            ),
+        }
+        None
+    }
+
+    /// A byte quantity: an integer, or a string with a unit.
+    pub(crate) fn bytes(&mut self, value: &Value<'_>, key: &str, example: &str) -> Option<Spanned<u64>> {
+        match value.get_ref() {
+            DeValue::Integer(_) => self.integer(value, key, example),
+            DeValue::String(text) => match parse_bytes(text) {
+                Ok(bytes) => Some(Spanned::new(value.span(), bytes)),
+                Err(error) => {
+                    self.diagnostics.error(
+                        value.span(),
+                        format!("`{key}` must be a number of bytes"),
+                        error.to_string(),
+                        for_example(example),
+                    );
+                    None
+                }
+            },
+            _ => self.mismatch(value, key, "a number of bytes", example),
+        }
+    }
+
+    pub(crate) fn array<'v, 'a>(
+        &mut self,
+        value: &'v Value<'a>,
+        key: &str,
+        example: &str,
+    ) -> Option<&'v DeArray<'a>> {
+        match value.get_ref() {
+            DeValue::Array(array) => Some(array),
+            _ => self.mismatch(value, key, "an array", example),
+        }
+    }
+
+    pub(crate) fn table<'v, 'a>(
+        &mut self,
+        value: &'v Value<'a>,
+        key: &str,
+        example: &str,
+    ) -> Option<&'v DeTable<'a>> {
+        match value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            _ => self.mismatch(value, key, "a table", example),
+        }
+    }
+
+    /// Reports a value of the wrong type.
+    pub(crate) fn mismatch<T>(&mut self, value: &Value<'_>, key: &str, expected: &str, example: &str) -> Option<T> {
+        let found = match value.get_ref() {
+            DeValue::String(_) => "a string",
+            DeValue::Integer(_) => "an integer",
+            DeValue::Float(_) => "a float",
+            DeValue::Boolean(_) => "a boolean",
+            DeValue::Datetime(_) => "a date",
+            DeValue::Array(_) => "an array",
+            DeValue::Table(_) => "a table",
+        };
+        self.diagnostics.error(
+            value.span(),
+            format!("`{key}` must be {expected}"),
+            format!("this is {found}"),
+            for_example(example),
+        );
+        None
+    }
+
+    /// Reports a key that its table does not have.
+    pub(crate) fn unknown_key(&mut self, key: &str, span: Range<usize>, place: &str, possible: &[&str]) {
+        self.diagnostics.error(
+            span,
+            format!("unknown key `{key}` in {place}"),
+            "nothing reads this",
+            suggest::names(key, possible),
+        );
+    }
+
+    /// Reports a key that its table needs and does not have.
+    pub(crate) fn missing_key(&mut self, key: &str, span: Range<usize>, place: &str, example: &str) {
+        self.diagnostics.error(span, format!("{place} has no `{key}`"), "it is missing here", for_example(example));
+    }
+}
+
+fn for_example(example: &str) -> String {
+    format!("write, for example, `{example}`")
+}

@@ -1,0 +1,84 @@
+//! How many slabs a class's blocks are cut from.
+
+use crate::model::{Geometry, SlabShape};
+
+/// Fewer blocks than this, and a span is full or empty too often to be worth keeping.
+const ENOUGH_BLOCKS: u32 = 8;
+/// Where [`ENOUGH_BLOCKS`] cannot be had within half a SuperSlab, this many still let one span serve a few requests.
+const SOME_BLOCKS: u32 = 4;
+/// One part in this many may be lost at the end of a span.
+const TAIL_PARTS: u32 = 16;
+
+/// The span of `units` slabs, cut in blocks of `size`.
+pub(crate) fn of(geometry: Geometry, units: u32, size: u32) -> SlabShape {
+    let bytes = units * geometry.slab;
+    SlabShape { units, blocks: bytes / size, tail: bytes % size }
+}
+
+/// The shape of a class whose spec does not say: the shortest span that holds enough blocks and wastes little; where
+/// none does, the one that wastes least, if possible among those with some blocks.
+///
+/// The size is at most half a SuperSlab, so that the longest span holds a block.
+pub(crate) fn derive(geometry: Geometry, size: u32) -> SlabShape {
+    let shapes = || (1..=geometry.max_units()).map(|units| of(geometry, units, size));
+    if let Some(good) =
+        shapes().find(|shape| shape.blocks >= ENOUGH_BLOCKS && shape.tail <= shape.units * geometry.slab / TAIL_PARTS)
+    {
+        return good;
+    }
+    let least_waste = |at_least: u32| {
+        shapes()
+            .filter(|shape| shape.blocks >= at_least)
+            // tail/units compared as fractions; `reduce` keeps the earlier, shorter one of two equals.
+            .reduce(|best, next| {
+                let (a, b) = (u64::from(next.tail) * u64::from(best.units), u64::from(best.tail) * u64::from(next.units));
+                if a < b { next } else { best }
+            })
+    };
+    least_waste(SOME_BLOCKS)
+        .or_else(|| least_waste(1))
+        .unwrap_or_else(|| of(geometry, geometry.max_units(), size))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(size: u32) -> (u32, u32, u32) {
+        let shape = derive(Geometry::default(), size);
+        (shape.units, shape.blocks, shape.tail)
+    }
+
+    #[test]
+    fn small_classes_take_one_slab() {
+        assert_eq!(shape(8), (1, 8192, 0));
+        assert_eq!(shape(24), (1, 2730, 16));
+        assert_eq!(shape(8192), (1, 8, 0));
+    }
+
+    #[test]
+    fn larger_ones_take_the_shortest_good_span() {
+        assert_eq!(shape(10_240), (2, 12, 8192)); // exactly a sixteenth lost
+        assert_eq!(shape(65_536), (8, 8, 0));
+        assert_eq!(shape(131_072), (16, 8, 0));
+    }
+
+    #[test]
+    fn the_largest_take_what_wastes_least() {
+        assert_eq!(shape(262_144), (16, 4, 0));
+        assert_eq!(shape(196_608), (12, 4, 0)); // five in 16 units would lose 1/16
+        assert_eq!(shape(786_432), (12, 1, 0)); // four do not fit
+        assert_eq!(shape(1 << 20), (16, 1, 0));
+    }
+
+    #[test]
+    fn every_size_up_to_half_a_superslab_gets_a_block() {
+        for geometry in [Geometry::default(), Geometry { superslab: 256 << 10, slab: 64 << 10 }] {
+            for size in (8..=geometry.superslab / 2).step_by(1016) {
+                let shape = derive(geometry, size);
+                assert!(shape.blocks >= 1 && shape.units <= geometry.max_units());
+                assert_eq!(shape.blocks * size + shape.tail, shape.units * geometry.slab);
+            }
+        }
+    }
+}

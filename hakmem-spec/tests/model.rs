@@ -1,0 +1,148 @@
+//! What a spec comes to.
+
+mod common;
+
+use common::spec;
+use hakmem_spec::{Budget, Geometry, Large, Purge, Source, parse, table};
+
+fn sizes(text: &str) -> Vec<u32> {
+    spec(text).classes.iter().map(|class| class.size).collect()
+}
+
+#[test]
+fn everything_but_a_class_may_be_left_out() {
+    let spec = spec("class = [{ size = 64 }]");
+    assert_eq!(spec.geometry, Geometry { superslab: 2 << 20, slab: 64 << 10 });
+    assert_eq!(spec.purge, Purge { delay_ms: Some(100) });
+    assert_eq!(spec.large, Large { cache: 32 << 20 });
+    assert!(!spec.huge_pages);
+    let class = &spec.classes[0];
+    assert_eq!((class.size, class.align, class.batch, class.specialise, class.budget), (64, 64, 32, true, None));
+    assert_eq!((class.slab.units, class.slab.blocks, class.slab.tail), (1, 1024, 0));
+    let layers: Vec<_> = class.stack.iter().map(|layer| (layer.kind.name, layer.limit)).collect();
+    assert_eq!(layers, [("unified", 64), ("sll", 512)]);
+}
+
+#[test]
+fn everything_may_be_given() {
+    let spec = spec(
+        r#"
+huge_pages = true
+[superslab]
+size = "4 MiB"
+slab = 131072
+[purge]
+delay_ms = "never"
+[large]
+cache = 0
+[defaults]
+layers = ["unified", "sll"]
+batch = 16
+specialise = false
+budget = { alloc = 7, free = 8 }
+unified = { capacity = 40 }
+sll = { high_water = "64 KiB" }
+[[class]]
+size = 96
+align = 16
+slab_units = 3
+[[class]]
+size = "1 KiB"
+layers = ["sll"]
+batch = 20
+specialise = true
+budget = "none"
+sll = { high_water = 4096 }
+"#,
+    );
+    assert_eq!(spec.geometry, Geometry { superslab: 4 << 20, slab: 128 << 10 });
+    assert_eq!((spec.purge.delay_ms, spec.large.cache, spec.huge_pages), (None, 0, true));
+    let [first, second] = &spec.classes[..] else { panic!() };
+    assert_eq!((first.align, first.batch, first.specialise), (16, 16, false));
+    assert_eq!(first.budget, Some(Budget { alloc: 7, free: 8 }));
+    assert_eq!((first.slab.units, first.slab.blocks, first.slab.tail), (3, 4096, 0));
+    assert_eq!(first.stack.iter().map(|layer| layer.limit).collect::<Vec<_>>(), [40, 682]);
+    assert_eq!((second.size, second.batch, second.specialise, second.budget), (1024, 20, true, None));
+    assert_eq!(second.stack.iter().map(|layer| layer.limit).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn ranges_expand() {
+    assert_eq!(sizes("class = [{ sizes = { from = 16, to = 64, step = 16 } }]"), [16, 32, 48, 64]);
+    assert_eq!(
+        sizes("class = [{ sizes = { from = 160, to = 1024, steps_per_doubling = 4 } }]"),
+        [160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 896, 1024]
+    );
+    assert_eq!(sizes("class = [{ sizes = { from = 8, to = 64, steps_per_doubling = 1 } }]"), [8, 16, 32, 64]);
+    assert_eq!(sizes("class = [{ sizes = { from = 48, to = 48, steps_per_doubling = 2 } }]"), [48]);
+    assert_eq!(sizes("class = [{ sizes = ['2 KiB', 3072] }]"), [2048, 3072]);
+}
+
+#[test]
+fn a_class_is_where_its_size_is() {
+    let text = "[[class]]\nsize = 8\n[[class]]\nsizes = [16, 24]\n";
+    let spans: Vec<_> = spec(text).classes.iter().map(|class| text[class.span.clone()].to_owned()).collect();
+    assert_eq!(spans, ["8", "16", "24"]);
+}
+
+#[test]
+fn alignment_follows_from_the_size() {
+    let spec = spec("class = [{ sizes = [8, 24, 48, 96, 1024, 8192, 12288] }]");
+    assert_eq!(spec.classes.iter().map(|class| class.align).collect::<Vec<_>>(), [8, 8, 16, 32, 1024, 4096, 4096]);
+}
+
+#[test]
+fn limits_and_batches_follow_from_the_size() {
+    let spec = spec("class = [{ sizes = [8, 128, 256, 1024, 4096, 262144] }]");
+    let derived: Vec<_> =
+        spec.classes.iter().map(|class| (class.stack[0].limit, class.stack[1].limit, class.batch)).collect();
+    assert_eq!(derived, [(64, 4096, 32), (64, 256, 32), (32, 128, 16), (8, 32, 4), (2, 8, 1), (2, 1, 1)]);
+    let explicit = common::spec("class = [{ size = 8, unified = { capacity = 5 } }]");
+    assert_eq!(explicit.classes[0].batch, 5);
+}
+
+#[test]
+fn a_class_overrides_one_parameter_and_inherits_the_others() {
+    let spec = spec(
+        "[defaults]\nunified = { capacity = 40 }\nsll = { high_water = 800 }\n[[class]]\nsize = 8\nunified = { capacity = 50 }\n",
+    );
+    assert_eq!(spec.classes[0].stack.iter().map(|layer| layer.limit).collect::<Vec<_>>(), [50, 100]);
+}
+
+#[test]
+fn defaults_may_set_layers_that_only_some_classes_use() {
+    let spec = spec("[defaults]\nlayers = ['sll']\nunified = { capacity = 9 }\n[[class]]\nsize = 8\n[[class]]\nsize = 16\nlayers = ['unified']\n");
+    assert_eq!(spec.classes[1].stack[0].limit, 9);
+}
+
+#[test]
+fn windows_line_ends_and_a_byte_order_mark_do_no_harm() {
+    assert_eq!(sizes("\u{feff}[[class]]\r\nsize = 8\r\n"), [8]);
+}
+
+#[test]
+fn the_default_spec_is_in_order() {
+    let source = Source::default_spec();
+    let spec = parse(&source).unwrap_or_else(|errors| panic!("{}", errors[0].render(&source)));
+    assert_eq!(spec.classes.len(), 60);
+    for class in &spec.classes {
+        assert_eq!(class.specialise, class.size <= 1024);
+        assert_eq!(class.budget.is_some(), class.size <= 1024);
+        assert!(class.slab.blocks >= 4);
+        assert!(class.slab.tail * 16 <= class.slab.units * spec.geometry.slab, "{class:?}");
+    }
+}
+
+#[test]
+fn the_table_lists_the_classes() {
+    let text = table(&spec("class = [{ sizes = [8, 24, 10240] }]")).to_string();
+    assert_eq!(
+        text,
+        "3 classes; SuperSlabs of 2 MiB in slabs of 64 KiB
+ size  align  slabs  blocks  tail %  waste %  batch  layers
+    8      8      1    8192     0.0     87.5     32  unified 64, sll 4096
+   24      8      1    2730     0.0     62.5     32  unified 64, sll 1365
+10240   2048      2      12     6.2     99.8      1  unified 2, sll 3
+"
+    );
+}

@@ -1,0 +1,199 @@
+//! The fast path is the product, so it is held to a committed table.
+//!
+//! The test builds `examples/inspect` twice (fat LTO, and a plain release build), disassembles each named function,
+//! follows its hit path, and counts. Any change of a row fails with a diff; `BLESS=1 cargo test --test golden` accepts
+//! it. Beyond the table, the limits that the project promises are asserted here, and the budgets of the default spec.
+
+use iced_x86::{Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, Mnemonic, OpAccess, Register};
+use object::{Object, ObjectSection, ObjectSymbol};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What happens on a path from a function's entry to its return. The return itself is not counted: inlined, there is
+/// none.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Counts {
+    instructions: usize,
+    branches: usize,
+    loads: usize,
+    stores: usize,
+    calls: usize,
+    atomics: usize,
+    stack: usize,
+}
+
+/// A function's machine code.
+struct Function {
+    address: u64,
+    code: Vec<u8>,
+}
+
+impl Function {
+    /// The hit path: the shortest way to a return that leaves the function for nothing. `None`: every way calls.
+    fn hit_path(&self) -> Option<Counts> {
+        self.walk(self.address, Counts::default(), 0)
+    }
+
+    fn walk(&self, from: u64, mut counts: Counts, depth: usize) -> Option<Counts> {
+        let offset = usize::try_from(from.checked_sub(self.address)?).ok()?;
+        let code = self.code.get(offset..)?;
+        let mut factory = InstructionInfoFactory::new();
+        for instruction in &mut Decoder::with_ip(64, code, from, DecoderOptions::NONE) {
+            match instruction.flow_control() {
+                FlowControl::Return => return Some(counts),
+                FlowControl::Call | FlowControl::IndirectCall | FlowControl::Interrupt | FlowControl::Exception => {
+                    return None;
+                }
+                FlowControl::IndirectBranch => return None, // A jump table: exactly what must not be.
+                FlowControl::UnconditionalBranch => {
+                    counts.instructions += 1;
+                    return if depth < 16 { self.walk(instruction.near_branch_target(), counts, depth + 1) } else { None };
+                }
+                FlowControl::ConditionalBranch => {
+                    counts.instructions += 1;
+                    counts.branches += 1;
+                    if depth >= 16 {
+                        return None;
+                    }
+                    let there = self.walk(instruction.near_branch_target(), counts, depth + 1);
+                    let here = self.walk(instruction.next_ip(), counts, depth + 1);
+                    return match (here, there) {
+                        (Some(here), Some(there)) if there.instructions < here.instructions => Some(there),
+                        (None, there) => there,
+                        (here, _) => here,
+                    };
+                }
+                _ => {}
+            }
+            if instruction.mnemonic() == Mnemonic::Nop {
+                continue;
+            }
+            counts.instructions += 1;
+            for memory in factory.info(&instruction).used_memory() {
+                let stack = memory.base() == Register::RSP;
+                counts.stack += usize::from(stack);
+                match memory.access() {
+                    OpAccess::Read | OpAccess::CondRead => counts.loads += 1,
+                    OpAccess::Write | OpAccess::CondWrite => counts.stores += 1,
+                    OpAccess::ReadWrite | OpAccess::ReadCondWrite => {
+                        counts.loads += 1;
+                        counts.stores += 1;
+                        let exchange = instruction.mnemonic() == Mnemonic::Xchg;
+                        counts.atomics += usize::from(exchange || instruction.has_lock_prefix());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Builds the example with `profile` and returns the binary.
+fn build(profile: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--example", "inspect", "--profile", profile, "--target-dir"])
+        .arg(&target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("RUSTFLAGS")
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "examples/inspect does not build with --profile {profile}");
+    target.join(if profile == "release" { "release" } else { profile }).join("examples/inspect")
+}
+
+/// The functions of the example by name.
+fn functions(binary: &Path) -> BTreeMap<String, Function> {
+    let bytes = std::fs::read(binary).expect("the binary was just built");
+    let file = object::File::parse(&*bytes).expect("an ELF file");
+    let mut functions = BTreeMap::new();
+    for symbol in file.symbols() {
+        let Ok(name) = symbol.name() else { continue };
+        let ours = ["alloc_", "free_", "box_", "vec_push"].iter().any(|prefix| name.starts_with(prefix));
+        let Some(section) = symbol.section_index().filter(|_| ours && symbol.size() > 0) else { continue };
+        let section = file.section_by_index(section).expect("the symbol's section");
+        let code = section.data_range(symbol.address(), symbol.size()).expect("readable").expect("inside the section");
+        functions.insert(name.to_owned(), Function { address: symbol.address(), code: code.to_vec() });
+    }
+    functions
+}
+
+/// A name's place in the table: what, then how large.
+fn order(name: &str) -> (String, u32) {
+    let (what, size) = name.rsplit_once('_').unwrap_or((name, ""));
+    size.parse().map_or_else(|_| (name.to_owned(), u32::MAX), |size| (what.to_owned(), size))
+}
+
+fn table(functions: &BTreeMap<String, Function>) -> String {
+    let mut names: Vec<&String> = functions.keys().collect();
+    names.sort_by_key(|name| order(name));
+    let mut table = String::from("function      instructions branches loads stores calls atomics stack\n");
+    for name in names {
+        match functions[name].hit_path() {
+            Some(c) => writeln!(
+                table,
+                "{name:<13} {:>12} {:>8} {:>5} {:>6} {:>5} {:>7} {:>5}",
+                c.instructions, c.branches, c.loads, c.stores, c.calls, c.atomics, c.stack
+            ),
+            None => writeln!(table, "{name:<13} every path calls"),
+        }
+        .expect("writing to a string");
+    }
+    table
+}
+
+/// Compares with the committed table, or replaces it.
+fn compare(name: &str, found: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, found).expect("the table can be written");
+        return;
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    let mut diff = String::new();
+    for line in golden.lines().filter(|line| !found.lines().any(|other| other == *line)) {
+        writeln!(diff, "- {line}").expect("writing to a string");
+    }
+    for line in found.lines().filter(|line| !golden.lines().any(|other| other == *line)) {
+        writeln!(diff, "+ {line}").expect("writing to a string");
+    }
+    assert!(diff.is_empty(), "hit paths differ from tests/golden/{name} (BLESS=1 accepts them):\n{diff}");
+}
+
+/// The limits that hold whatever the table says.
+fn limits(profile: &str, functions: &BTreeMap<String, Function>) {
+    let spec = hakmem_spec::parse(&hakmem_spec::Source::default_spec()).expect("the default spec is valid");
+    let budgets: BTreeMap<u32, (usize, usize)> = spec
+        .classes
+        .iter()
+        .filter_map(|class| class.budget.map(|budget| (class.size, (budget.alloc as usize, budget.free as usize))))
+        .collect();
+    for (name, function) in functions {
+        let (what, size) = order(name);
+        let Some(&(alloc, free)) = budgets.get(&size) else { continue };
+        let counts = function.hit_path().unwrap_or_else(|| panic!("{profile}: {name} has no path without a call"));
+        let most = if what == "alloc" { alloc } else { free };
+        assert!(counts.instructions <= most, "{profile}: {name} takes {counts:?}, its budget is {most} instructions");
+        assert!(counts.branches <= 1, "{profile}: {name} branches more than once: {counts:?}");
+        assert_eq!((counts.calls, counts.atomics, counts.stack), (0, 0, 0), "{profile}: {name}: {counts:?}");
+    }
+    assert!(budgets.len() >= 20, "the default spec states a budget for its small classes");
+    for name in ["alloc_any", "free_any"] {
+        let counts = functions[name].hit_path().expect("a hit calls nothing");
+        assert!(counts.instructions <= 14, "{profile}: {name} takes {counts:?}");
+        assert_eq!((counts.calls, counts.atomics, counts.stack), (0, 0, 0), "{profile}: {name}: {counts:?}");
+    }
+}
+
+#[test]
+fn hit_paths_are_the_committed_ones() {
+    for (profile, name) in [("release", "fat-lto.txt"), ("plain", "plain.txt")] {
+        let functions = functions(&build(profile));
+        assert!(functions.len() > 50, "the example's functions are symbols of the binary");
+        limits(profile, &functions);
+        compare(name, &table(&functions));
+    }
+}
