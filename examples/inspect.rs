@@ -30,14 +30,14 @@ macro_rules! constant_sizes {
         $(
             #[unsafe(no_mangle)]
             #[inline(never)]
-            pub extern "C" fn $alloc() -> *mut u8 {
+            pub fn $alloc() -> *mut u8 {
                 // SAFETY: the size is not 0.
                 unsafe { GLOBAL.alloc(layout($size)) }
             }
 
             #[unsafe(no_mangle)]
             #[inline(never)]
-            pub unsafe extern "C" fn $free(block: *mut u8) {
+            pub unsafe fn $free(block: *mut u8) {
                 // SAFETY: the caller's contract.
                 unsafe { GLOBAL.dealloc(block, layout($size)) }
             }
@@ -66,14 +66,14 @@ constant_sizes! {
 /// Size and alignment known only at run time.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn alloc_any(size: usize, align: usize) -> *mut u8 {
+pub fn alloc_any(size: usize, align: usize) -> *mut u8 {
     // SAFETY: callers pass a valid layout.
     unsafe { GLOBAL.alloc(Layout::from_size_align_unchecked(size, align)) }
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub unsafe extern "C" fn free_any(block: *mut u8, size: usize, align: usize) {
+pub unsafe fn free_any(block: *mut u8, size: usize, align: usize) {
     // SAFETY: callers pass a block and its layout.
     unsafe { GLOBAL.dealloc(block, Layout::from_size_align_unchecked(size, align)) }
 }

@@ -49,7 +49,11 @@ impl Function {
                 FlowControl::IndirectBranch => return None, // A jump table: exactly what must not be.
                 FlowControl::UnconditionalBranch => {
                     counts.instructions += 1;
-                    return if depth < 16 { self.walk(instruction.near_branch_target(), counts, depth + 1) } else { None };
+                    return if depth < 16 {
+                        self.walk(instruction.near_branch_target(), counts, depth + 1)
+                    } else {
+                        None
+                    };
                 }
                 FlowControl::ConditionalBranch => {
                     counts.instructions += 1;

@@ -18,7 +18,8 @@ pub unsafe trait Front {
     /// The runtime's part of this allocator.
     fn runtime() -> &'static Allocator;
 
-    /// The slot of the class that serves this layout; `None` where none does, and the block is a large one.
+    /// The place (see the generated code) of the class that serves this layout; `None` where none does, and the block is
+    /// a large one.
     fn class_of(size: usize, align: usize) -> Option<usize>;
 
     /// Allocates. Null: no memory.
@@ -30,11 +31,11 @@ pub unsafe trait Front {
     /// `block` was allocated with a layout of the same class and is not used any more.
     unsafe fn release(block: *mut u8, size: usize, align: usize);
 
-    /// A block from the first layer of the class in `slot`; null is a miss.
-    fn pop(slot: usize) -> *mut u8;
+    /// A block from the first layer of the class at `place`; null is a miss.
+    fn pop(place: usize) -> *mut u8;
 
     /// A block that is zero already, of a class with room never touched; null where there is none such at hand.
-    fn carve_zeroed(slot: usize) -> *mut u8;
+    fn carve_zeroed(place: usize) -> *mut u8;
 }
 
 /// `GlobalAlloc::alloc_zeroed`. Fresh memory is not cleared.
@@ -42,11 +43,11 @@ pub unsafe trait Front {
 pub fn allocate_zeroed<F: Front>(size: usize, align: usize) -> *mut u8 {
     match F::class_of(size, align) {
         None => F::runtime().large().allocate_zeroed(F::runtime(), size, align),
-        Some(slot) => {
+        Some(place) => {
             // A block at hand is cleared: taking fresh memory instead would make the program larger, not faster.
-            let mut block = F::pop(slot);
+            let mut block = F::pop(place);
             if block.is_null() && size >= ZERO_WORTHWHILE {
-                let zero = F::carve_zeroed(slot);
+                let zero = F::carve_zeroed(place);
                 if !zero.is_null() {
                     return zero;
                 }

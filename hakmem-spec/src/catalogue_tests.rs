@@ -36,8 +36,11 @@ fn groups_are_group_major_in_the_order_of_their_smallest_class() {
          [[class]]\nsize = 256\nlayers = ['ring', 'unified']\n[[class]]\nsize = 512\nspecialise = false\n",
     );
     let plan = Plan::new(&spec);
-    let groups: Vec<_> =
-        plan.groups.iter().map(|g| (g.layers.iter().map(|l| l.name).collect(), g.specialise, g.slots.clone())).collect();
+    let groups: Vec<_> = plan
+        .groups
+        .iter()
+        .map(|g| (g.layers.iter().map(|l| l.name).collect(), g.specialise, g.slots.clone()))
+        .collect();
     assert_eq!(
         groups,
         [
@@ -62,5 +65,8 @@ fn errors_name_the_layers_of_the_catalogue() {
          = help: did you mean `ring`? Possible here: `unified`, `sll`, `ring`, `pair`"
     );
     assert!(error("[[class]]\nsize = 8\nring = {}\n").starts_with("the class does not use the layer `ring`\n"));
-    assert!(error("[[class]]\nsize = 8\nlayers = ['pair']\npair = { slots = 2 }\n").contains("unknown key `slots` in `pair`"));
+    assert!(
+        error("[[class]]\nsize = 8\nlayers = ['pair']\npair = { slots = 2 }\n")
+            .contains("unknown key `slots` in `pair`")
+    );
 }

@@ -45,10 +45,11 @@ impl Diagnostic {
         let number = place.line.to_string();
         let gutter = " ".repeat(number.len());
         let mut out = format!(
-            "{message}\n{gutter}--> {name}:{number}:{column}\n{gutter} |\n{number} | {text}\n{gutter} | {indent}{carets}",
+            "{message}\n{gutter}--> {name}:{number}:{column}\n{gutter} |\n{shown}\n{gutter} | {indent}{carets}",
             message = self.message,
             name = source.name,
             column = place.column,
+            shown = format!("{number} | {text}").trim_end(),
         );
         if !self.label.is_empty() {
             let _ = write!(out, " {}", self.label);

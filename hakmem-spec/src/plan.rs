@@ -94,7 +94,8 @@ impl Plan {
     /// The plan of a spec.
     pub fn new(spec: &Spec) -> Self {
         let same = |class: &Class, first: &Class| {
-            class.specialise == first.specialise && class.stack.iter().map(|l| l.kind).eq(first.stack.iter().map(|l| l.kind))
+            class.specialise == first.specialise
+                && class.stack.iter().map(|l| l.kind).eq(first.stack.iter().map(|l| l.kind))
         };
         // The members of each group. Classes ascend, so groups come in the order of their smallest, and so do members.
         let mut members: Vec<Vec<usize>> = Vec::new();
@@ -127,9 +128,8 @@ impl Plan {
         Self {
             small: small(least_align(0).unwrap_or(SMALL_GRAIN)),
             aligned: [16, 32, 64].map(small),
-            medium: (largest > SMALL_MAX).then(|| {
-                SizeTable::new(&slots, MEDIUM_GRAIN, least_align(SMALL_MAX).unwrap_or(SMALL_GRAIN), largest)
-            }),
+            medium: (largest > SMALL_MAX)
+                .then(|| SizeTable::new(&slots, MEDIUM_GRAIN, least_align(SMALL_MAX).unwrap_or(SMALL_GRAIN), largest)),
             groups,
             slot_of_class,
             slots,

@@ -91,7 +91,10 @@ impl Policy {
                 batch.span(),
                 "a batch must fit the first bounded layer",
                 format!("`{}` holds {limit} in the class of {size}", kind.name),
-                format!("lower it to {limit}, raise the limit of `{}`, or leave `batch` out to derive it", kind.name),
+                format!(
+                    "lower it, raise the limit of `{}`, or leave `batch` out so that it follows from the size",
+                    kind.name
+                ),
             );
         }
         *batch.get_ref()

@@ -79,18 +79,19 @@ pub(crate) enum Spacing {
 }
 
 /// Reads the syntax tree. `None` if the text is not TOML; otherwise there may be errors besides the tree.
-pub(crate) fn read(
-    source: &Source,
-    catalogue: &'static [LayerKind],
-    diagnostics: &mut Diagnostics,
-) -> Option<RawSpec> {
+pub(crate) fn read(source: &Source, catalogue: &'static [LayerKind], diagnostics: &mut Diagnostics) -> Option<RawSpec> {
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     if errors.is_empty() {
         return Some(Reader { catalogue, diagnostics }.spec(document.get_ref()));
     }
     for error in errors {
         let span = error.span().unwrap_or(source.text.len()..source.text.len());
-        diagnostics.error(span, "this is not TOML", error.message(), "the syntax is described at https://toml.io");
+        diagnostics.error(
+            span,
+            "the spec is not valid TOML",
+            error.message(),
+            "the syntax is described at https://toml.io",
+        );
     }
     None
 }
@@ -129,7 +130,7 @@ impl Reader<'_> {
                     }
                 }
                 "class" => {
-                    for entry in self.array(value, key, "[[class]]").into_iter().flatten() {
+                    for entry in self.array(value, key, "an array of tables", "[[class]]").into_iter().flatten() {
                         if let Some(table) = self.table(entry, key, "[[class]]") {
                             spec.classes.push(self.class(table, entry.span()));
                         }
@@ -137,6 +138,16 @@ impl Reader<'_> {
                 }
                 _ => self.unknown_key(key, key_span, "the spec", SPEC_KEYS),
             }
+        }
+        let no_class =
+            document.get("class").is_none_or(|class| class.get_ref().as_array().is_some_and(|a| a.is_empty()));
+        if no_class {
+            self.diagnostics.error(
+                0..0,
+                "a spec needs at least one class",
+                "there is none in it",
+                "write, for example, `[[class]]` and below it `size = 64`",
+            );
         }
         spec
     }
@@ -202,7 +213,7 @@ impl Reader<'_> {
     fn layers(&mut self, value: &Value<'_>, key: &str) -> Option<Spanned<Vec<Spanned<String>>>> {
         let example = format!("layers = {:?}", layers::DEFAULT_STACK);
         let mut names = Vec::new();
-        for item in self.array(value, key, &example)?.iter() {
+        for item in self.array(value, key, "an array of strings", &example)?.iter() {
             match item.get_ref() {
                 DeValue::String(name) => names.push(Spanned::new(item.span(), name.to_string())),
                 _ => return self.mismatch(item, key, "an array of strings", &example),

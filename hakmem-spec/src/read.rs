@@ -78,20 +78,16 @@ impl Reader<'_> {
         &mut self,
         value: &'v Value<'a>,
         key: &str,
+        expected: &str,
         example: &str,
     ) -> Option<&'v DeArray<'a>> {
         match value.get_ref() {
             DeValue::Array(array) => Some(array),
-            _ => self.mismatch(value, key, "an array", example),
+            _ => self.mismatch(value, key, expected, example),
         }
     }
 
-    pub(crate) fn table<'v, 'a>(
-        &mut self,
-        value: &'v Value<'a>,
-        key: &str,
-        example: &str,
-    ) -> Option<&'v DeTable<'a>> {
+    pub(crate) fn table<'v, 'a>(&mut self, value: &'v Value<'a>, key: &str, example: &str) -> Option<&'v DeTable<'a>> {
         match value.get_ref() {
             DeValue::Table(table) => Some(table),
             _ => self.mismatch(value, key, "a table", example),

@@ -31,13 +31,12 @@ pub(crate) fn derive(geometry: Geometry, size: u32) -> SlabShape {
             .filter(|shape| shape.blocks >= at_least)
             // tail/units compared as fractions; `reduce` keeps the earlier, shorter one of two equals.
             .reduce(|best, next| {
-                let (a, b) = (u64::from(next.tail) * u64::from(best.units), u64::from(best.tail) * u64::from(next.units));
+                let (a, b) =
+                    (u64::from(next.tail) * u64::from(best.units), u64::from(best.tail) * u64::from(next.units));
                 if a < b { next } else { best }
             })
     };
-    least_waste(SOME_BLOCKS)
-        .or_else(|| least_waste(1))
-        .unwrap_or_else(|| of(geometry, geometry.max_units(), size))
+    least_waste(SOME_BLOCKS).or_else(|| least_waste(1)).unwrap_or_else(|| of(geometry, geometry.max_units(), size))
 }
 
 #[cfg(test)]

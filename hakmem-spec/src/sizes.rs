@@ -19,9 +19,7 @@ pub(crate) struct Member {
 /// The legal sizes of an entry. Of a range in error, none: its members would only repeat the error.
 pub(crate) fn expand(sizes: &RawSizes, diagnostics: &mut Diagnostics) -> Vec<Member> {
     let members: Vec<Member> = match sizes {
-        RawSizes::List(sizes) => {
-            sizes.iter().map(|size| Member { size: *size.get_ref(), span: size.span() }).collect()
-        }
+        RawSizes::List(sizes) => sizes.iter().map(|size| Member { size: *size.get_ref(), span: size.span() }).collect(),
         RawSizes::Range { span, from, to, spacing } => match range(from, to, spacing) {
             Ok(sizes) => sizes.into_iter().map(|size| Member { size, span: span.clone() }).collect(),
             Err(diagnostic) => {

@@ -29,12 +29,7 @@ impl Source {
     }
 
     /// A spec written inside another file, whose first character stands at the given line and column of it.
-    pub fn inline(
-        name: impl Into<String>,
-        text: impl Into<String>,
-        first_line: usize,
-        first_column: usize,
-    ) -> Self {
+    pub fn inline(name: impl Into<String>, text: impl Into<String>, first_line: usize, first_column: usize) -> Self {
         Self { name: name.into(), text: text.into(), first_line, first_column }
     }
 

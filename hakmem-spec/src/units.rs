@@ -43,15 +43,13 @@ pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
     if unit.is_empty() {
         return Err(UnitError::NoUnit);
     }
-    let (_, scale) =
-        UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(UnitError::UnknownUnit)?;
+    let (_, scale) = UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(UnitError::UnknownUnit)?;
     number.parse::<u64>().ok().and_then(|number| number.checked_mul(*scale)).ok_or(UnitError::TooLarge)
 }
 
 /// Writes a byte quantity in the largest unit that divides it, so that [`parse_bytes`] reads the same number.
 pub fn format_bytes(bytes: u64) -> String {
-    let (name, scale) =
-        UNITS.iter().find(|(_, scale)| bytes != 0 && bytes.is_multiple_of(*scale)).unwrap_or(&UNITS[3]);
+    let (name, scale) = UNITS.iter().find(|(_, scale)| bytes != 0 && bytes.is_multiple_of(*scale)).unwrap_or(&UNITS[3]);
     format!("{} {name}", bytes / scale)
 }
 

@@ -19,7 +19,7 @@ const SUPERSLAB_RANGE: (u64, u64) = (256 << 10, 64 << 20);
 const SLAB_RANGE: (u64, u64) = (16 << 10, 1 << 20);
 const SLABS_RANGE: (u32, u32) = (4, 64);
 /// A day, in milliseconds; whoever means longer means never.
-const MAX_DELAY: u64 = 86_400_000;
+const MAX_DELAY: u32 = 86_400_000;
 const MAX_CACHE: u64 = 16 << 30;
 
 /// The model of a syntax tree. If it is `None`, or there are errors besides it, the spec is not valid.
@@ -50,7 +50,8 @@ fn geometry(raw: &RawSpec, diagnostics: &mut Diagnostics) -> Option<Geometry> {
     }
     // One of the two was written, as the defaults fit each other.
     let span = raw.slab.as_ref().or(raw.superslab.as_ref()).map_or(0..0, Spanned::span);
-    let (from, to) = (u64::from(geometry.superslab / max), u64::from(geometry.superslab / min));
+    let within = |slab: u32| u64::from(slab).clamp(SLAB_RANGE.0, SLAB_RANGE.1);
+    let (from, to) = (within(geometry.superslab / max), within(geometry.superslab / min));
     diagnostics.error(
         span,
         format!("a SuperSlab must hold from {min} to {max} slabs"),
@@ -59,11 +60,11 @@ fn geometry(raw: &RawSpec, diagnostics: &mut Diagnostics) -> Option<Geometry> {
             format_bytes(geometry.superslab.into()),
             format_bytes(geometry.slab.into())
         ),
-        format!(
-            "of such a SuperSlab, slabs may be from {} to {}",
-            format_bytes(from.clamp(SLAB_RANGE.0, SLAB_RANGE.1)),
-            format_bytes(to.clamp(SLAB_RANGE.0, SLAB_RANGE.1))
-        ),
+        if from == to {
+            format!("with such a SuperSlab, write `slab = \"{}\"`", format_bytes(from))
+        } else {
+            format!("with such a SuperSlab, `slab` may be from {} to {}", format_bytes(from), format_bytes(to))
+        },
     );
     None
 }
@@ -99,11 +100,16 @@ fn power(
 
 fn purge(raw: &RawSpec, diagnostics: &mut Diagnostics) -> Purge {
     let Some(delay) = &raw.delay_ms else { return Purge::default() };
-    let delay_ms = match delay.get_ref() {
-        OrNone::None => None,
-        OrNone::Some(ms) => in_range(&Spanned::new(delay.span(), *ms), "delay_ms", 0, MAX_DELAY, diagnostics),
-    };
-    Purge { delay_ms }
+    let OrNone::Some(ms) = *delay.get_ref() else { return Purge { delay_ms: None } };
+    if ms > MAX_DELAY.into() {
+        diagnostics.error(
+            delay.span(),
+            "`delay_ms` is out of range",
+            format!("this is {ms}"),
+            format!("from 0 to {MAX_DELAY}, which is a day, is possible, or \"never\""),
+        );
+    }
+    Purge { delay_ms: u32::try_from(ms).ok() }
 }
 
 fn large(raw: &RawSpec, diagnostics: &mut Diagnostics) -> Large {
@@ -130,14 +136,6 @@ struct Classes<'a> {
 
 impl Classes<'_> {
     fn all(mut self, raw: &RawSpec) -> Vec<Class> {
-        if raw.classes.is_empty() {
-            self.diagnostics.error(
-                0..0,
-                "a spec needs at least one class",
-                "there is none in it",
-                "write, for example, `[[class]]` and below it `size = 64`",
-            );
-        }
         let mut defaults = Policy::new(&raw.defaults, self.catalogue, self.diagnostics);
         if raw.defaults.layers.is_none() {
             let name = |name: &&str| Spanned::new(0..0, (*name).to_owned());
@@ -297,7 +295,11 @@ impl Classes<'_> {
                 units.span(),
                 "the slabs of a class must hold at least one block",
                 format!("{bytes} hold no block of {size}"),
-                format!("at least {} are needed; left out, it would be {}", size.div_ceil(geometry.slab), derived.units),
+                format!(
+                    "at least {} are needed; left out, it would be {}",
+                    size.div_ceil(geometry.slab),
+                    derived.units
+                ),
             );
         }
         shape

@@ -1,24 +1,32 @@
 //! The paths: per group of classes with one stack, a hit that is inlined and a miss that is not; and the choice of the
 //! group.
+//!
+//! A hit addresses the state of a class's first layer by its **place**, the distance in bytes from the start of the
+//! thread's front, which the size table yields ready to use. Only cold code turns a place back into a slot.
 
 use super::Context;
-use super::statics::layer_name;
+use super::statics::{layer_name, limit_name};
 use hakmem_spec::Group;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
 pub(super) fn emit(context: &Context) -> TokenStream {
     let paths = context.plan.groups.iter().enumerate().map(|(number, group)| paths(context, number, group));
+    let places = places(context);
     let entries = entries(context);
-    quote! { #(#paths)* #entries }
+    quote! { #(#paths)* #places #entries }
+}
+
+/// The module of group `number`.
+fn module(number: usize) -> Ident {
+    format_ident!("group_{}", number)
 }
 
 /// The layers of `group` behind the first, on top of the slabs, as a value of a type that implements `Below`.
 fn below(number: usize, group: &Group) -> TokenStream {
     let mut stack = quote! { hakmem::Slabs::new(&RUNTIME, heap_of(thread), FIRST + index) };
     for layer in group.layers.iter().skip(1).rev() {
-        let field = layer_name(number, layer.name);
-        let limit = format_ident!("{}_LIMIT", field.to_string().to_uppercase());
+        let (field, limit) = (layer_name(number, layer.name), limit_name(number, layer.name));
         stack = quote! { hakmem::Over::new(&thread.#field[index], #limit[index], #stack) };
     }
     stack
@@ -26,19 +34,18 @@ fn below(number: usize, group: &Group) -> TokenStream {
 
 /// One group's functions, in a module of its own.
 fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
-    let module = format_ident!("group_{}", number);
-    let first_layer = &group.layers[0];
-    let field = layer_name(number, first_layer.name);
-    let limit = format_ident!("{}_LIMIT", field.to_string().to_uppercase());
+    let module = module(number);
+    let layer = group.layers[0];
+    let (field, limit) = (layer_name(number, layer.name), limit_name(number, layer.name));
+    let kind = format_ident!("{}", layer.type_name);
     let below = below(number, group);
     let (first, count) = (group.slots.start, group.slots.len());
-    let classes: Vec<u32> =
-        group.slots.clone().map(|slot| context.spec.classes[context.plan.slots[slot].class].size).collect();
+    let size = |slot: usize| context.plan.slots[slot].size;
     let stack: Vec<&str> = group.layers.iter().map(|layer| layer.name).collect();
     let about = format!(
         "{count} classes of {} to {} bytes: {}, then the slabs. {}",
-        classes[0],
-        classes[count - 1],
+        size(first),
+        size(group.slots.end - 1),
         stack.join(", then "),
         if group.specialise { "Inlined where they are used." } else { "Called, not inlined: their code is here once." },
     );
@@ -52,39 +59,54 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
         mod #module {
             use super::*;
 
-            /// The slot of this group's first class.
+            /// The slot of the first class.
             const FIRST: usize = #first;
+
+            /// Where the first class's state is.
+            pub(super) const START: usize = ::core::mem::offset_of!(Thread, #field);
+
+            /// The distance from one class's state to the next.
+            pub(super) const STRIDE: usize = ::core::mem::size_of::<hakmem::#kind>();
+
+            /// Where the last class's state ends.
+            pub(super) const END: usize = START + #count * STRIDE;
+
+            /// Calls `with` with the first layer of the class at `place`.
+            #[inline(always)]
+            fn first_layer<T>(place: usize, with: impl FnOnce(&hakmem::#kind) -> T) -> T {
+                // SAFETY: the tables name places of this group for it, so there is such a state there, this thread's.
+                THREAD.with(|thread| with(unsafe { &*::core::ptr::from_ref(thread).byte_add(place).cast() }))
+            }
 
             /// Takes a block from the first layer; null is a miss.
             #[inline(always)]
-            pub(super) fn pop(slot: usize) -> *mut hakmem::Block {
-                // SAFETY: the tables name slots of this group for it, and the state is this thread's.
-                THREAD.with(|thread| unsafe { thread.#field.get_unchecked(slot - FIRST).pop() })
+            pub(super) fn pop(place: usize) -> *mut u8 {
+                // SAFETY: the state is this thread's.
+                first_layer(place, |layer| unsafe { layer.pop() }).cast()
             }
 
             /// Allocates: a hit, or the way down the stack.
             #inline
-            pub(super) fn allocate(slot: usize) -> *mut u8 {
-                let block = pop(slot);
-                if block.is_null() { miss(slot) } else { block.cast() }
+            pub(super) fn allocate(place: usize) -> *mut u8 {
+                let block = pop(place);
+                if block.is_null() { miss(place) } else { block }
             }
 
             /// Frees: a hit, or the way down the stack.
             #inline
-            pub(super) unsafe fn release(block: *mut u8, slot: usize) {
-                let block = block.cast::<hakmem::Block>();
-                // SAFETY: as in `pop`; the caller gives the block, which is of this slot's class.
-                if !THREAD.with(|thread| unsafe { thread.#field.get_unchecked(slot - FIRST).push(block) }) {
-                    // SAFETY: the block was refused, so it is still ours to give.
-                    unsafe { overflow(block, slot) }
+            pub(super) unsafe fn release(block: *mut u8, place: usize) {
+                // SAFETY: the state is this thread's; the caller gives the block, which is of the class at this place.
+                if !first_layer(place, |layer| unsafe { layer.push(block.cast()) }) {
+                    // SAFETY: right after the push that calls for it.
+                    unsafe { overflow(block, place) }
                 }
             }
 
             #[cold]
             #[inline(never)]
-            fn miss(slot: usize) -> *mut u8 {
+            fn miss(place: usize) -> *mut u8 {
                 THREAD.with(|thread| {
-                    let index = slot - FIRST;
+                    let index = (place - START) / STRIDE;
                     // SAFETY: the state is this thread's, and every layer is taken at the index of the same class.
                     unsafe { thread.#field[index].miss(#limit[index], &mut #below).cast() }
                 })
@@ -92,64 +114,88 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
 
             #[cold]
             #[inline(never)]
-            unsafe fn overflow(block: *mut hakmem::Block, slot: usize) {
+            unsafe fn overflow(block: *mut u8, place: usize) {
                 THREAD.with(|thread| {
-                    let index = slot - FIRST;
+                    let index = (place - START) / STRIDE;
                     // SAFETY: as in `miss`; the block is the caller's.
-                    unsafe { thread.#field[index].overflow(block, #limit[index], &mut #below) }
+                    unsafe { thread.#field[index].overflow(block.cast(), #limit[index], &mut #below) }
                 })
             }
         }
     }
 }
 
-/// Calls `function` of the group that `slot` is in, told apart by comparing, among the groups with these numbers.
-fn choose(context: &Context, numbers: &[usize], call: impl Fn(&Ident) -> TokenStream) -> TokenStream {
-    let Some((&last, others)) = numbers.split_last() else { return quote! { ::core::unreachable!() } };
-    let mut choice = call(&format_ident!("group_{}", last));
-    for &number in others.iter().rev() {
-        let end = context.plan.groups[number].slots.end;
-        let here = call(&format_ident!("group_{}", number));
-        choice = quote! { if slot < #end { #here } else { #choice } };
+/// From slots to places and back.
+fn places(context: &Context) -> TokenStream {
+    let count = context.plan.slots.len();
+    let place = context.plan.slots.iter().enumerate().map(|(slot, of)| {
+        let module = module(of.group);
+        let index = slot - context.plan.groups[of.group].slots.start;
+        quote! { (#module::START + #index * #module::STRIDE) as u16 }
+    });
+    let all: Vec<usize> = (0..context.plan.groups.len()).collect();
+    let slot = choose(context, &all, |number| {
+        let (module, first) = (module(number), context.plan.groups[number].slots.start);
+        quote! { #first + (place - #module::START) / #module::STRIDE }
+    });
+    quote! {
+        const _: () = ::core::assert!(::core::mem::size_of::<Thread>() < u16::MAX as usize, "a place must fit in 16 bits");
+
+        /// The place of each slot.
+        const PLACES: [u16; #count] = [#(#place),*];
+
+        /// The slot of a place.
+        #[cold]
+        fn slot_at(place: usize) -> usize {
+            #slot
+        }
     }
-    choice
+}
+
+/// One of the groups with these numbers, told apart by comparing places.
+fn choose(context: &Context, numbers: &[usize], each: impl Fn(usize) -> TokenStream) -> TokenStream {
+    debug_assert!(numbers.iter().all(|&number| number < context.plan.groups.len()));
+    let Some((&last, others)) = numbers.split_last() else { return quote! { ::core::unreachable!() } };
+    others.iter().rev().fold(each(last), |rest, &number| {
+        let (module, here) = (module(number), each(number));
+        quote! { if place < #module::END { #here } else { #rest } }
+    })
 }
 
 /// `allocate` and `release`, and what the runtime needs besides.
 fn entries(context: &Context) -> TokenStream {
     let plan = context.plan;
     let all: Vec<usize> = (0..plan.groups.len()).collect();
-    let is_small = |slot: usize| {
-        plan.small
-            .entries
-            .iter()
-            .chain(plan.aligned.iter().flat_map(|table| &table.entries))
-            .any(|&small| usize::from(small) == slot)
-    };
+    let is_small = |slot: usize| plan.small.entries.iter().any(|&small| usize::from(small) == slot);
     let small: Vec<usize> =
         all.iter().copied().filter(|&number| plan.groups[number].slots.clone().any(is_small)).collect();
-    let allocate_small = choose(context, &small, |group| quote! { #group::allocate(slot) });
-    let release_small = choose(context, &small, |group| quote! { unsafe { #group::release(block, slot) } });
-    let allocate_any = choose(context, &all, |group| quote! { #group::allocate(slot) });
-    let release_any = choose(context, &all, |group| quote! { unsafe { #group::release(block, slot) } });
-    let pop_any = choose(context, &all, |group| quote! { #group::pop(slot).cast() });
+    let allocate = |number: usize| {
+        let module = module(number);
+        quote! { #module::allocate(place) }
+    };
+    let release = |number: usize| {
+        let module = module(number);
+        // SAFETY comments stand at the uses below.
+        quote! { unsafe { #module::release(block, place) } }
+    };
+    let pop = |number: usize| {
+        let module = module(number);
+        quote! { #module::pop(place) }
+    };
+    let (allocate_small, release_small) = (choose(context, &small, allocate), choose(context, &small, release));
+    let (allocate_any, release_any) = (choose(context, &all, allocate), choose(context, &all, release));
+    let pop_any = choose(context, &all, pop);
     quote! {
-        /// `GlobalAlloc::alloc`. Sizes and alignments of the small table go straight to their group, where the slot is a
-        /// constant if the layout is.
+        /// `GlobalAlloc::alloc`. A small size of ordinary alignment goes straight to its group, where the place is a
+        /// constant if the layout is; an alignment that is not known costs one comparison.
         #[inline(always)]
         pub(super) fn allocate(size: usize, align: usize) -> *mut u8 {
-            if size <= SMALL_LARGEST && align <= 8 {
-                // Rows 0 to 3 are the same, so that an alignment that is not known costs one comparison.
-                let slot = SMALL[0][(size + 7) >> 3] as usize;
-                return #allocate_small;
+            if size <= SMALL_LARGEST && align <= ALIGN_OF_ALL {
+                let place = SMALL[0][(size + 7) >> 3] as usize;
+                #allocate_small
+            } else {
+                allocate_other(size, align)
             }
-            if size <= SMALL_LARGEST && align <= 64 {
-                let slot = SMALL[align.trailing_zeros() as usize & 7][(size + 7) >> 3] as usize;
-                if slot != NO_SLOT as usize {
-                    return #allocate_small;
-                }
-            }
-            allocate_other(size, align)
         }
 
         /// `GlobalAlloc::dealloc`. The class comes from the layout; nothing is read of the block or its slab.
@@ -158,52 +204,51 @@ fn entries(context: &Context) -> TokenStream {
         /// `block` was allocated here with this layout, and is not used any more.
         #[inline(always)]
         pub(super) unsafe fn release(block: *mut u8, size: usize, align: usize) {
-            if size <= SMALL_LARGEST && align <= 8 {
-                let slot = SMALL[0][(size + 7) >> 3] as usize;
-                // SAFETY: the caller's contract, and the slot is that of the layout.
-                return #release_small;
+            if size <= SMALL_LARGEST && align <= ALIGN_OF_ALL {
+                let place = SMALL[0][(size + 7) >> 3] as usize;
+                // SAFETY: the caller's contract, and the place is that of the layout's class.
+                #release_small
+            } else {
+                // SAFETY: the caller's contract.
+                unsafe { release_other(block, size, align) }
             }
-            if size <= SMALL_LARGEST && align <= 64 {
-                let slot = SMALL[align.trailing_zeros() as usize & 7][(size + 7) >> 3] as usize;
-                if slot != NO_SLOT as usize {
-                    // SAFETY: as above.
-                    return #release_small;
-                }
-            }
-            // SAFETY: as above.
-            unsafe { release_other(block, size, align) }
         }
 
-        /// Allocates what the small table does not know: larger classes, unusual alignments, large blocks.
+        /// Allocates the rest: larger classes, larger alignments, large blocks. Cold, so that the two comparisons before
+        /// it become two branches never taken and not one computed condition.
+        #[cold]
         #[inline(never)]
         fn allocate_other(size: usize, align: usize) -> *mut u8 {
-            match slot_of_other(size, align) {
-                ::core::option::Option::Some(slot) => #allocate_any,
+            match place_of_other(size, align) {
+                ::core::option::Option::Some(place) => #allocate_any,
                 ::core::option::Option::None => RUNTIME.large().allocate(&RUNTIME, size, align),
             }
         }
 
-        /// Frees what the small table does not know.
+        /// Frees the rest.
+        #[cold]
         #[inline(never)]
         unsafe fn release_other(block: *mut u8, size: usize, align: usize) {
-            match slot_of_other(size, align) {
-                // SAFETY: the caller's contract, and the slot is that of the layout.
-                ::core::option::Option::Some(slot) => #release_any,
+            match place_of_other(size, align) {
+                // SAFETY: the caller's contract, and the place is that of the layout's class.
+                ::core::option::Option::Some(place) => #release_any,
                 // SAFETY: as above; no class serves the layout, so the block is a large one.
                 ::core::option::Option::None => unsafe { RUNTIME.large().free(&RUNTIME, block) },
             }
         }
 
-        /// A hit of the class in `slot`, or null.
+        /// A hit of the class at `place`, or null.
         #[inline]
-        fn pop(slot: usize) -> *mut u8 {
+        fn pop(place: usize) -> *mut u8 {
             #pop_any
         }
 
-        /// A block of the class in `slot` that is zero already, or null.
+        /// A block of the class at `place` that is zero already, or null.
         #[cold]
-        fn carve_zeroed(slot: usize) -> *mut u8 {
-            THREAD.with(|thread| heap_of(thread).map_or(::core::ptr::null_mut(), |heap| heap.carve_zeroed(slot)))
+        fn carve_zeroed(place: usize) -> *mut u8 {
+            THREAD.with(|thread| {
+                heap_of(thread).map_or(::core::ptr::null_mut(), |heap| heap.carve_zeroed(slot_at(place)))
+            })
         }
     }
 }

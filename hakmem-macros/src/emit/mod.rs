@@ -187,7 +187,7 @@ fn front(name: &Ident) -> TokenStream {
 
             #[inline]
             fn class_of(size: usize, align: usize) -> ::core::option::Option<usize> {
-                slot_of(size, align)
+                place_of(size, align)
             }
 
             #[inline]
@@ -202,12 +202,12 @@ fn front(name: &Ident) -> TokenStream {
             }
 
             #[inline]
-            fn pop(slot: usize) -> *mut u8 {
-                pop(slot)
+            fn pop(place: usize) -> *mut u8 {
+                pop(place)
             }
 
-            fn carve_zeroed(slot: usize) -> *mut u8 {
-                carve_zeroed(slot)
+            fn carve_zeroed(place: usize) -> *mut u8 {
+                carve_zeroed(place)
             }
         }
     }

@@ -1,12 +1,18 @@
 //! The classes, the runtime's static, and the thread-local state.
 
 use super::Context;
+use hakmem_spec::LayerKind;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-/// The field, or the static of limits, of layer `position` of group `group`.
+/// The field of `Thread` with the states of a layer of a group.
 pub(super) fn layer_name(group: usize, layer: &str) -> Ident {
     format_ident!("group_{}_{}", group, layer)
+}
+
+/// The static with that layer's limits.
+pub(super) fn limit_name(group: usize, layer: &str) -> Ident {
+    format_ident!("GROUP_{}_{}_LIMIT", group, layer.to_uppercase())
 }
 
 pub(super) fn emit(context: &Context) -> TokenStream {
@@ -64,43 +70,63 @@ fn runtime(context: &Context) -> TokenStream {
     }
 }
 
+/// One array of the thread's front: the states of a layer for all classes of a group.
+struct Array<'a> {
+    group: usize,
+    position: usize,
+    layer: &'a LayerKind,
+}
+
+/// The arrays in the order of the struct: all first layers side by side, which are what hits touch; then the others.
+fn arrays<'a>(context: &'a Context) -> Vec<Array<'a>> {
+    let mut arrays: Vec<Array> = context
+        .plan
+        .groups
+        .iter()
+        .enumerate()
+        .flat_map(|(group, of)| {
+            of.layers.iter().enumerate().map(move |(position, &layer)| Array { group, position, layer })
+        })
+        .collect();
+    arrays.sort_by_key(|array| (array.position > 0, array.group, array.position));
+    arrays
+}
+
 fn thread(context: &Context) -> TokenStream {
     let mut fields = TokenStream::new();
     let mut values = TokenStream::new();
     let mut drains = TokenStream::new();
     let mut limits = TokenStream::new();
-    for (number, group) in context.plan.groups.iter().enumerate() {
-        let count = group.slots.len();
-        let first = group.slots.start;
-        for (position, layer) in group.layers.iter().enumerate() {
-            let field = layer_name(number, layer.name);
-            let limit = format_ident!("{}_LIMIT", field.to_string().to_uppercase());
-            let kind = format_ident!("{}", layer.type_name);
-            let about = format!("Layer `{}` of the classes in slots {} to {}.", layer.name, first, group.slots.end - 1);
-            fields.extend(quote! { #[doc = #about] #field: [hakmem::#kind; #count], });
-            values.extend(quote! { #field: [const { <hakmem::#kind as hakmem::Layer>::EMPTY }; #count], });
-            let per_class = group
-                .slots
-                .clone()
-                .map(|slot| context.spec.classes[context.plan.slots[slot].class].stack[position].limit);
-            let about = format!("Blocks that `{}` may keep, class by class.", layer.name);
-            limits.extend(quote! { #[doc = #about] static #limit: [u32; #count] = [#(#per_class),*]; });
-            drains.extend(quote! {
-                for (index, (layer, &limit)) in thread.#field.iter().zip(&#limit).enumerate() {
-                    // SAFETY: the state is this thread's, and the chain is of the class in this slot.
-                    unsafe {
-                        let chain = layer.drain(limit);
-                        hakmem::Below::absorb(&mut hakmem::Slabs::new(&RUNTIME, thread.heap.get(), #first + index), chain);
-                    }
+    for Array { group, position, layer } in arrays(context) {
+        let slots = context.plan.groups[group].slots.clone();
+        let (first, count) = (slots.start, slots.len());
+        let field = layer_name(group, layer.name);
+        let limit = limit_name(group, layer.name);
+        let kind = format_ident!("{}", layer.type_name);
+        let sizes = |slot: usize| context.spec.classes[context.plan.slots[slot].class].size;
+        let about =
+            format!("`{}` of the {} classes of {} to {} bytes.", layer.name, count, sizes(first), sizes(slots.end - 1));
+        fields.extend(quote! { #[doc = #about] #field: [hakmem::#kind; #count], });
+        values.extend(quote! { #field: [const { <hakmem::#kind as hakmem::Layer>::EMPTY }; #count], });
+        let per_class = slots.map(|slot| context.spec.classes[context.plan.slots[slot].class].stack[position].limit);
+        let about = format!("Blocks that `{}` may keep, class by class.", layer.name);
+        limits.extend(quote! { #[doc = #about] static #limit: [u32; #count] = [#(#per_class),*]; });
+        drains.extend(quote! {
+            for (index, (layer, &limit)) in thread.#field.iter().zip(&#limit).enumerate() {
+                // SAFETY: the state is this thread's, and the chain is of the class in this slot.
+                unsafe {
+                    let chain = layer.drain(limit);
+                    hakmem::Below::absorb(&mut hakmem::Slabs::new(&RUNTIME, thread.heap.get(), #first + index), chain);
                 }
-            });
-        }
+            }
+        });
     }
     quote! {
         #limits
 
         /// A thread's front: for each group of classes with the same stack, an array per layer; and the way to the
         /// thread's slabs. All empty at first, without a destructor, so that an access is an access and nothing else.
+        #[repr(C, align(64))]
         struct Thread {
             #fields
             /// The thread's slabs; empty until the first miss.

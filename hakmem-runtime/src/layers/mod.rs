@@ -8,7 +8,7 @@
 //! ```text
 //!            hit path (inlined)          cold, out of line, one per group
 //!  alloc ──▶ first.pop() ── null ──────▶ first.miss(below)      below = Over(second, Over(third, … Slabs))
-//!  free  ──▶ first.push() ─ refused ───▶ first.overflow(below)
+//!  free  ──▶ first.push() ── false ─────▶ first.overflow(below)
 //! ```
 
 mod below;
@@ -29,8 +29,8 @@ use crate::block::{Block, Chain};
 /// All methods run on the thread that owns the state. `limit` is the number of blocks that the spec allows this layer
 /// for this class.
 pub unsafe trait Layer: Sized {
-    /// The state of a thread that has not allocated yet. Its `pop` misses and its first `push` is refused, so that a
-    /// thread's first operation of either kind reaches the cold path, which starts the thread: no hit ever tests for it.
+    /// The state of a thread that has not allocated yet. Its `pop` misses and its first `push` returns `false`, so
+    /// that a thread's first operation of either kind reaches the cold path, which starts the thread: no hit ever tests for it.
     const EMPTY: Self;
 
     /// Takes a block; null is a miss. Inlined into the application.
@@ -39,7 +39,10 @@ pub unsafe trait Layer: Sized {
     /// On the owning thread.
     unsafe fn pop(&self) -> *mut Block;
 
-    /// Takes a block in; `false` is a refusal, and the block is still the caller's. Inlined into the application.
+    /// Takes a block in; `false` calls for [`Layer::overflow`]. Inlined into the application.
+    ///
+    /// Whether the layer has the block already when it returns `false` is its own affair; `overflow` is told which one
+    /// it was.
     ///
     /// # Safety
     /// On the owning thread; the block is the caller's and of this class.
@@ -51,10 +54,10 @@ pub unsafe trait Layer: Sized {
     /// On the owning thread, after a miss.
     unsafe fn miss(&self, limit: u32, below: &mut impl Below) -> *mut Block;
 
-    /// After `push` refused `block`: takes it in all the same, and gives blocks to the layer below to make room.
+    /// After `push(block)` returned `false`: finds place for the block, and gives others to the layer below if it must.
     ///
     /// # Safety
-    /// On the owning thread, after a refusal; the block is the caller's and of this class.
+    /// On the owning thread, right after that push.
     unsafe fn overflow(&self, block: *mut Block, limit: u32, below: &mut impl Below);
 
     /// Hands blocks to the layer above: about `want`, at most `most`, perhaps none.

@@ -15,7 +15,8 @@ use core::ptr;
 /// ```text
 /// head.is_null() or room + length == limit, 0 ≤ room
 /// ```
-/// Counting what is left instead of what is there lets a push test the sign; a thread's first push finds no room.
+/// Counting what is left instead of what is there lets a push test the sign; a thread's first push finds no room and
+/// refuses the block.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Sll {

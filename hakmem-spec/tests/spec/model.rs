@@ -1,8 +1,6 @@
 //! What a spec comes to.
 
-mod common;
-
-use common::spec;
+use crate::spec;
 use hakmem_spec::{Budget, Geometry, Large, Purge, Source, parse, table};
 
 fn sizes(text: &str) -> Vec<u32> {
@@ -97,7 +95,7 @@ fn limits_and_batches_follow_from_the_size() {
     let derived: Vec<_> =
         spec.classes.iter().map(|class| (class.stack[0].limit, class.stack[1].limit, class.batch)).collect();
     assert_eq!(derived, [(64, 4096, 32), (64, 256, 32), (32, 128, 16), (8, 32, 4), (2, 8, 1), (2, 1, 1)]);
-    let explicit = common::spec("class = [{ size = 8, unified = { capacity = 5 } }]");
+    let explicit = crate::spec("class = [{ size = 8, unified = { capacity = 5 } }]");
     assert_eq!(explicit.classes[0].batch, 5);
 }
 
@@ -111,7 +109,9 @@ fn a_class_overrides_one_parameter_and_inherits_the_others() {
 
 #[test]
 fn defaults_may_set_layers_that_only_some_classes_use() {
-    let spec = spec("[defaults]\nlayers = ['sll']\nunified = { capacity = 9 }\n[[class]]\nsize = 8\n[[class]]\nsize = 16\nlayers = ['unified']\n");
+    let spec = spec(
+        "[defaults]\nlayers = ['sll']\nunified = { capacity = 9 }\n[[class]]\nsize = 8\n[[class]]\nsize = 16\nlayers = ['unified']\n",
+    );
     assert_eq!(spec.classes[1].stack[0].limit, 9);
 }
 

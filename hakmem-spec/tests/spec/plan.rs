@@ -1,8 +1,6 @@
 //! The tables against the function they stand for.
 
-mod common;
-
-use common::spec;
+use crate::spec;
 use hakmem_spec::{NO_SLOT, Plan, Source, Spec, parse};
 
 /// Asserts that each table finds what the reference does, for each size it covers.
@@ -83,7 +81,9 @@ fn slots_are_group_major() {
 
 #[test]
 fn limits_do_not_part_a_group() {
-    let plan = check(&spec("[[class]]\nsize = 8\n[[class]]\nsize = 16\nunified = { capacity = 9 }\nbudget = { alloc = 1, free = 1 }\n"));
+    let plan = check(&spec(
+        "[[class]]\nsize = 8\n[[class]]\nsize = 16\nunified = { capacity = 9 }\nbudget = { alloc = 1, free = 1 }\n",
+    ));
     assert_eq!(plan.groups.len(), 1);
 }
 
@@ -99,7 +99,9 @@ fn gaps_around_1024_are_bridged() {
 
 #[test]
 fn the_most_classes_fit() {
-    let plan = check(&spec("[superslab]\nsize = '64 MiB'\nslab = '1 MiB'\n[[class]]\nsizes = { from = 8, to = 1024, step = 8 }\n[[class]]\nsizes = { from = 1152, to = 17152, step = 128 }\n"));
+    let plan = check(&spec(
+        "[superslab]\nsize = '64 MiB'\nslab = '1 MiB'\n[[class]]\nsizes = { from = 8, to = 1024, step = 8 }\n[[class]]\nsizes = { from = 1152, to = 17152, step = 128 }\n",
+    ));
     assert_eq!(plan.slots.len(), 254);
     assert_eq!(plan.medium.unwrap().slot(17152), Some(253));
 }

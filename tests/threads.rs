@@ -1,0 +1,201 @@
+//! Blocks that wander between threads: each is checked where it is freed, and in the end nothing is left of any.
+
+mod common;
+
+use common::{KIB, Piece, Random, Subject, blocks_live, slabs, subjects};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
+use std::sync::{Mutex, MutexGuard};
+use std::thread;
+
+mod default {
+    hakmem::allocator! {
+        pub(super) struct Heap;
+    }
+}
+
+mod small {
+    hakmem::allocator! {
+        pub(super) struct Heap {
+            [superslab]
+            size = "256 KiB"
+            slab = "16 KiB"
+
+            [purge]
+            delay_ms = 0
+
+            [defaults]
+            unified = { capacity = 4 }
+            sll = { high_water = 256 }
+            batch = 4
+
+            [[class]]
+            sizes = { from = 16, to = "32 KiB", steps_per_doubling = 4 }
+        }
+    }
+}
+
+subjects!(default::Heap, small::Heap);
+
+const LARGEST: usize = 300 * KIB;
+
+/// The tests of one allocator take turns, so that the books at the end are exact.
+fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+fn piece<A: Subject>(random: &mut Random) -> Piece<A> {
+    let (layout, seed) = (random.layout(LARGEST), random.below(255) as u8 + 1);
+    Piece::new(layout, seed, random.below(8) == 0)
+}
+
+/// All threads are gone. What they had kept went to the pool, what this thread keeps goes there by `purge`: so the
+/// number of blocks that may be live is none, and with them go all slabs.
+fn nothing_is_left<A: Subject>() {
+    A::purge();
+    assert_eq!((blocks_live::<A>(), slabs::<A>()), (0, 0), "left behind:\n{}", A::stats());
+}
+
+/// Two threads allocate, two free: every free is a remote one.
+fn producers_and_consumers<A: Subject>() {
+    let _turn = turn();
+    thread::scope(|scope| {
+        for pair in 0..2 {
+            let (sender, receiver) = sync_channel::<Vec<Piece<A>>>(8);
+            scope.spawn(move || {
+                let mut random = Random::new(pair);
+                for _ in 0..200 {
+                    let batch = (0..random.below(200)).map(|_| piece(&mut random)).collect();
+                    sender.send(batch).expect("the consumer waits for the last");
+                }
+            });
+            scope.spawn(move || receiver.into_iter().for_each(drop));
+        }
+    });
+    nothing_is_left::<A>();
+}
+
+/// Four threads in a ring: each sends on most of what comes and adds its own, so that a batch has blocks of all.
+fn ring<A: Subject>() {
+    let _turn = turn();
+    let (senders, receivers): (Vec<_>, Vec<_>) = (0..4).map(|_| channel::<Vec<Piece<A>>>()).unzip();
+    let mut next: Vec<Sender<Vec<Piece<A>>>> = senders;
+    next.rotate_left(1);
+    thread::scope(|scope| {
+        for (number, (sender, receiver)) in next.into_iter().zip(receivers).enumerate() {
+            scope.spawn(move || link(number as u64, &sender, &receiver));
+        }
+    });
+    nothing_is_left::<A>();
+}
+
+fn link<A: Subject>(number: u64, next: &Sender<Vec<Piece<A>>>, previous: &Receiver<Vec<Piece<A>>>) {
+    let mut random = Random::new(number + 10);
+    let mut batch: Vec<Piece<A>> = Vec::new();
+    for _ in 0..150 {
+        batch.extend((0..100).map(|_| piece(&mut random)));
+        for _ in 0..batch.len() / 3 {
+            let which = random.below(batch.len());
+            drop(batch.swap_remove(which));
+        }
+        for _ in 0..10 {
+            let (which, size) = (random.below(batch.len()), 1 + random.below(2 * KIB));
+            batch[which].resize(size);
+        }
+        // The last round's send finds nobody if the neighbour is through; the blocks are freed here then.
+        let _ = next.send(batch);
+        batch = previous.recv().unwrap_or_default();
+    }
+}
+
+/// As in Larson's benchmark: a thread replaces random blocks of a set, then dies and leaves the set to its successor.
+fn successors<A: Subject>() {
+    let _turn = turn();
+    thread::scope(|scope| {
+        for lineage in 0..3 {
+            scope.spawn(move || {
+                let mut random = Random::new(lineage + 20);
+                let mut set: Vec<Piece<A>> = (0..500).map(|_| piece(&mut random)).collect();
+                for generation in 0..40 {
+                    let successor = move || {
+                        let mut random = Random::new(lineage * 1000 + generation);
+                        for _ in 0..500 {
+                            let which = random.below(set.len());
+                            set[which] = piece(&mut random);
+                        }
+                        set
+                    };
+                    set = thread::spawn(successor).join().expect("the successor ends well");
+                }
+            });
+        }
+    });
+    nothing_is_left::<A>();
+}
+
+/// Many threads meet in one class, so that slabs change owners as often as possible.
+fn one_class<A: Subject>() {
+    let _turn = turn();
+    let shared: Mutex<Vec<Piece<A>>> = Mutex::new(Vec::new());
+    let layout = std::alloc::Layout::from_size_align(48, 8).expect("a power of two");
+    thread::scope(|scope| {
+        for number in 0..6 {
+            let shared = &shared;
+            scope.spawn(move || {
+                let mut random = Random::new(number + 30);
+                for _ in 0..150 {
+                    let mut mine: Vec<Piece<A>> =
+                        (0..400).map(|_| Piece::new(layout, number as u8 + 1, false)).collect();
+                    let mut shared = shared.lock().expect("no thread panics");
+                    shared.append(&mut mine);
+                    let keep = random.below(shared.len());
+                    let others = shared.split_off(keep);
+                    drop(shared);
+                    drop(others);
+                }
+            });
+        }
+    });
+    drop(shared);
+    nothing_is_left::<A>();
+}
+
+#[test]
+fn producers_and_consumers_default() {
+    producers_and_consumers::<default::Heap>();
+}
+
+#[test]
+fn producers_and_consumers_small() {
+    producers_and_consumers::<small::Heap>();
+}
+
+#[test]
+fn ring_default() {
+    ring::<default::Heap>();
+}
+
+#[test]
+fn ring_small() {
+    ring::<small::Heap>();
+}
+
+#[test]
+fn successors_default() {
+    successors::<default::Heap>();
+}
+
+#[test]
+fn successors_small() {
+    successors::<small::Heap>();
+}
+
+#[test]
+fn one_class_default() {
+    one_class::<default::Heap>();
+}
+
+#[test]
+fn one_class_small() {
+    one_class::<small::Heap>();
+}
