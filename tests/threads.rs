@@ -5,7 +5,7 @@ mod common;
 use common::{KIB, Piece, Random, Subject, blocks_live, slabs, subjects};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Mutex, MutexGuard};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 mod default {
     hakmem::allocator! {
@@ -29,7 +29,7 @@ mod small {
             batch = 4
 
             [[class]]
-            sizes = { from = 16, to = "32 KiB", steps_per_doubling = 4 }
+            sizes = { from = 32, to = "32 KiB", steps_per_doubling = 4 }
         }
     }
 }
@@ -56,21 +56,31 @@ fn nothing_is_left<A: Subject>() {
     assert_eq!((blocks_live::<A>(), slabs::<A>()), (0, 0), "left behind:\n{}", A::stats());
 }
 
+/// Waits until threads are gone. The end of a scope alone waits for their closures, not for what a thread does at its exit,
+/// which is where its heap gives everything away.
+fn join(threads: Vec<ScopedJoinHandle<'_, ()>>) {
+    for thread in threads {
+        thread.join().expect("the thread ends well");
+    }
+}
+
 /// Two threads allocate, two free: every free is a remote one.
 fn producers_and_consumers<A: Subject>() {
     let _turn = turn();
     thread::scope(|scope| {
+        let mut threads = Vec::new();
         for pair in 0..2 {
             let (sender, receiver) = sync_channel::<Vec<Piece<A>>>(8);
-            scope.spawn(move || {
+            threads.push(scope.spawn(move || {
                 let mut random = Random::new(pair);
                 for _ in 0..200 {
                     let batch = (0..random.below(200)).map(|_| piece(&mut random)).collect();
                     sender.send(batch).expect("the consumer waits for the last");
                 }
-            });
-            scope.spawn(move || receiver.into_iter().for_each(drop));
+            }));
+            threads.push(scope.spawn(move || receiver.into_iter().for_each(drop)));
         }
+        join(threads);
     });
     nothing_is_left::<A>();
 }
@@ -82,14 +92,13 @@ fn ring<A: Subject>() {
     let mut next: Vec<Sender<Vec<Piece<A>>>> = senders;
     next.rotate_left(1);
     thread::scope(|scope| {
-        for (number, (sender, receiver)) in next.into_iter().zip(receivers).enumerate() {
-            scope.spawn(move || link(number as u64, &sender, &receiver));
-        }
+        let ends = next.into_iter().zip(receivers).enumerate();
+        join(ends.map(|(number, (next, previous))| scope.spawn(move || link(number as u64, next, previous))).collect());
     });
     nothing_is_left::<A>();
 }
 
-fn link<A: Subject>(number: u64, next: &Sender<Vec<Piece<A>>>, previous: &Receiver<Vec<Piece<A>>>) {
+fn link<A: Subject>(number: u64, next: Sender<Vec<Piece<A>>>, previous: Receiver<Vec<Piece<A>>>) {
     let mut random = Random::new(number + 10);
     let mut batch: Vec<Piece<A>> = Vec::new();
     for _ in 0..150 {
@@ -111,25 +120,22 @@ fn link<A: Subject>(number: u64, next: &Sender<Vec<Piece<A>>>, previous: &Receiv
 /// As in Larson's benchmark: a thread replaces random blocks of a set, then dies and leaves the set to its successor.
 fn successors<A: Subject>() {
     let _turn = turn();
-    thread::scope(|scope| {
-        for lineage in 0..3 {
-            scope.spawn(move || {
-                let mut random = Random::new(lineage + 20);
-                let mut set: Vec<Piece<A>> = (0..500).map(|_| piece(&mut random)).collect();
-                for generation in 0..40 {
-                    let successor = move || {
-                        let mut random = Random::new(lineage * 1000 + generation);
-                        for _ in 0..500 {
-                            let which = random.below(set.len());
-                            set[which] = piece(&mut random);
-                        }
-                        set
-                    };
-                    set = thread::spawn(successor).join().expect("the successor ends well");
+    let lineage = |lineage: u64| {
+        let mut random = Random::new(lineage + 20);
+        let mut set: Vec<Piece<A>> = (0..500).map(|_| piece(&mut random)).collect();
+        for generation in 0..40 {
+            let successor = move || {
+                let mut random = Random::new(lineage * 1000 + generation);
+                for _ in 0..500 {
+                    let which = random.below(set.len());
+                    set[which] = piece(&mut random);
                 }
-            });
+                set
+            };
+            set = thread::spawn(successor).join().expect("the successor ends well");
         }
-    });
+    };
+    thread::scope(|scope| join((0..3).map(|number| scope.spawn(move || lineage(number))).collect()));
     nothing_is_left::<A>();
 }
 
@@ -138,24 +144,20 @@ fn one_class<A: Subject>() {
     let _turn = turn();
     let shared: Mutex<Vec<Piece<A>>> = Mutex::new(Vec::new());
     let layout = std::alloc::Layout::from_size_align(48, 8).expect("a power of two");
-    thread::scope(|scope| {
-        for number in 0..6 {
-            let shared = &shared;
-            scope.spawn(move || {
-                let mut random = Random::new(number + 30);
-                for _ in 0..150 {
-                    let mut mine: Vec<Piece<A>> =
-                        (0..400).map(|_| Piece::new(layout, number as u8 + 1, false)).collect();
-                    let mut shared = shared.lock().expect("no thread panics");
-                    shared.append(&mut mine);
-                    let keep = random.below(shared.len());
-                    let others = shared.split_off(keep);
-                    drop(shared);
-                    drop(others);
-                }
-            });
+    let member = |number: u8| {
+        let mut random = Random::new(u64::from(number) + 30);
+        for _ in 0..150 {
+            let mut mine: Vec<Piece<A>> = (0..400).map(|_| Piece::new(layout, number + 1, false)).collect();
+            let mut shared = shared.lock().expect("no thread panics");
+            shared.append(&mut mine);
+            let keep = random.below(shared.len());
+            let others = shared.split_off(keep);
+            drop(shared);
+            drop(others);
         }
-    });
+    };
+    let member = &member;
+    thread::scope(|scope| join((0..6).map(|number| scope.spawn(move || member(number))).collect()));
     drop(shared);
     nothing_is_left::<A>();
 }

@@ -36,3 +36,6 @@ fn expand(tokens: TokenStream) -> TokenStream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

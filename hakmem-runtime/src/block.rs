@@ -34,17 +34,19 @@ impl Block {
 /// A chain of free blocks of one class, owned by whoever holds the value.
 ///
 /// # Invariants
-/// `head` leads through exactly `count` blocks to null; `count == 0 ⇔ head.is_null()`.
+/// `head` leads through exactly `count` blocks to null; `count == 0 ⇔ head.is_null()`. `last` is the last of them, or
+/// null where nobody has come by it: then whoever needs it walks.
 #[derive(Debug)]
 #[must_use = "a dropped chain is leaked memory"]
 pub struct Chain {
     pub(crate) head: *mut Block,
+    pub(crate) last: *mut Block,
     pub(crate) count: u32,
 }
 
 impl Chain {
     /// No blocks.
-    pub const EMPTY: Chain = Chain { head: ptr::null_mut(), count: 0 };
+    pub const EMPTY: Chain = Chain { head: ptr::null_mut(), last: ptr::null_mut(), count: 0 };
 
     /// The chain of one block.
     ///
@@ -53,15 +55,15 @@ impl Chain {
     pub unsafe fn one(block: *mut Block) -> Chain {
         // SAFETY: the caller owns the block.
         unsafe { Block::set_next(block, ptr::null_mut()) };
-        Chain { head: block, count: 1 }
+        Chain { head: block, last: block, count: 1 }
     }
 
-    /// Assembles a chain from its parts.
+    /// A chain from what its owner kept of it.
     ///
     /// # Safety
     /// The invariants of [`Chain`] hold, and the caller owns every block.
     pub unsafe fn from_parts(head: *mut Block, count: u32) -> Chain {
-        Chain { head, count }
+        Chain { head, last: ptr::null_mut(), count }
     }
 
     /// Whether there is nothing in it.
@@ -95,35 +97,62 @@ impl Chain {
         if self.count <= keep {
             return Chain::EMPTY;
         }
-        let mut last = self.head;
+        let mut cut = self.head;
         for _ in 1..keep {
             // SAFETY: `keep < count`, so the walk stays on blocks that the chain owns.
-            last = unsafe { Block::next(last) };
+            cut = unsafe { Block::next(cut) };
         }
-        // SAFETY: `last` is one of the chain's blocks.
-        let rest = Chain { head: unsafe { Block::next(last) }, count: self.count.wrapping_sub(keep) };
+        // SAFETY: `cut` is one of the chain's blocks.
+        let head = unsafe { Block::next(cut) };
         // SAFETY: as above.
-        unsafe { Block::set_next(last, ptr::null_mut()) };
+        unsafe { Block::set_next(cut, ptr::null_mut()) };
+        let rest = Chain { head, last: self.last, count: self.count.wrapping_sub(keep) };
+        self.last = cut;
         self.count = keep;
         rest
     }
 
-    /// Puts `front` before this chain; the walk to its last block is the caller's price.
+    /// Puts a block behind the last. The chain is whole again only after [`Chain::close`].
+    #[inline]
+    pub(crate) fn append(&mut self, block: *mut Block) {
+        if self.head.is_null() {
+            self.head = block;
+        } else {
+            // SAFETY: the last block is the chain's.
+            unsafe { Block::set_next(self.last, block) };
+        }
+        self.last = block;
+        self.count = self.count.wrapping_add(1);
+    }
+
+    /// Ends what `append` built.
+    pub(crate) fn close(&mut self) {
+        if !self.last.is_null() {
+            // SAFETY: the last block is the chain's.
+            unsafe { Block::set_next(self.last, ptr::null_mut()) };
+        }
+    }
+
+    /// Puts `front` before this chain.
     pub fn prepend(&mut self, front: Chain) {
         if front.is_empty() {
             return;
         }
-        if !self.is_empty() {
-            let last = front.last();
-            // SAFETY: `last` is the last block of a chain that we now own.
-            unsafe { Block::set_next(last, self.head) };
+        if self.is_empty() {
+            *self = front;
+            return;
         }
+        // SAFETY: the last block of a chain that we now own.
+        unsafe { Block::set_next(front.last(), self.head) };
         self.head = front.head;
         self.count = self.count.wrapping_add(front.count);
     }
 
-    /// The last block (null in an empty chain), found by walking.
-    pub(crate) fn last(&self) -> *mut Block {
+    /// The last block; walks if it must.
+    fn last(&self) -> *mut Block {
+        if !self.last.is_null() {
+            return self.last;
+        }
         let mut last = self.head;
         for _ in 1..self.count {
             // SAFETY: the walk makes `count - 1` steps along blocks that the chain owns.

@@ -5,7 +5,7 @@
 
 /// The layers a spec may name.
 pub static LAYERS: &[LayerKind] = &[
-    bounded("unified", "Unified", "bounded list of free blocks, last in first out").per_block("capacity", 8192, 2, 64),
+    bounded("unified", "Unified", "bounded list of free blocks, last in first out").per_block("capacity", 16384, 2, 256),
     unbounded("sll", "Sll", "list of any length, spilled at a high-water mark").per_byte("high_water", 32 << 10),
 ];
 
@@ -124,9 +124,9 @@ mod tests {
 
     #[test]
     fn limits_are_blocks() {
-        let blocks = bounded("a", "A", "").per_block("capacity", 8192, 2, 64).parameter.unwrap();
-        assert_eq!(blocks.limit(None, 8), 64);
-        assert_eq!(blocks.limit(None, 256), 32);
+        let blocks = bounded("a", "A", "").per_block("capacity", 16384, 2, 256).parameter.unwrap();
+        assert_eq!(blocks.limit(None, 8), 256);
+        assert_eq!(blocks.limit(None, 256), 64);
         assert_eq!(blocks.limit(None, 65_536), 2);
         assert_eq!(blocks.limit(Some(7), 65_536), 7);
         let bytes = unbounded("b", "B", "").per_byte("high_water", 32 << 10).parameter.unwrap();

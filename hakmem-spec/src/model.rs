@@ -61,7 +61,7 @@ pub struct Purge {
 
 impl Default for Purge {
     fn default() -> Self {
-        Self { delay_ms: Some(100) }
+        Self { delay_ms: Some(500) }
     }
 }
 

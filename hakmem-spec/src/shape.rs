@@ -12,7 +12,9 @@ const TAIL_PARTS: u32 = 16;
 /// The span of `units` slabs, cut in blocks of `size`.
 pub(crate) fn of(geometry: Geometry, units: u32, size: u32) -> SlabShape {
     let bytes = units * geometry.slab;
-    SlabShape { units, blocks: bytes / size, tail: bytes % size }
+    // The runtime keeps a bit for each 16 bytes of a slab.
+    let blocks = bytes / size.max(16);
+    SlabShape { units, blocks, tail: bytes - blocks * size }
 }
 
 /// The shape of a class whose spec does not say: the shortest span that holds enough blocks and wastes little; where
@@ -50,7 +52,7 @@ mod tests {
 
     #[test]
     fn small_classes_take_one_slab() {
-        assert_eq!(shape(8), (1, 8192, 0));
+        assert_eq!(shape(8), (1, 4096, 32768)); // a bit for each 16 bytes is all there is
         assert_eq!(shape(24), (1, 2730, 16));
         assert_eq!(shape(8192), (1, 8, 0));
     }

@@ -4,8 +4,8 @@
 //! A hit addresses the state of a class's first layer by its **place**, the distance in bytes from the start of the
 //! thread's front, which the size table yields ready to use. Only cold code turns a place back into a slot.
 
-use super::Context;
 use super::statics::{layer_name, limit_name};
+use super::{Context, literal, sizes_of};
 use hakmem_spec::Group;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -39,13 +39,11 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
     let (field, limit) = (layer_name(number, layer.name), limit_name(number, layer.name));
     let kind = format_ident!("{}", layer.type_name);
     let below = below(number, group);
-    let (first, count) = (group.slots.start, group.slots.len());
-    let size = |slot: usize| context.plan.slots[slot].size;
+    let (first, count) = (literal(group.slots.start), literal(group.slots.len()));
     let stack: Vec<&str> = group.layers.iter().map(|layer| layer.name).collect();
     let about = format!(
-        "{count} classes of {} to {} bytes: {}, then the slabs. {}",
-        size(first),
-        size(group.slots.end - 1),
+        " Of {}: {}, then the slabs. {}",
+        sizes_of(context, &group.slots),
         stack.join(", then "),
         if group.specialise { "Inlined where they are used." } else { "Called, not inlined: their code is here once." },
     );
@@ -54,6 +52,13 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
     } else {
         quote! { #[inline(never)] }
     };
+    // The last group is what is left.
+    let end = (number + 1 < context.plan.groups.len()).then(|| {
+        quote! {
+            /// Where the last class's state ends.
+            pub(super) const END: usize = START + #count * STRIDE;
+        }
+    });
     quote! {
         #[doc = #about]
         mod #module {
@@ -63,13 +68,27 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             const FIRST: usize = #first;
 
             /// Where the first class's state is.
-            pub(super) const START: usize = ::core::mem::offset_of!(Thread, #field);
+            const START: usize = ::core::mem::offset_of!(Thread, #field);
 
             /// The distance from one class's state to the next.
-            pub(super) const STRIDE: usize = ::core::mem::size_of::<hakmem::#kind>();
+            const STRIDE: usize = ::core::mem::size_of::<hakmem::#kind>();
 
-            /// Where the last class's state ends.
-            pub(super) const END: usize = START + #count * STRIDE;
+            #end
+
+            /// The place of the class at `index`.
+            pub(super) const fn place(index: usize) -> u16 {
+                (START + index * STRIDE) as u16
+            }
+
+            /// The index of the class at `place`.
+            const fn index(place: usize) -> usize {
+                (place - START) / STRIDE
+            }
+
+            /// The slot of the class at `place`.
+            pub(super) const fn slot(place: usize) -> usize {
+                FIRST + index(place)
+            }
 
             /// Calls `with` with the first layer of the class at `place`.
             #[inline(always)]
@@ -93,6 +112,9 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             }
 
             /// Frees: a hit, or the way down the stack.
+            ///
+            /// # Safety
+            /// `block` is of the class at `place`, and is not used any more.
             #inline
             pub(super) unsafe fn release(block: *mut u8, place: usize) {
                 // SAFETY: the state is this thread's; the caller gives the block, which is of the class at this place.
@@ -102,21 +124,26 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
                 }
             }
 
+            /// Allocates when the first layer is empty: fills it from below.
             #[cold]
             #[inline(never)]
             fn miss(place: usize) -> *mut u8 {
                 THREAD.with(|thread| {
-                    let index = (place - START) / STRIDE;
+                    let index = index(place);
                     // SAFETY: the state is this thread's, and every layer is taken at the index of the same class.
                     unsafe { thread.#field[index].miss(#limit[index], &mut #below).cast() }
                 })
             }
 
+            /// Frees when the first layer had no room: makes some, by giving blocks to those below.
+            ///
+            /// # Safety
+            /// As [`release`], right after the push that failed.
             #[cold]
             #[inline(never)]
             unsafe fn overflow(block: *mut u8, place: usize) {
                 THREAD.with(|thread| {
-                    let index = (place - START) / STRIDE;
+                    let index = index(place);
                     // SAFETY: as in `miss`; the block is the caller's.
                     unsafe { thread.#field[index].overflow(block.cast(), #limit[index], &mut #below) }
                 })
@@ -127,16 +154,16 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
 
 /// From slots to places and back.
 fn places(context: &Context) -> TokenStream {
-    let count = context.plan.slots.len();
+    let count = literal(context.plan.slots.len());
     let place = context.plan.slots.iter().enumerate().map(|(slot, of)| {
         let module = module(of.group);
-        let index = slot - context.plan.groups[of.group].slots.start;
-        quote! { (#module::START + #index * #module::STRIDE) as u16 }
+        let index = literal(slot - context.plan.groups[of.group].slots.start);
+        quote! { #module::place(#index) }
     });
     let all: Vec<usize> = (0..context.plan.groups.len()).collect();
-    let slot = choose(context, &all, |number| {
-        let (module, first) = (module(number), context.plan.groups[number].slots.start);
-        quote! { #first + (place - #module::START) / #module::STRIDE }
+    let slot = choose(context, &all, |group| {
+        let module = module(group);
+        quote! { #module::slot(place) }
     });
     quote! {
         const _: () = ::core::assert!(::core::mem::size_of::<Thread>() < u16::MAX as usize, "a place must fit in 16 bits");
@@ -226,6 +253,9 @@ fn entries(context: &Context) -> TokenStream {
         }
 
         /// Frees the rest.
+        ///
+        /// # Safety
+        /// As [`release`].
         #[cold]
         #[inline(never)]
         unsafe fn release_other(block: *mut u8, size: usize, align: usize) {

@@ -7,8 +7,11 @@ mod statics;
 use crate::input::Input;
 use crate::source::Found;
 use hakmem_spec::{Plan, Spec};
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use std::ops::Range;
+use std::path::Path;
+use syn::ext::IdentExt as _;
 
 /// Everything the parts of the generator look at.
 pub(crate) struct Context<'a> {
@@ -22,7 +25,7 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
     let context = Context { spec, plan: &plan };
     let Input { hakmem, name, .. } = input;
     let module = module_name(name);
-    let summary = format!("The allocator behind [`{name}`](super::{name}), generated from {}.", found.source.name);
+    let summary = format!(" The allocator behind [`{name}`](super::{name}), generated from {}.", found.source.name);
     let type_item = type_item(input, &context, &found.source.name);
     let tracked = tracked(found.tracked.as_deref());
     let statics = statics::emit(&context);
@@ -36,7 +39,6 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
         #[doc(hidden)]
         #[allow(unsafe_code, clippy::pedantic, clippy::restriction, clippy::nursery)]
         mod #module {
-            use super::#name;
             use #hakmem::__private as hakmem;
             use hakmem::Layer as _;
 
@@ -50,8 +52,10 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
 }
 
 /// A broken spec's: the messages, and a type that does nothing but keep its users from failing, too.
+///
+/// Like the rest, it needs no `allow(unsafe_code)`: rustc does not hold a macro of another crate to that lint.
 pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[String]) -> TokenStream {
-    let Input { attributes, visibility, name, .. } = input;
+    let Input { hakmem, attributes, visibility, name, .. } = input;
     let span = input.spec_span();
     let errors = messages.iter().map(|message| quote_spanned! { span => ::core::compile_error! { #message } });
     let tracked = tracked(tracked_file);
@@ -61,6 +65,30 @@ pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[Stri
         #(#attributes)*
         #[derive(Clone, Copy, Debug, Default)]
         #visibility struct #name;
+
+        #[allow(dead_code)]
+        impl #name {
+            pub const CLASSES: &'static [#hakmem::Class] = &[];
+
+            pub fn classes() -> #hakmem::ClassTable {
+                ::core::unreachable!()
+            }
+
+            pub fn stats() -> #hakmem::Stats {
+                ::core::unreachable!()
+            }
+
+            pub fn owns(_: *const u8) -> bool {
+                ::core::unreachable!()
+            }
+
+            pub fn prewarm(_: ::core::alloc::Layout) -> bool {
+                ::core::unreachable!()
+            }
+
+            pub fn purge() {}
+        }
+
         // SAFETY: the program does not compile.
         unsafe impl ::core::alloc::GlobalAlloc for #name {
             unsafe fn alloc(&self, _: ::core::alloc::Layout) -> *mut u8 {
@@ -74,7 +102,7 @@ pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[Stri
 /// The private module of an allocator called `name`.
 fn module_name(name: &Ident) -> Ident {
     let mut snake = String::new();
-    for (position, letter) in name.to_string().chars().enumerate() {
+    for (position, letter) in name.unraw().to_string().chars().enumerate() {
         if letter.is_uppercase() && position > 0 {
             snake.push('_');
         }
@@ -85,11 +113,30 @@ fn module_name(name: &Ident) -> Ident {
 
 /// Makes an edit of the spec rebuild the crate; not a byte of it reaches the binary.
 fn tracked(file: Option<&str>) -> TokenStream {
-    file.map_or_else(TokenStream::new, |file| {
-        quote! {
-            const _: &str = ::core::include_str!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/", #file));
-        }
-    })
+    let Some(file) = file else { return TokenStream::new() };
+    let path = if Path::new(file).is_absolute() {
+        quote! { #file }
+    } else {
+        quote! { ::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), "/", #file) }
+    };
+    quote! {
+        const _: &str = ::core::include_str!(#path);
+    }
+}
+
+/// A number without a suffix: where it stands, its type is known.
+fn literal(value: impl TryInto<u64>) -> Literal {
+    value.try_into().map_or_else(|_| unreachable!("usize fits u64"), Literal::u64_unsuffixed)
+}
+
+/// How comments call the classes in these slots.
+fn sizes_of(context: &Context, slots: &Range<usize>) -> String {
+    let sizes = &context.plan.slots[slots.clone()];
+    match sizes {
+        [only] => format!("the class of {} bytes", only.size),
+        [first, .., last] => format!("the {} classes from {} to {} bytes", sizes.len(), first.size, last.size),
+        [] => unreachable!("a group has a class"),
+    }
 }
 
 /// The user's type with its public methods.
@@ -99,12 +146,13 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
     let count = context.plan.slots.len();
     let largest = context.spec.classes.last().map_or(0, |class| class.size);
     let about = format!(
-        "An allocator generated by hakmem from {source}: {count} classes up to {largest} bytes. Use it as \
+        " An allocator generated by hakmem from {source}: {count} classes up to {largest} bytes. Use it as \
          `#[global_allocator]`, or through its [`GlobalAlloc`](::core::alloc::GlobalAlloc) methods."
     );
+    let gap = attributes.iter().any(|attribute| attribute.path().is_ident("doc")).then(|| quote! { #[doc = ""] });
     quote! {
         #(#attributes)*
-        #[doc = ""]
+        #gap
         #[doc = #about]
         #[derive(Clone, Copy, Debug, Default)]
         #visibility struct #name;
@@ -180,7 +228,7 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
 fn front(name: &Ident) -> TokenStream {
     quote! {
         // SAFETY: `allocate` and `release` go by the same tables as `class_of`.
-        unsafe impl hakmem::Front for #name {
+        unsafe impl hakmem::Front for super::#name {
             fn runtime() -> &'static hakmem::Allocator {
                 &RUNTIME
             }

@@ -1,93 +1,30 @@
 //! From a layout to a class: tables that fold away where the layout is constant.
 
-use super::Context;
-use proc_macro2::{Literal, TokenStream};
-use quote::quote;
+use super::{Context, literal};
+use hakmem_spec::{NO_SLOT, SizeTable};
+use proc_macro2::TokenStream;
+use quote::{format_ident, quote};
 
 /// Rows of the small table, by the logarithm of the alignment: 1 to 64, and one that is never used, so that an index
 /// of three bits needs no check.
 const ALIGNMENTS: usize = 8;
 
 pub(super) fn emit(context: &Context) -> TokenStream {
-    let plan = context.plan;
-    let small_largest = plan.small.max_size() as usize;
-    let entries = plan.small.entries.len();
-    let none = hakmem_spec::NO_SLOT;
-    let row = |slots: &[u8]| {
-        let slots = slots.iter().map(|&slot| Literal::u8_unsuffixed(slot));
-        quote! { [#(#slots),*] }
-    };
-    let rows: Vec<TokenStream> = (0..ALIGNMENTS)
-        .map(|row_number| match row_number {
-            0..=3 => row(&plan.small.entries),
-            4..=6 => row(&plan.aligned[row_number - 4].entries),
-            _ => row(&vec![none; entries]),
-        })
-        .collect();
-    let medium = match &plan.medium {
-        None => TokenStream::new(),
-        Some(medium) => {
-            let largest = medium.max_size() as usize;
-            let entries = medium.entries.len();
-            let grain = medium.granularity as usize;
-            let slots = medium.entries.iter().map(|&slot| Literal::u8_unsuffixed(slot));
-            let about = format!(
-                "By the size in units of {grain} bytes, rounded up: the slot of the smallest class that serves."
-            );
-            quote! {
-                if size <= #largest {
-                    #[doc = #about]
-                    static MEDIUM: [u8; #entries] = [#(#slots),*];
-                    let slot = MEDIUM[size.div_ceil(#grain)] as usize;
-                    if align <= CLASSES[slot].align as usize {
-                        return ::core::option::Option::Some(PLACES[slot] as usize);
-                    }
-                }
-            }
-        }
-    };
-    let ascending = {
-        let mut slots: Vec<usize> = (0..plan.slots.len()).collect();
-        slots.sort_by_key(|&slot| context.spec.classes[plan.slots[slot].class].size);
-        slots.into_iter().map(|slot| Literal::u8_unsuffixed(slot as u8)).collect::<Vec<_>>()
-    };
-    let count = ascending.len();
-    let align_of_all = plan.small.align as usize;
+    let small = small(context);
+    let (medium, medium_path) = medium(context);
+    let largest = literal(context.spec.classes.last().map_or(0, |class| class.size));
+    let mut ascending: Vec<usize> = (0..context.plan.slots.len()).collect();
+    ascending.sort_by_key(|&slot| context.plan.slots[slot].size);
+    let (ascending, count) = (ascending.into_iter().map(literal), literal(context.plan.slots.len()));
     quote! {
-        /// The largest size that `SMALL` knows.
-        const SMALL_LARGEST: usize = #small_largest;
-
-        /// The largest alignment that every class has, which needs no thought.
-        const ALIGN_OF_ALL: usize = #align_of_all;
-
-        /// By the logarithm of the alignment and by the size in units of 8 bytes, rounded up: the slot of the smallest
-        /// class that serves.
-        const SMALL_SLOTS: [[u8; #entries]; #ALIGNMENTS] = [#(#rows),*];
-
-        /// The same as places: where the state of the class's first layer is, in bytes from the start of `Thread`. Where
-        /// the layout is a constant, so is the place.
-        static SMALL: [[u16; #entries]; #ALIGNMENTS] = {
-            let mut places = [[NO_PLACE; #entries]; #ALIGNMENTS];
-            let mut row = 0;
-            while row < #ALIGNMENTS {
-                let mut entry = 0;
-                while entry < #entries {
-                    let slot = SMALL_SLOTS[row][entry];
-                    if slot != #none {
-                        places[row][entry] = PLACES[slot as usize];
-                    }
-                    entry += 1;
-                }
-                row += 1;
-            }
-            places
-        };
-
-        /// What `SMALL` holds where no small class has the alignment.
-        const NO_PLACE: u16 = u16::MAX;
+        #small
+        #medium
 
         /// The slots, smallest class first.
         static ASCENDING: [u8; #count] = [#(#ascending),*];
+
+        /// The size of the largest class.
+        const LARGEST: usize = #largest;
 
         /// The place of the smallest class that serves this layout; `None` for a large block.
         #[inline(always)]
@@ -107,12 +44,97 @@ pub(super) fn emit(context: &Context) -> TokenStream {
                     return ::core::option::Option::Some(place as usize);
                 }
             }
-            if size > SMALL_LARGEST {
-                #medium
+            #medium_path
+            if size > LARGEST {
+                return ::core::option::Option::None;
             }
-            // Only unusual alignments come here, and what is too large for any class.
+            // Only unusual alignments come here.
             let serves = |slot: &usize| CLASSES[*slot].size as usize >= size && CLASSES[*slot].align as usize >= align;
             ASCENDING.iter().map(|&slot| slot as usize).find(serves).map(|slot| PLACES[slot] as usize)
         }
     }
+}
+
+/// The table of small sizes. It is written as slots, which a reader can follow; the compiler makes places of them.
+fn small(context: &Context) -> TokenStream {
+    let plan = context.plan;
+    let (largest, align_of_all) = (literal(plan.small.max_size()), literal(plan.small.align));
+    let (entries, none, alignments) = (literal(plan.small.entries.len()), literal(NO_SLOT), literal(ALIGNMENTS));
+    let tables: [(&str, &SizeTable); 4] = [
+        ("ORDINARY", &plan.small),
+        ("ALIGNED_TO_16", &plan.aligned[0]),
+        ("ALIGNED_TO_32", &plan.aligned[1]),
+        ("ALIGNED_TO_64", &plan.aligned[2]),
+    ];
+    // Rows that are the same are written once, under the name of the first.
+    let name = |table: &SizeTable| {
+        let (name, _) = tables.iter().find(|(_, other)| other.entries == table.entries).unwrap_or(&tables[0]);
+        format_ident!("{name}")
+    };
+    let rows = tables.iter().filter(|(text, table)| name(table) == text).map(|(_, table)| {
+        let (name, slots) = (name(table), table.entries.iter().copied().map(literal));
+        quote! { const #name: [u8; #entries] = [#(#slots),*]; }
+    });
+    let [ordinary, to_16, to_32, to_64] = tables.map(|(_, table)| name(table));
+    quote! {
+        /// The largest size that `SMALL` knows.
+        const SMALL_LARGEST: usize = #largest;
+
+        /// The largest alignment that every class has, which needs no thought.
+        const ALIGN_OF_ALL: usize = #align_of_all;
+
+        /// By the logarithm of the alignment and by the size in units of 8 bytes, rounded up: the slot of the smallest
+        /// class that serves. No request has the last row's alignment; it makes the rows a power of two.
+        const SMALL_SLOTS: [[u8; #entries]; #alignments] = {
+            #(#rows)*
+            [#ordinary, #ordinary, #ordinary, #ordinary, #to_16, #to_32, #to_64, [NO_SLOT; #entries]]
+        };
+
+        /// What `SMALL_SLOTS` holds where no class has the alignment.
+        const NO_SLOT: u8 = #none;
+
+        /// The same as places: where the state of the class's first layer is, in bytes from the start of `Thread`. Where
+        /// the layout is a constant, so is the place.
+        static SMALL: [[u16; #entries]; #alignments] = {
+            let mut places = [[NO_PLACE; #entries]; #alignments];
+            let mut row = 0;
+            while row < #alignments {
+                let mut entry = 0;
+                while entry < #entries {
+                    let slot = SMALL_SLOTS[row][entry];
+                    if slot != NO_SLOT {
+                        places[row][entry] = PLACES[slot as usize];
+                    }
+                    entry += 1;
+                }
+                row += 1;
+            }
+            places
+        };
+
+        /// What `SMALL` holds there.
+        const NO_PLACE: u16 = u16::MAX;
+    }
+}
+
+/// The table of the sizes above, and the way through it; nothing where there are none.
+fn medium(context: &Context) -> (TokenStream, TokenStream) {
+    let Some(medium) = &context.plan.medium else { return Default::default() };
+    let (entries, grain) = (literal(medium.entries.len()), literal(medium.granularity));
+    let slots = medium.entries.iter().copied().map(literal);
+    let about =
+        format!(" By the size in units of {grain} bytes, rounded up: the slot of the smallest class that serves.");
+    let table = quote! {
+        #[doc = #about]
+        static MEDIUM: [u8; #entries] = [#(#slots),*];
+    };
+    let path = quote! {
+        if size > SMALL_LARGEST && size <= LARGEST {
+            let slot = MEDIUM[size.div_ceil(#grain)] as usize;
+            if align <= CLASSES[slot].align as usize {
+                return ::core::option::Option::Some(PLACES[slot] as usize);
+            }
+        }
+    };
+    (table, path)
 }

@@ -1,6 +1,6 @@
 //! The classes, the runtime's static, and the thread-local state.
 
-use super::Context;
+use super::{Context, literal, sizes_of};
 use hakmem_spec::LayerKind;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
@@ -23,17 +23,18 @@ pub(super) fn emit(context: &Context) -> TokenStream {
 }
 
 fn classes(context: &Context) -> TokenStream {
-    let count = context.plan.slots.len();
+    let count = literal(context.plan.slots.len());
     let rows = context.plan.slots.iter().map(|slot| {
         let class = &context.spec.classes[slot.class];
-        let (size, align, batch) = (class.size, class.align, class.batch);
-        let (units, blocks, tail) = (class.slab.units, class.slab.blocks, class.slab.tail);
+        let (size, align, batch) = (literal(class.size), literal(class.align), literal(class.batch));
+        let (units, blocks, tail) = (literal(class.slab.units), literal(class.slab.blocks), literal(class.slab.tail));
         let layers = class.stack.iter().map(|layer| layer.kind.name);
         quote! { hakmem::Class::new(#size, #align, (#units, #blocks, #tail), #batch, &[#(#layers),*]) }
     });
-    let slab = context.spec.geometry.slab;
+    let slab = literal(context.spec.geometry.slab);
     quote! {
         /// The classes by slot: classes with the same stack stand side by side.
+        ///
         /// Size, alignment, (slabs a span, blocks a span, bytes left over), blocks a refill, layers.
         pub(super) static CLASSES: [hakmem::Class; #count] = [#(#rows),*];
 
@@ -43,14 +44,17 @@ fn classes(context: &Context) -> TokenStream {
 }
 
 fn runtime(context: &Context) -> TokenStream {
-    let count = context.plan.slots.len();
-    let (superslab, slab) = (context.spec.geometry.superslab, context.spec.geometry.slab);
+    let count = literal(context.plan.slots.len());
+    let (superslab, slab) = (literal(context.spec.geometry.superslab), literal(context.spec.geometry.slab));
     let huge_pages = context.spec.huge_pages;
     let delay = match context.spec.purge.delay_ms {
-        Some(delay) => quote! { ::core::option::Option::Some(#delay) },
+        Some(delay) => {
+            let delay = literal(delay);
+            quote! { ::core::option::Option::Some(#delay) }
+        }
         None => quote! { ::core::option::Option::None },
     };
-    let large_cache = proc_macro2::Literal::u64_unsuffixed(context.spec.large.cache);
+    let large_cache = literal(context.spec.large.cache);
     quote! {
         /// Slabs of each class with free blocks that no thread owns.
         static PARTIAL: [hakmem::SlabStack; #count] = [const { hakmem::SlabStack::empty() }; #count];
@@ -99,27 +103,18 @@ fn thread(context: &Context) -> TokenStream {
     let mut limits = TokenStream::new();
     for Array { group, position, layer } in arrays(context) {
         let slots = context.plan.groups[group].slots.clone();
-        let (first, count) = (slots.start, slots.len());
+        let (first, count) = (literal(slots.start), literal(slots.len()));
         let field = layer_name(group, layer.name);
         let limit = limit_name(group, layer.name);
         let kind = format_ident!("{}", layer.type_name);
-        let sizes = |slot: usize| context.spec.classes[context.plan.slots[slot].class].size;
-        let about =
-            format!("`{}` of the {} classes of {} to {} bytes.", layer.name, count, sizes(first), sizes(slots.end - 1));
+        let about = format!(" `{}` of {}.", layer.name, sizes_of(context, &slots));
         fields.extend(quote! { #[doc = #about] #field: [hakmem::#kind; #count], });
-        values.extend(quote! { #field: [const { <hakmem::#kind as hakmem::Layer>::EMPTY }; #count], });
-        let per_class = slots.map(|slot| context.spec.classes[context.plan.slots[slot].class].stack[position].limit);
-        let about = format!("Blocks that `{}` may keep, class by class.", layer.name);
+        values.extend(quote! { #field: [const { hakmem::#kind::EMPTY }; #count], });
+        let about = format!(" Blocks that `{}` may keep of {}.", layer.name, sizes_of(context, &slots));
+        let per_class =
+            slots.map(|slot| literal(context.spec.classes[context.plan.slots[slot].class].stack[position].limit));
         limits.extend(quote! { #[doc = #about] static #limit: [u32; #count] = [#(#per_class),*]; });
-        drains.extend(quote! {
-            for (index, (layer, &limit)) in thread.#field.iter().zip(&#limit).enumerate() {
-                // SAFETY: the state is this thread's, and the chain is of the class in this slot.
-                unsafe {
-                    let chain = layer.drain(limit);
-                    hakmem::Below::absorb(&mut hakmem::Slabs::new(&RUNTIME, thread.heap.get(), #first + index), chain);
-                }
-            }
-        });
+        drains.extend(quote! { drain_layer(&thread.#field, &#limit, thread, #first); });
     }
     quote! {
         #limits
@@ -133,8 +128,13 @@ fn thread(context: &Context) -> TokenStream {
             heap: hakmem::HeapSlot,
         }
 
+        impl Thread {
+            /// The front of a thread that has not allocated yet.
+            const EMPTY: Thread = Thread { #values heap: hakmem::HeapSlot::empty() };
+        }
+
         hakmem::thread_local! {
-            static THREAD: Thread = const { Thread { #values heap: hakmem::HeapSlot::empty() } };
+            static THREAD: Thread = const { Thread::EMPTY };
         }
 
         /// The thread's heap, started if need be; `None` without memory for it.
@@ -150,7 +150,20 @@ fn thread(context: &Context) -> TokenStream {
             #drains
         }
 
-        /// The same at the end of the thread, whose heap is gone then.
+        /// Empties `layers`, one layer of the classes from slot `first` on, into the slabs of `thread`, whose front
+        /// they are of.
+        fn drain_layer(layers: &[impl hakmem::Layer], limits: &[u32], thread: &Thread, first: usize) {
+            for (index, (layer, &limit)) in layers.iter().zip(limits).enumerate() {
+                let mut slabs = hakmem::Slabs::new(&RUNTIME, thread.heap.get(), first + index);
+                // SAFETY: the state is this thread's, and the chain is of the class in this slot.
+                unsafe { hakmem::Below::absorb(&mut slabs, layer.drain(limit)) }
+            }
+        }
+
+        /// [`drain`] at the end of the thread, whose heap is gone then.
+        ///
+        /// # Safety
+        /// `thread` is the calling thread's [`Thread`].
         unsafe fn drain_at_exit(thread: *const ()) {
             // SAFETY: the runtime passes what `heap_of` gave it, on the thread that it belongs to.
             let thread = unsafe { &*thread.cast::<Thread>() };

@@ -7,8 +7,8 @@ use crate::thread::{Heap, spill::spill};
 
 /// The rest of a stack, as the layer above sees it.
 pub trait Below {
-    /// Blocks: about `want`, at most `most`. Empty: no memory.
-    fn demand(&mut self, want: u32, most: u32) -> Chain;
+    /// At most `want` blocks, at least one. Empty: no memory.
+    fn demand(&mut self, want: u32) -> Chain;
 
     /// Takes blocks away.
     fn absorb(&mut self, chain: Chain);
@@ -36,10 +36,10 @@ impl<'a, L: Layer, B: Below> Over<'a, L, B> {
 }
 
 impl<L: Layer, B: Below> Below for Over<'_, L, B> {
-    fn demand(&mut self, want: u32, most: u32) -> Chain {
+    fn demand(&mut self, want: u32) -> Chain {
         // SAFETY: `new`'s caller promised the thread and the class.
-        let chain = unsafe { self.layer.demand(want, most, self.limit) };
-        if chain.is_empty() { self.rest.demand(want, most) } else { chain }
+        let chain = unsafe { self.layer.demand(want, self.limit) };
+        if chain.is_empty() { self.rest.demand(want) } else { chain }
     }
 
     fn absorb(&mut self, chain: Chain) {
@@ -74,8 +74,8 @@ impl<'a> Slabs<'a> {
 
 impl Below for Slabs<'_> {
     #[inline(never)]
-    fn demand(&mut self, want: u32, most: u32) -> Chain {
-        self.heap.map_or(Chain::EMPTY, |heap| heap.refill(self.class, want, most))
+    fn demand(&mut self, want: u32) -> Chain {
+        self.heap.map_or(Chain::EMPTY, |heap| heap.refill(self.class, want))
     }
 
     #[inline(never)]

@@ -60,11 +60,11 @@ pub unsafe trait Layer: Sized {
     /// On the owning thread, right after that push.
     unsafe fn overflow(&self, block: *mut Block, limit: u32, below: &mut impl Below);
 
-    /// Hands blocks to the layer above: about `want`, at most `most`, perhaps none.
+    /// Hands at most `want` blocks to the layer above, perhaps none.
     ///
     /// # Safety
     /// On the owning thread.
-    unsafe fn demand(&self, want: u32, most: u32, limit: u32) -> Chain;
+    unsafe fn demand(&self, want: u32, limit: u32) -> Chain;
 
     /// Takes what the layer above had no room for, and gives on to `below` what is too much.
     ///

@@ -53,7 +53,7 @@ unsafe impl Layer for Sll {
     }
 
     unsafe fn miss(&self, limit: u32, below: &mut impl Below) -> *mut Block {
-        let mut chain = below.demand(below.batch().min(limit), limit);
+        let mut chain = below.demand(below.batch().min(limit));
         let block = chain.pop();
         self.keep(chain, limit);
         block
@@ -66,12 +66,10 @@ unsafe impl Layer for Sll {
         below.absorb(all);
     }
 
-    unsafe fn demand(&self, want: u32, most: u32, limit: u32) -> Chain {
+    unsafe fn demand(&self, want: u32, limit: u32) -> Chain {
         let mut chain = self.take_all(limit);
-        if chain.count > most {
-            let rest = chain.split_off(want.max(1));
-            self.keep(rest, limit);
-        }
+        let rest = chain.split_off(want.max(1));
+        self.keep(rest, limit);
         chain
     }
 
@@ -102,7 +100,7 @@ impl Sll {
         let head = self.head.replace(ptr::null_mut());
         let count = if head.is_null() { 0 } else { limit.wrapping_sub(self.room.get() as u32) };
         self.room.set(limit as i32);
-        Chain { head, count }
+        Chain { head, last: ptr::null_mut(), count }
     }
 
     /// Makes `chain`, of at most `limit` blocks, the list.

@@ -56,30 +56,30 @@ unsafe impl Layer for Unified {
     }
 
     unsafe fn miss(&self, limit: u32, below: &mut impl Below) -> *mut Block {
-        let mut chain = below.demand(below.batch().min(limit), limit);
+        let mut chain = below.demand(below.batch().min(limit));
         let block = chain.pop();
         self.fill(chain, limit);
         block
     }
 
     unsafe fn overflow(&self, _block: *mut Block, limit: u32, below: &mut impl Below) {
-        // The list may hold `limit` blocks and the one just pushed. Keep half at most: a look walks no more blocks than
-        // twice the frees since the last one.
-        let mut chain = Chain { head: self.head.get(), count: self.length() };
-        let older = chain.split_off((limit / 2).max(1));
+        let mut chain = self.take_all();
+        // Allocations may have made room since the last look; then there is nothing to pass on. Else half goes, so that
+        // the next look is as many frees away as this one walked blocks, or nearly.
+        let older = if chain.count <= limit - limit / 4 { Chain::EMPTY } else { chain.split_off((limit / 2).max(1)) };
         self.fill(chain, limit);
         below.absorb(older);
     }
 
-    unsafe fn demand(&self, want: u32, most: u32, limit: u32) -> Chain {
-        let mut chain = Chain { head: self.head.get(), count: self.length() };
-        let rest = chain.split_off(want.min(most).max(1));
+    unsafe fn demand(&self, want: u32, limit: u32) -> Chain {
+        let mut chain = self.take_all();
+        let rest = chain.split_off(want.max(1));
         self.fill(rest, limit);
         chain
     }
 
     unsafe fn absorb(&self, chain: Chain, limit: u32, below: &mut impl Below) {
-        let mut all = Chain { head: self.head.get(), count: self.length() };
+        let mut all = self.take_all();
         all.prepend(chain);
         let older = all.split_off(limit);
         self.fill(all, limit);
@@ -87,8 +87,7 @@ unsafe impl Layer for Unified {
     }
 
     unsafe fn drain(&self, _limit: u32) -> Chain {
-        let chain = Chain { head: self.head.get(), count: self.length() };
-        self.head.set(ptr::null_mut());
+        let chain = self.take_all();
         self.room.set(0);
         chain
     }
@@ -101,15 +100,16 @@ impl Unified {
         self.room.set(limit.saturating_sub(chain.count) as i32);
     }
 
-    /// The length, by walking.
-    fn length(&self) -> u32 {
-        let mut length = 0_u32;
-        let mut block = self.head.get();
+    /// The whole list, its length and its last block found by walking. The list is empty then.
+    fn take_all(&self) -> Chain {
+        let mut chain = Chain { head: self.head.replace(ptr::null_mut()), ..Chain::EMPTY };
+        let mut block = chain.head;
         while !block.is_null() {
-            length = length.wrapping_add(1);
-            // SAFETY: what is on our list is free and ours.
+            chain.count = chain.count.wrapping_add(1);
+            chain.last = block;
+            // SAFETY: what was on our list is free and ours.
             block = unsafe { Block::next(block) };
         }
-        length
+        chain
     }
 }

@@ -32,16 +32,6 @@ fn keeping_errno<T>(call: impl FnOnce() -> T) -> T {
     result
 }
 
-fn mmap(hint: usize, length: usize, protection: i32, extra: i32) -> usize {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | extra;
-    keeping_errno(|| {
-        // SAFETY: an anonymous mapping at an address of the kernel's choice (or at `hint` with NOREPLACE) disturbs
-        // no existing one.
-        let address = unsafe { libc::mmap(ptr::with_exposed_provenance_mut(hint), length, protection, flags, -1, 0) };
-        if address == libc::MAP_FAILED { 0 } else { address.expose_provenance() }
-    })
-}
-
 /// Who may touch a new mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -58,12 +48,31 @@ impl Access {
             Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
         }
     }
+
+    /// Memory is accounted for when it is made usable, so that a request beyond all memory fails at once; address space
+    /// alone is not.
+    fn flags(self) -> i32 {
+        match self {
+            Access::Reserved => libc::MAP_NORESERVE,
+            Access::ReadWrite => 0,
+        }
+    }
+}
+
+fn mmap(hint: usize, length: usize, access: Access, extra: i32) -> usize {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | access.flags() | extra;
+    let hint = ptr::with_exposed_provenance_mut(hint);
+    keeping_errno(|| {
+        // SAFETY: an anonymous mapping at an address of the kernel's choice (or at `hint` with NOREPLACE) disturbs
+        // no existing one.
+        let address = unsafe { libc::mmap(hint, length, access.protection(), flags, -1, 0) };
+        if address == libc::MAP_FAILED { 0 } else { address.expose_provenance() }
+    })
 }
 
 /// Maps `length` bytes (a multiple of the page size) at a multiple of `align` (a power of two).
 pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
-    let protection = access.protection();
-    let first = mmap(0, length, protection, 0);
+    let first = mmap(0, length, access, 0);
     if first == 0 || first & align.wrapping_sub(1) == 0 {
         return first;
     }
@@ -72,7 +81,7 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
     unmap(first, length);
     let below = first & !align.wrapping_sub(1);
     if below != 0 {
-        let address = mmap(below, length, protection, libc::MAP_FIXED_NOREPLACE);
+        let address = mmap(below, length, access, libc::MAP_FIXED_NOREPLACE);
         if address == below {
             return address;
         }
@@ -82,7 +91,7 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
     }
     // Else map enough that an aligned piece is inside, and give back both ends.
     let Some(total) = length.checked_add(align) else { return 0 };
-    let whole = mmap(0, total, protection, 0);
+    let whole = mmap(0, total, access, 0);
     if whole == 0 {
         return 0;
     }

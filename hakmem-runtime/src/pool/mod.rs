@@ -197,7 +197,8 @@ impl Pool {
     /// # Safety
     /// The caller owns it, and `end` was called on it.
     pub(crate) unsafe fn put_free(&self, slab: *mut Slab, units: u32) {
-        if units == 1 && self.listed.load(Ordering::Relaxed) < LISTED {
+        let at_once = self.config.purge_delay == Some(0);
+        if units == 1 && !at_once && self.listed.load(Ordering::Relaxed) < LISTED {
             self.listed.fetch_add(1, Ordering::Relaxed);
             // SAFETY: the caller's slab.
             unsafe { push(&self.free, slab) };
@@ -206,7 +207,7 @@ impl Pool {
         let now = clock::now_ms();
         // SAFETY: the caller's span; we hold the lock.
         unsafe { self.shelves.lock().put(slab, units, now, self.config.geometry) };
-        if self.config.purge_delay == Some(0) {
+        if at_once {
             self.purge(now, 0);
         }
     }

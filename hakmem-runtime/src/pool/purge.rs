@@ -44,7 +44,7 @@ impl Pool {
                 unsafe {
                     let below = (*slab).below.load(Ordering::Relaxed);
                     next = if below == 0 { core::ptr::null_mut() } else { slab_at(below) };
-                    (*slab).collect(geometry);
+                    (*slab).collect();
                     if (*slab).is_empty() {
                         (*slab).end();
                         self.shelves.lock().put(slab, units_of(class as u32), now, geometry);

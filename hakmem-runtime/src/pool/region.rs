@@ -9,7 +9,7 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// The head of a region's metadata, behind the entries of its slabs. All zero when fresh.
+/// The head of a region's metadata, behind the entries and the bitmaps of its slabs. All zero when fresh.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Region {
@@ -25,12 +25,12 @@ pub(crate) struct Region {
 impl Region {
     /// Bytes of metadata before the first usable slab.
     const fn metadata(geometry: Geometry) -> usize {
-        geometry.slabs_per_region() * size_of::<Slab>() + size_of::<Region>()
+        geometry.head_start() + size_of::<Region>()
     }
 
     /// Where the region at `base` keeps its head.
     fn at(base: usize, geometry: Geometry) -> *mut Region {
-        ptr::with_exposed_provenance_mut(base.wrapping_add(geometry.slabs_per_region() * size_of::<Slab>()))
+        ptr::with_exposed_provenance_mut(base.wrapping_add(geometry.head_start()))
     }
 
     /// The region's first address.

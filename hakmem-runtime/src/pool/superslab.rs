@@ -114,7 +114,7 @@ impl SuperSlab {
     fn place(&self, geometry: Geometry) -> (usize, usize) {
         let address = ptr::from_ref(self).addr();
         let base = address & !(geometry.region_size() - 1);
-        let array = base.wrapping_add(geometry.slabs_per_region() * size_of::<Slab>());
+        let array = base.wrapping_add(geometry.head_start());
         const { assert!(core::mem::offset_of!(Region, superslabs) == 0) };
         (address.wrapping_sub(array) / size_of::<SuperSlab>(), base)
     }
@@ -136,7 +136,7 @@ impl SuperSlab {
     pub(crate) fn of(slab: *mut Slab, geometry: Geometry) -> (*mut SuperSlab, u32) {
         let base = slab.addr() & !(geometry.region_size() - 1);
         let index = slab.addr().wrapping_sub(base) / size_of::<Slab>();
-        let array = base.wrapping_add(geometry.slabs_per_region() * size_of::<Slab>());
+        let array = base.wrapping_add(geometry.head_start());
         let number = index / geometry.slabs_per_superslab();
         let superslab = ptr::with_exposed_provenance_mut::<SuperSlab>(array).wrapping_add(number);
         (superslab, (index % geometry.slabs_per_superslab()) as u32)

@@ -6,7 +6,7 @@
 //! ```text
 //! region, aligned to its size
 //! ├ SuperSlab 0 ──────────────────────────────────────┬ SuperSlab 1 ───────────────┬ … ┬ SuperSlab 31 ┐
-//! │ metadata: Slab[0 … n) · SuperSlab[0 … 32) │ slabs │ slab slab slab … slab slab │   │              │
+//! │ Slab[0 … n) · bitmaps[0 … n) · head │ slabs ────── │ slab slab slab … slab slab │   │              │
 //! ```
 //!
 //! Region metadata is never unmapped: a stale pointer to a `Slab` reads a stale slab, never a fault.
@@ -49,6 +49,28 @@ impl Geometry {
 
     pub(crate) const fn slabs_per_region(self) -> usize {
         SUPERSLABS * self.slabs_per_superslab()
+    }
+
+    /// Bytes of bitmap a slab: a bit for each 16 bytes. Of blocks of 8 bytes a slab holds as many as it has bits.
+    const fn bitmap_size(self) -> usize {
+        self.slab_size() / 16 / 8
+    }
+
+    /// Where the bitmaps start, from the region's base: behind the slabs' entries.
+    const fn bitmaps_start(self) -> usize {
+        self.slabs_per_region() * size_of::<Slab>()
+    }
+
+    /// Where the region's head is, from its base: behind the bitmaps.
+    pub(crate) const fn head_start(self) -> usize {
+        self.bitmaps_start() + self.slabs_per_region() * self.bitmap_size()
+    }
+
+    /// The bitmap of a slab. That of a span goes on through those of its later slabs.
+    pub(crate) fn bitmap(self, slab: *const Slab) -> *mut u64 {
+        let region = slab.addr() & !(self.region_size() - 1);
+        let index = (slab.addr() & (self.region_size() - 1)) / size_of::<Slab>();
+        ptr::with_exposed_provenance_mut(region.wrapping_add(self.bitmaps_start() + index * self.bitmap_size()))
     }
 
     /// The metadata of the slab, or of the span of slabs, that holds `block`.

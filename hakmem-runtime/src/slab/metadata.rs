@@ -3,6 +3,7 @@
 use super::geometry::Geometry;
 use super::remote::RemoteWord;
 use crate::block::{Block, Chain};
+use crate::os::die::die;
 use crate::os::memory;
 use core::cell::Cell;
 use core::ptr;
@@ -26,17 +27,21 @@ impl Count {
 
 /// A slab's metadata. All zero is the state of a slab never used.
 ///
+/// Free blocks are bits, not a list: a free touches no memory of the block, a refill hands out ascending addresses
+/// without loading from one block where the next one is, and a second free of the same block is seen.
+///
 /// # Invariants
 /// For a slab with an owner, seen by that owner:
 ///
 /// ```text
 /// carved ≤ capacity
-/// free_count  == length of the list at `free`
+/// free_count == number of ones in the bitmap, all of them below `carved` and none in a word before `lowest`
 /// free_count + remote.count + allocated == carved
 /// ```
 ///
 /// where `allocated` includes the blocks that front layers keep. `owner == 0` while the slab is adrift (then
-/// `free_count + remote.count == 0` and `carved == capacity`), in the pool or free.
+/// `free_count + remote.count == 0` and `carved == capacity`), in the pool or free. A slab without a class has an empty
+/// bitmap.
 ///
 /// The first cache line is what other threads read and write, the second is the owner's alone.
 #[repr(C, align(128))]
@@ -52,12 +57,19 @@ pub(crate) struct Slab {
     class_plus_one: Count,
     /// How many entries before this one the span's first slab is; written while the span is made, under no race.
     pub(crate) back: Cell<u16>,
+    /// The address of the first block.
+    base: Cell<usize>,
+    /// Free blocks, a bit each.
+    bitmap: Cell<*mut u64>,
 
-    free: Cell<*mut Block>,
     free_count: Count,
     carved: Count,
     capacity: Cell<u32>,
     block_size: Cell<u32>,
+    /// ⌈2³² / block_size⌉: `offset × reciprocal >> 32` is the index of the block at `offset`.
+    reciprocal: Cell<u32>,
+    /// The first word of the bitmap that may have ones.
+    lowest: Cell<u32>,
     /// The heap that last allocated from it: whoever claims for that heap keeps the slab.
     pub(crate) home: Cell<usize>,
     pub(crate) previous: Cell<*mut Slab>,
@@ -67,6 +79,9 @@ pub(crate) struct Slab {
 }
 
 const _: () = assert!(size_of::<Slab>() == 128, "an address leads to its metadata by a shift");
+
+/// Bits in a word of the bitmap.
+const WORD: u32 = u64::BITS;
 
 impl Slab {
     /// The class, or [`NO_CLASS`].
@@ -86,19 +101,27 @@ impl Slab {
         self.block_size.get()
     }
 
+    /// Where the first block is.
+    pub(crate) fn base(&self) -> usize {
+        self.base.get()
+    }
+
     /// Blocks handed out, for the choice of the fullest.
     pub(crate) fn handed_out(&self) -> u32 {
         self.carved().wrapping_sub(self.free_count()).wrapping_sub(self.remote.count())
     }
 
     /// Makes a free span into a slab of `class`, owned by `owner`.
-    pub(crate) fn begin(&self, class: u32, block_size: u32, capacity: u32, owner: usize) {
+    pub(crate) fn begin(&self, class: u32, block_size: u32, capacity: u32, owner: usize, geometry: Geometry) {
         self.class_plus_one.set(class.wrapping_add(1));
+        self.base.set(geometry.base(self));
+        self.bitmap.set(geometry.bitmap(self));
         self.block_size.set(block_size);
+        self.reciprocal.set((1_u64 << 32).div_ceil(u64::from(block_size.max(1))) as u32);
         self.capacity.set(capacity);
-        self.free.set(ptr::null_mut());
         self.free_count.set(0);
         self.carved.set(0);
+        self.lowest.set(0);
         self.home.set(owner);
         self.remote.own();
         self.owner.store(owner, Ordering::Relaxed);
@@ -107,6 +130,9 @@ impl Slab {
     /// Ends its life as a slab of a class. No block of it is allocated.
     pub(crate) fn end(&self) {
         self.owner.store(0, Ordering::Relaxed);
+        for word in 0..self.carved().div_ceil(WORD) {
+            self.set_word(word, 0);
+        }
         self.fresh.set(self.fresh.get() && self.carved() == 0);
         self.class_plus_one.set(0);
         self.carved.set(0);
@@ -123,77 +149,104 @@ impl Slab {
         self.free_count() > 0 || self.carved() < self.capacity.get()
     }
 
-    /// Puts one block back. For the owner.
+    fn word(&self, word: u32) -> u64 {
+        // SAFETY: the bitmap has a bit for each block of the slab, and only its owner is here.
+        unsafe { *self.bitmap.get().wrapping_add(word as usize) }
+    }
+
+    fn set_word(&self, word: u32, bits: u64) {
+        // SAFETY: as in `word`.
+        unsafe { *self.bitmap.get().wrapping_add(word as usize) = bits }
+    }
+
+    /// Puts one block back. For the owner. A pointer that is not at a block's start, or a block that is free already,
+    /// ends the program.
+    pub(crate) fn push(&self, block: *mut Block) {
+        let offset = block.addr().wrapping_sub(self.base.get()) as u32;
+        let index = (u64::from(offset).wrapping_mul(u64::from(self.reciprocal.get())) >> 32) as u32;
+        let (word, bit) = (index / WORD, 1_u64 << (index % WORD));
+        let old = self.word(word);
+        if index.wrapping_mul(self.block_size.get()) != offset || old & bit != 0 {
+            die("a block was freed twice, or a pointer was freed that is not at the start of a block", block.addr());
+        }
+        self.set_word(word, old | bit);
+        self.free_count.set(self.free_count().wrapping_add(1));
+        self.lowest.set(self.lowest.get().min(word));
+    }
+
+    /// Puts the blocks of a list back, as [`Slab::push`] does.
     ///
     /// # Safety
-    /// The caller owns the slab, and `block`, which is one of its blocks.
-    pub(crate) unsafe fn push(&self, block: *mut Block) {
-        // SAFETY: the block is the caller's.
-        unsafe { Block::set_next(block, self.free.get()) };
-        self.free.set(block);
-        self.free_count.set(self.free_count().wrapping_add(1));
+    /// The caller owns the slab and the list, which ends with null.
+    pub(crate) unsafe fn push_list(&self, mut block: *mut Block) {
+        while !block.is_null() {
+            // SAFETY: the list is the caller's.
+            let next = unsafe { Block::next(block) };
+            self.push(block);
+            block = next;
+        }
     }
 
-    /// Puts a chain back. For the owner.
-    pub(crate) fn push_chain(&self, chain: Chain) {
-        let mut all = Chain { head: self.free.get(), count: self.free_count() };
-        all.prepend(chain);
-        self.free.set(all.head);
-        self.free_count.set(all.count);
-    }
-
-    /// Moves what other threads freed to the free list. For the owner. `true` if there was anything.
-    pub(crate) fn collect(&self, geometry: Geometry) -> bool {
-        let Some((position, count)) = self.remote.take() else { return false };
-        let head = ptr::with_exposed_provenance_mut(geometry.base(self).wrapping_add(position as usize));
-        self.push_chain(Chain { head, count });
+    /// Puts back what other threads freed. For the owner. `true` if there was anything.
+    pub(crate) fn collect(&self) -> bool {
+        let Some((position, _)) = self.remote.take() else { return false };
+        // SAFETY: the list is ours since `take`.
+        unsafe { self.push_list(ptr::with_exposed_provenance_mut(self.base.get().wrapping_add(position as usize))) };
         true
     }
 
-    /// Takes blocks: `want` of them, or the whole free list where it has at most `most`, which needs no walk. Empty when
-    /// every block is handed out. For the owner.
-    pub(crate) fn take(&self, want: u32, most: u32, geometry: Geometry) -> Chain {
-        if self.free_count() == 0 && !self.collect(geometry) {
-            return self.carve(want, geometry);
+    /// Takes at most `want` blocks: the free ones first, lowest address first; then memory never used. Empty when every
+    /// block is handed out. For the owner.
+    pub(crate) fn take(&self, want: u32) -> Chain {
+        if self.free_count() == 0 && !self.collect() {
+            return self.carve(want);
         }
-        let mut chain = Chain { head: self.free.get(), count: self.free_count() };
-        let rest = if chain.count <= most { Chain::EMPTY } else { chain.split_off(want) };
-        self.free.set(rest.head);
-        self.free_count.set(rest.count);
+        let count = want.min(self.free_count());
+        let size = self.block_size.get() as usize;
+        let mut chain = Chain::EMPTY;
+        let mut word = self.lowest.get();
+        while chain.count < count {
+            let mut bits = self.word(word);
+            let of_word = self.base.get().wrapping_add(word as usize * WORD as usize * size);
+            while bits != 0 && chain.count < count {
+                let address = of_word.wrapping_add(bits.trailing_zeros() as usize * size);
+                bits &= bits.wrapping_sub(1);
+                chain.append(ptr::with_exposed_provenance_mut(address));
+            }
+            self.set_word(word, bits);
+            if bits == 0 {
+                word = word.wrapping_add(1);
+            }
+        }
+        self.lowest.set(word);
+        self.free_count.set(self.free_count().wrapping_sub(count));
+        chain.close();
         chain
     }
 
     /// Makes the next blocks of memory never used, in ascending order, no further than the current page's end: memory
     /// that is not carved is not touched.
-    fn carve(&self, want: u32, geometry: Geometry) -> Chain {
+    fn carve(&self, want: u32) -> Chain {
         let size = self.block_size.get();
-        let start = geometry.base(self).wrapping_add(self.carved() as usize * size as usize);
+        let start = self.base.get().wrapping_add(self.carved() as usize * size as usize);
         let page = memory::page_size();
         let in_page = page.wrapping_sub(start & page.wrapping_sub(1)) as u32 / size.max(1);
         let count = want.min(in_page.max(1)).min(self.capacity.get().wrapping_sub(self.carved()));
-        if count == 0 {
-            return Chain::EMPTY;
-        }
         self.carved.set(self.carved().wrapping_add(count));
-        let head = ptr::with_exposed_provenance_mut::<Block>(start);
-        let mut block = head;
-        for _ in 1..count {
-            let next = block.wrapping_byte_add(size as usize);
-            // SAFETY: `count` blocks from `start` on are inside the slab and nobody has them yet.
-            unsafe { Block::set_next(block, next) };
-            block = next;
+        let mut chain = Chain::EMPTY;
+        for index in 0..count {
+            chain.append(ptr::with_exposed_provenance_mut(start.wrapping_add(index as usize * size as usize)));
         }
-        // SAFETY: as above; this is the last of them.
-        unsafe { Block::set_next(block, ptr::null_mut()) };
-        Chain { head, count }
+        chain.close();
+        chain
     }
 
     /// One block that is known to be zero but for nothing at all, not even a link; null where the slab cannot tell.
-    pub(crate) fn carve_zeroed(&self, geometry: Geometry) -> *mut u8 {
+    pub(crate) fn carve_zeroed(&self) -> *mut u8 {
         if !self.fresh.get() || self.carved() == self.capacity.get() {
             return ptr::null_mut();
         }
-        let start = geometry.base(self).wrapping_add(self.carved() as usize * self.block_size.get() as usize);
+        let start = self.base.get().wrapping_add(self.carved() as usize * self.block_size.get() as usize);
         self.carved.set(self.carved().wrapping_add(1));
         ptr::with_exposed_provenance_mut(start)
     }

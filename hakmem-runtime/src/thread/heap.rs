@@ -103,7 +103,7 @@ impl Heap {
         }
         if !slab.is_null() {
             // SAFETY: a free span, ours alone.
-            unsafe { (*slab).begin(class, shape.size, shape.blocks, self.identity()) };
+            unsafe { (*slab).begin(class, shape.size, shape.blocks, self.identity(), pool.geometry()) };
         }
         slab
     }
@@ -161,7 +161,6 @@ impl Heap {
     /// Collects what other threads freed into this heap's slabs, and ends those that are empty.
     #[cold]
     pub(crate) fn maintain(&self) {
-        let geometry = self.allocator.pool().geometry();
         for class in 0..self.allocator.classes().len() as u32 {
             let bin = self.bin(class);
             // SAFETY: the bin and its slabs are ours; `next` is read before the slab may leave the list.
@@ -169,7 +168,7 @@ impl Heap {
                 let mut slab = bin.partial.first();
                 while !slab.is_null() {
                     let next = (*slab).next.get();
-                    (*slab).collect(geometry);
+                    (*slab).collect();
                     if (*slab).is_empty() {
                         bin.partial.remove(slab);
                         self.retire(slab);
@@ -178,7 +177,7 @@ impl Heap {
                 }
                 let current = bin.current();
                 if !current.is_null() {
-                    (*current).collect(geometry);
+                    (*current).collect();
                     if (*current).is_empty() {
                         self.retire(bin.take_current());
                     }
@@ -190,7 +189,6 @@ impl Heap {
     /// Gives every slab away: the full are set adrift, the empty and the partial go to the pool.
     pub(super) fn abandon(&self) {
         let pool = self.allocator.pool();
-        let geometry = pool.geometry();
         for class in 0..self.allocator.classes().len() as u32 {
             let bin = self.bin(class);
             let units = self.allocator.class(class).units;
@@ -204,7 +202,7 @@ impl Heap {
                     if slab.is_null() {
                         break;
                     }
-                    (*slab).collect(geometry);
+                    (*slab).collect();
                     if (*slab).is_empty() {
                         (*slab).end();
                         pool.put_free(slab, units);

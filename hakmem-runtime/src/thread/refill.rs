@@ -5,16 +5,15 @@ use crate::block::Chain;
 use core::ptr;
 
 impl Heap {
-    /// Blocks of `class`: `want` of them, or a whole free list of at most `most`. Empty only when there is no memory.
-    pub(crate) fn refill(&self, class: u32, want: u32, most: u32) -> Chain {
+    /// At most `want` blocks of `class`. Empty only when there is no memory.
+    pub(crate) fn refill(&self, class: u32, want: u32) -> Chain {
         self.tick();
         let bin = self.bin(class);
-        let geometry = self.allocator().pool().geometry();
         loop {
             let slab = bin.current();
             if !slab.is_null() {
                 // SAFETY: the current slab is ours.
-                let chain = unsafe { (*slab).take(want, most, geometry) };
+                let chain = unsafe { (*slab).take(want) };
                 if !chain.is_empty() {
                     return chain;
                 }
@@ -50,7 +49,7 @@ impl Heap {
             if (*slab).free_count() > 0 || (*slab).remote.count() > 0 {
                 return ptr::null_mut(); // Blocks in use before are taken first: memory must not grow for a memset.
             }
-            (*slab).carve_zeroed(self.allocator().pool().geometry())
+            (*slab).carve_zeroed()
         }
     }
 }

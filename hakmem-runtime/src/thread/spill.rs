@@ -29,35 +29,63 @@ struct Batch {
 
 const NONE: Batch = Batch { slab: ptr::null_mut(), head: ptr::null_mut(), tail: ptr::null_mut(), count: 0 };
 
+/// The slab of ours that the last block went to: the next one is often its neighbour, and then needs no look-up.
+struct Run<'a> {
+    heap: &'a Heap,
+    slab: *mut Slab,
+    base: usize,
+    length: usize,
+}
+
+impl Run<'_> {
+    /// Ends the run. The slab may have become empty by it.
+    ///
+    /// # Safety
+    /// The slab is in the heap's bin of its class.
+    unsafe fn finish(&self) {
+        // SAFETY: ours.
+        unsafe {
+            if (*self.slab).is_empty() {
+                self.heap.emptied(self.slab);
+            }
+        }
+    }
+}
+
 /// Frees every block of `chain` into its slab. `heap` is the calling thread's, or none where the thread has none (no
 /// memory was left for it).
 ///
 /// # Safety
 /// The chain's blocks are of `class` of `allocator`.
 pub(crate) unsafe fn spill(allocator: &'static Allocator, heap: Option<&Heap>, class: u32, chain: Chain) {
-    if let Some(heap) = heap {
-        heap.tick();
-    }
     let geometry = allocator.pool().geometry();
-    let me = heap.map_or(0, Heap::identity);
+    let span = (allocator.class(class).units as usize) << geometry.slab_shift;
     let mut gathered = [NONE; GATHERED];
+    let mut run: Option<Run> = None;
     let mut next = chain.head();
     while !next.is_null() {
         let block = next;
         // SAFETY: the chain is ours, so are its links; each block is in a slab in use, for it is allocated.
         unsafe {
             next = Block::next(block);
+            if let Some(run) = &run
+                && block.addr().wrapping_sub(run.base) < run.length
+            {
+                (*run.slab).push(block);
+                continue;
+            }
             let slab = geometry.slab_of(block.addr());
             if (*slab).class() != class {
                 misuse(slab, block);
             }
-            if me != 0 && (*slab).owner.load(Ordering::Relaxed) == me {
-                (*slab).push(block);
-                if let Some(heap) = heap
-                    && (*slab).is_empty()
-                {
-                    heap.emptied(slab);
+            if let Some(heap) = heap
+                && (*slab).owner.load(Ordering::Relaxed) == heap.identity()
+            {
+                let elder = run.replace(Run { heap, slab, base: (*slab).base(), length: span });
+                if let Some(elder) = elder {
+                    elder.finish();
                 }
+                (*slab).push(block);
                 continue;
             }
             let place = (slab.addr() / size_of::<Slab>()) % GATHERED;
@@ -72,9 +100,17 @@ pub(crate) unsafe fn spill(allocator: &'static Allocator, heap: Option<&Heap>, c
             }
         }
     }
-    for batch in gathered {
-        // SAFETY: gathered above.
-        unsafe { send(allocator, heap, batch) };
+    // SAFETY: the run's slab is ours, and what was gathered is, too.
+    unsafe {
+        if let Some(run) = run {
+            run.finish();
+        }
+        for batch in gathered {
+            send(allocator, heap, batch);
+        }
+    }
+    if let Some(heap) = heap {
+        heap.tick();
     }
 }
 
@@ -84,10 +120,9 @@ unsafe fn send(allocator: &'static Allocator, heap: Option<&Heap>, batch: Batch)
     if slab.is_null() {
         return;
     }
-    let geometry = allocator.pool().geometry();
     // SAFETY: metadata is never unmapped; the batch's blocks are ours until the push lists them.
     unsafe {
-        let base = geometry.base(slab);
+        let base = (*slab).base();
         let position = head.addr().wrapping_sub(base) as u32;
         let outcome = (*slab).remote.push(position, count, |listed| {
             let rest =
@@ -99,7 +134,7 @@ unsafe fn send(allocator: &'static Allocator, heap: Option<&Heap>, batch: Batch)
         }
         // Adrift, so all its blocks were allocated: ours are its only free ones.
         Block::set_next(tail, ptr::null_mut());
-        (*slab).push_chain(Chain::from_parts(head, count));
+        (*slab).push_list(head);
         match heap {
             Some(heap) => {
                 (*slab).owner.store(heap.identity(), Ordering::Relaxed);

@@ -241,14 +241,14 @@ fn a_batch_above_the_capacity() {
     assert_error(
         r"[[class]]
 size = 8
-batch = 65
+batch = 257
 ",
         r"
 a batch must fit the first bounded layer
  --> classes.toml:3:9
   |
-3 | batch = 65
-  |         ^^ `unified` holds 64 in the class of 8
+3 | batch = 257
+  |         ^^^ `unified` holds 256 in the class of 8
   |
   = help: lower it, raise the limit of `unified`, or leave `batch` out so that it follows from the size
 ",
@@ -268,7 +268,7 @@ a batch must fit the first bounded layer
  --> classes.toml:2:9
   |
 2 | batch = 32
-  |         ^^ `unified` holds 16 in the class of 512
+  |         ^^ `unified` holds 16 in the class of 1024
   |
   = help: lower it, raise the limit of `unified`, or leave `batch` out so that it follows from the size
 ",

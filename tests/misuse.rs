@@ -1,0 +1,146 @@
+//! Misuse that the slow paths notice ends the program with one line on standard error, and by `abort`.
+
+mod common;
+
+use common::{is_child, rerun, text};
+use std::alloc::{GlobalAlloc, Layout};
+use std::os::unix::process::ExitStatusExt;
+
+hakmem::allocator! {
+    pub(crate) struct Heap;
+}
+
+fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("a power of two")
+}
+
+/// Runs `body`, which never returns if all is well, in a process of its own, and looks at that one's end.
+fn dies(test: &str, body: impl FnOnce(), message: &str) {
+    if is_child() {
+        body();
+        println!("survived");
+        return;
+    }
+    let output = rerun(test);
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}\n{stdout}\n{stderr}", output.status);
+    assert!(!stdout.contains("survived"));
+    let lines: Vec<&str> = stderr.lines().collect();
+    let [line] = lines[..] else { panic!("one line was expected:\n{stderr}") };
+    assert!(line.starts_with("hakmem: ") && line.contains(message) && line.contains("(pointer 0x"), "{line}");
+}
+
+/// Frees as many blocks of `allocated` bytes as blocks of `freed` bytes as it takes for some to reach their slabs.
+fn free_as(allocated: usize, freed: usize) {
+    // SAFETY: none. This is the misuse; the process ends before anybody uses what it spoils.
+    unsafe {
+        let blocks: Vec<*mut u8> = (0..10_000).map(|_| Heap.alloc(layout(allocated))).collect();
+        for block in blocks {
+            Heap.dealloc(block, layout(freed));
+        }
+        Heap::purge();
+    }
+}
+
+const OTHER_SIZE: &str = "a block was freed with another size or alignment than it was allocated with";
+const NOT_LARGE: &str = "a large block was freed or resized that this allocator did not allocate";
+
+#[test]
+fn a_larger_class() {
+    dies("a_larger_class", || free_as(64, 128), OTHER_SIZE);
+}
+
+#[test]
+fn a_smaller_class() {
+    dies("a_smaller_class", || free_as(1000, 10), OTHER_SIZE);
+}
+
+#[test]
+fn few_blocks_are_noticed_at_a_purge() {
+    let body = || {
+        // SAFETY: none, as above.
+        unsafe {
+            let block = Heap.alloc(layout(48));
+            Heap.dealloc(block, layout(480));
+            Heap::purge();
+        }
+    };
+    dies("few_blocks_are_noticed_at_a_purge", body, OTHER_SIZE);
+}
+
+#[test]
+fn a_small_block_as_a_large_one() {
+    dies("a_small_block_as_a_large_one", || free_as(64, 1 << 20), NOT_LARGE);
+}
+
+#[test]
+fn a_large_block_of_nobody() {
+    let body = || {
+        let mut on_the_stack = [0_u8; 100];
+        // SAFETY: none, as above.
+        unsafe { Heap.dealloc(on_the_stack.as_mut_ptr(), layout(1 << 20)) };
+    };
+    dies("a_large_block_of_nobody", body, NOT_LARGE);
+}
+
+#[test]
+fn the_middle_of_a_large_block() {
+    let body = || {
+        // SAFETY: none, as above.
+        unsafe {
+            let block = Heap.alloc(layout(8 << 20));
+            Heap.dealloc(block.add(4 << 20), layout(4 << 20));
+        }
+    };
+    dies("the_middle_of_a_large_block", body, NOT_LARGE);
+}
+
+#[test]
+fn a_large_block_of_another_allocator() {
+    let body = || {
+        // SAFETY: none, as above.
+        unsafe {
+            let block = libc::malloc(1 << 20);
+            Heap.dealloc(block.cast(), layout(1 << 20));
+        }
+    };
+    dies("a_large_block_of_another_allocator", body, NOT_LARGE);
+}
+
+#[test]
+fn realloc_of_a_large_block_of_nobody() {
+    let body = || {
+        let mut on_the_stack = [0_u8; 100];
+        // SAFETY: none, as above.
+        unsafe { Heap.realloc(on_the_stack.as_mut_ptr(), layout(1 << 20), 2 << 20) };
+    };
+    dies("realloc_of_a_large_block_of_nobody", body, NOT_LARGE);
+}
+
+#[test]
+fn a_huge_block_freed_twice() {
+    let body = || {
+        // SAFETY: none, as above. More than the cache keeps, so that the first free unmaps it.
+        unsafe {
+            let block = Heap.alloc(layout(100 << 20));
+            Heap.dealloc(block, layout(100 << 20));
+            Heap.dealloc(block, layout(100 << 20));
+        }
+    };
+    dies("a_huge_block_freed_twice", body, NOT_LARGE);
+}
+
+#[test]
+fn a_small_block_freed_twice_after_its_slab_went_back() {
+    let body = || {
+        // SAFETY: none, as above.
+        unsafe {
+            let block = Heap.alloc(layout(100));
+            Heap.dealloc(block, layout(100));
+            Heap::purge();
+            Heap.dealloc(block, layout(100));
+            Heap::purge();
+        }
+    };
+    dies("a_small_block_freed_twice_after_its_slab_went_back", body, "that is not allocated");
+}
