@@ -129,7 +129,8 @@ fn check_classes(classes: &[hakmem::Class], slab: u32) {
     for class in classes {
         assert!(class.blocks >= 1 && class.batch >= 1 && !class.layers.is_empty(), "{class:?}");
         assert_eq!(class.blocks * class.size + class.tail, class.units * slab, "{class:?}");
-        assert!(class.tail < class.size, "{class:?}");
+        // The runtime has a bit for each 16 bytes of a slab, so smaller blocks leave a part of it unused.
+        assert!(class.size < 16 || class.tail < class.size, "{class:?}");
         assert_eq!(class.size % class.align, 0, "{class:?}");
         assert!(class.align.is_power_of_two(), "{class:?}");
     }
@@ -158,14 +159,15 @@ fn the_classes_are_those_of_the_spec() {
 #[test]
 fn the_table_has_a_row_a_class() {
     let table = Heap::classes().to_string();
-    let sizes: Vec<u32> = table
-        .lines()
-        .skip(1)
-        .map(|row| row.split_whitespace().next().and_then(|size| size.parse().ok()).expect(row))
-        .collect();
-    assert_eq!(sizes.len(), Heap::CLASSES.len(), "{table}");
-    assert!(sizes.is_sorted() && Heap::CLASSES.iter().all(|class| sizes.contains(&class.size)), "{table}");
-    assert!(table.lines().skip(1).all(|row| row.ends_with("unified → sll")), "{table}");
+    let mut classes = Heap::CLASSES.to_vec();
+    classes.sort_unstable_by_key(|class| class.size);
+    let rows: Vec<&str> = table.lines().skip(1).collect();
+    assert_eq!(rows.len(), classes.len(), "{table}");
+    for (row, class) in rows.into_iter().zip(classes) {
+        let first: Vec<&str> = row.split_whitespace().take(2).collect();
+        assert_eq!(first, [class.size.to_string(), class.align.to_string()], "{row}");
+        assert!(row.ends_with(&format!(" {}", class.layers.join(" → "))), "{row}");
+    }
 }
 
 /// Reads a value of JSON as far as the statistics use it (objects, arrays, whole numbers), and returns the rest.

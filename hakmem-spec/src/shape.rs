@@ -2,12 +2,17 @@
 
 use crate::model::{Geometry, SlabShape};
 
-/// Fewer blocks than this, and a span is full or empty too often to be worth keeping.
-const ENOUGH_BLOCKS: u32 = 8;
-/// Where [`ENOUGH_BLOCKS`] cannot be had within half a SuperSlab, this many still let one span serve a few requests.
-const SOME_BLOCKS: u32 = 4;
-/// One part in this many may be lost at the end of a span.
-const TAIL_PARTS: u32 = 16;
+/// Fewer blocks than this, and a span is full or empty too often to be worth keeping. The larger the blocks, the fewer:
+/// a span with one block left keeps the memory of all others from every other class.
+fn enough_blocks(geometry: Geometry, size: u32) -> u32 {
+    match geometry.slab / size.max(1) {
+        8.. => 8,
+        2.. => 4,
+        _ => 2,
+    }
+}
+/// One part in this many may be lost at the end of a span: address space, which nobody touches.
+const TAIL_PARTS: u32 = 8;
 
 /// The span of `units` slabs, cut in blocks of `size`.
 pub(crate) fn of(geometry: Geometry, units: u32, size: u32) -> SlabShape {
@@ -18,13 +23,14 @@ pub(crate) fn of(geometry: Geometry, units: u32, size: u32) -> SlabShape {
 }
 
 /// The shape of a class whose spec does not say: the shortest span that holds enough blocks and wastes little; where
-/// none does, the one that wastes least, if possible among those with some blocks.
+/// none does, the one that wastes least, if possible among those with enough blocks.
 ///
 /// The size is at most half a SuperSlab, so that the longest span holds a block.
 pub(crate) fn derive(geometry: Geometry, size: u32) -> SlabShape {
+    let enough = enough_blocks(geometry, size);
     let shapes = || (1..=geometry.max_units()).map(|units| of(geometry, units, size));
     if let Some(good) =
-        shapes().find(|shape| shape.blocks >= ENOUGH_BLOCKS && shape.tail <= shape.units * geometry.slab / TAIL_PARTS)
+        shapes().find(|shape| shape.blocks >= enough && shape.tail <= shape.units * geometry.slab / TAIL_PARTS)
     {
         return good;
     }
@@ -38,7 +44,7 @@ pub(crate) fn derive(geometry: Geometry, size: u32) -> SlabShape {
                 if a < b { next } else { best }
             })
     };
-    least_waste(SOME_BLOCKS).or_else(|| least_waste(1)).unwrap_or_else(|| of(geometry, geometry.max_units(), size))
+    least_waste(enough).or_else(|| least_waste(1)).unwrap_or_else(|| of(geometry, geometry.max_units(), size))
 }
 
 #[cfg(test)]
@@ -59,16 +65,17 @@ mod tests {
 
     #[test]
     fn larger_ones_take_the_shortest_good_span() {
-        assert_eq!(shape(10_240), (2, 12, 8192)); // exactly a sixteenth lost
-        assert_eq!(shape(65_536), (8, 8, 0));
-        assert_eq!(shape(131_072), (16, 8, 0));
+        assert_eq!(shape(10_240), (1, 6, 4096));
+        assert_eq!(shape(40_960), (2, 3, 8192));
+        assert_eq!(shape(65_536), (2, 2, 0));
+        assert_eq!(shape(131_072), (4, 2, 0));
     }
 
     #[test]
     fn the_largest_take_what_wastes_least() {
-        assert_eq!(shape(262_144), (16, 4, 0));
-        assert_eq!(shape(196_608), (12, 4, 0)); // five in 16 units would lose 1/16
-        assert_eq!(shape(786_432), (12, 1, 0)); // four do not fit
+        assert_eq!(shape(262_144), (8, 2, 0));
+        assert_eq!(shape(196_608), (6, 2, 0));
+        assert_eq!(shape(786_432), (12, 1, 0)); // two do not fit
         assert_eq!(shape(1 << 20), (16, 1, 0));
     }
 

@@ -154,9 +154,11 @@ fn thread(context: &Context) -> TokenStream {
         /// they are of.
         fn drain_layer(layers: &[impl hakmem::Layer], limits: &[u32], thread: &Thread, first: usize) {
             for (index, (layer, &limit)) in layers.iter().zip(limits).enumerate() {
-                let mut slabs = hakmem::Slabs::new(&RUNTIME, thread.heap.get(), first + index);
-                // SAFETY: the state is this thread's, and the chain is of the class in this slot.
-                unsafe { hakmem::Below::absorb(&mut slabs, layer.drain(limit)) }
+                // SAFETY: the state is this thread's, and it and the heap are of the class in this slot.
+                unsafe {
+                    let chain = layer.drain(limit);
+                    hakmem::Below::absorb(&mut hakmem::Slabs::new(&RUNTIME, thread.heap.get(), first + index), chain);
+                }
             }
         }
 

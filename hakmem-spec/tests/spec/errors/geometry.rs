@@ -155,7 +155,7 @@ the slabs of a class must hold at least one block
 3 | slab_units = 3
   |              ^ 192 KiB hold no block of 262144
   |
-  = help: at least 4 are needed; left out, it would be 16
+  = help: at least 4 are needed; left out, it would be 8
 ",
     );
 }
