@@ -68,7 +68,7 @@ impl Stats {
         }
     }
 
-    /// The sum over all classes; its `block_size` and with it its bytes are without meaning, but for those given.
+    /// One pass over all slabs of all regions. Reads nothing of a slab but its atomics.
     fn rows(&self) -> [ClassStats; ROWS] {
         let mut rows = [ClassStats::default(); ROWS];
         let classes = self.allocator.classes();
@@ -85,7 +85,7 @@ impl Stats {
                 blocks_live: live,
                 blocks_carved: carved,
                 slabs: 1,
-                bytes_committed: carved * u64::from(slab.block_size()),
+                bytes_committed: carved * u64::from(shape.size),
                 bytes_reserved: u64::from(shape.units) << geometry.slab_shift,
             });
         }

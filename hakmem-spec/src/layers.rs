@@ -5,7 +5,8 @@
 
 /// The layers a spec may name.
 pub static LAYERS: &[LayerKind] = &[
-    bounded("unified", "Unified", "bounded list of free blocks, last in first out").per_block("capacity", 16384, 2, 256),
+    bounded("unified", "Unified", "bounded list of free blocks, last in first out")
+        .per_block("capacity", 16384, 2, 256),
     unbounded("sll", "Sll", "list of any length, spilled at a high-water mark").per_byte("high_water", 32 << 10),
 ];
 

@@ -9,7 +9,7 @@ use core::ptr;
 ///
 /// # Invariants
 /// `dirty ⊆ free`; bit *i* speaks of slab *i*. `run` is the length of the longest run of ones in `free`, and the shelf
-/// that the SuperSlab stands on. `aging ⇐ dirty ≠ 0`.
+/// that the SuperSlab stands on. `dirty ≠ 0 ⇒ aging`, but for slabs that the kernel refused to purge.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct SuperSlab {

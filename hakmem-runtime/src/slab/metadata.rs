@@ -97,10 +97,6 @@ impl Slab {
         self.carved.get()
     }
 
-    pub(crate) fn block_size(&self) -> u32 {
-        self.block_size.get()
-    }
-
     /// Where the first block is.
     pub(crate) fn base(&self) -> usize {
         self.base.get()
