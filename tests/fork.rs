@@ -77,6 +77,15 @@ fn child(number: usize, inherited: Vec<Piece<Heap>>, inherited_eager: Vec<Piece<
     i32::from(outcome.is_err())
 }
 
+/// Lets the workers end, also when the test fails: else its message would wait for them until the alarm.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn the_child_of_a_busy_program_can_allocate() {
     watchdog(60);
@@ -95,6 +104,7 @@ fn the_child_of_a_busy_program_can_allocate() {
                 }
             });
         }
+        let _stop = Stop(&stop);
         let mut random = Random::new(100);
         for number in 0..FORKS {
             let (mut set, mut set_eager) = (Vec::<Piece<Heap>>::new(), Vec::<Piece<eager::Heap>>::new());
@@ -120,7 +130,6 @@ fn the_child_of_a_busy_program_can_allocate() {
                 }
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     watchdog(0);
     assert!(rounds.load(Ordering::Relaxed) > 0);

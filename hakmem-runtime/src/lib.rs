@@ -22,6 +22,9 @@
 
 #![no_std]
 
+#[cfg(test)]
+extern crate std;
+
 mod allocator;
 mod block;
 mod class;

@@ -174,7 +174,7 @@ pub(crate) fn is_child() -> bool {
 /// Runs the test called `test` again, in a process of its own in which [`is_child`] is true.
 pub(crate) fn rerun(test: &str) -> Output {
     Command::new(std::env::current_exe().expect("the test is a file"))
-        .args(["--exact", test, "--nocapture", "--test-threads=1"])
+        .args(["--exact", test, "--include-ignored", "--nocapture", "--test-threads=1"])
         .env(CHILD, "1")
         .output()
         .expect("the test starts again")

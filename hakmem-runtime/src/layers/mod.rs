@@ -13,6 +13,8 @@
 
 mod below;
 mod sll;
+#[cfg(test)]
+mod tests;
 mod unified;
 
 pub use below::{Below, Over, Slabs};

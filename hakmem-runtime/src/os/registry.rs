@@ -122,3 +122,41 @@ fn leaf(root: usize) -> Option<&'static Leaf> {
     // SAFETY: published, initialised, never freed.
     Some(unsafe { &*leaf })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_entered_is_found_and_nothing_else() {
+        let base = 0x1234_4000_0000;
+        let length = 5 * GRANULE + 4096;
+        assert_eq!(owner(base), Owner::Nobody);
+        assert!(enter(base, length, Owner::Large(7, length), Owner::LargeRest(7)));
+        assert_eq!(owner(base), Owner::Large(7, length));
+        assert_eq!(owner(base + GRANULE - 1), Owner::Large(7, length));
+        assert_eq!(owner(base + GRANULE), Owner::LargeRest(7));
+        assert_eq!(owner(base + length - 1), Owner::LargeRest(7));
+        assert_eq!(owner(base + 6 * GRANULE), Owner::Nobody);
+        assert_eq!(owner(base - 1), Owner::Nobody);
+        remove(base, length);
+        assert_eq!(owner(base + GRANULE), Owner::Nobody);
+    }
+
+    #[test]
+    fn any_address_may_be_asked_for() {
+        for address in [0, 1, usize::MAX, 1 << 47, (1 << 47) - 1, usize::MAX / 2] {
+            assert_eq!(owner(address), Owner::Nobody);
+        }
+    }
+
+    #[test]
+    fn a_range_over_two_leaves() {
+        // The last granule of one leaf and the first of the next.
+        let leaf = GRANULE << LEAF_SHIFT;
+        let edge = 100 * leaf - GRANULE;
+        assert!(enter(edge, 2 * GRANULE, Owner::Region(3), Owner::Region(3)));
+        assert_eq!([owner(edge), owner(edge + GRANULE)], [Owner::Region(3); 2]);
+        remove(edge, 2 * GRANULE);
+    }
+}

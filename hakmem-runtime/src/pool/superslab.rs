@@ -142,3 +142,54 @@ impl SuperSlab {
         (superslab, (index % geometry.slabs_per_superslab()) as u32)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// The slow and obvious way.
+    fn runs_one_by_one(bits: u64) -> Vec<(u32, u32)> {
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        for index in (0..64).filter(|index| bits >> index & 1 == 1) {
+            match runs.last_mut() {
+                Some((first, count)) if *first + *count == index => *count += 1,
+                _ => runs.push((index, 1)),
+            }
+        }
+        runs
+    }
+
+    #[test]
+    fn runs_of_bits_are_found() {
+        let mut random = 0x0123_4567_89AB_CDEF_u64;
+        for _ in 0..2000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let bits = match random % 5 {
+                0 => 0,
+                1 => u64::MAX,
+                2 => random & random.rotate_left(17),
+                3 => random | random.rotate_left(29),
+                _ => random,
+            };
+            let runs = runs_one_by_one(bits);
+            assert_eq!(SuperSlab::runs(bits).collect::<Vec<_>>(), runs);
+            let longest = runs.iter().map(|run| run.1).max().unwrap_or(0);
+            assert_eq!(longest_run(bits), longest);
+            for count in 1..=64 {
+                let first = runs.iter().find(|run| run.1 >= count).map(|run| run.0);
+                assert_eq!(find_run(bits, count), first, "{bits:x} {count}");
+            }
+        }
+    }
+
+    #[test]
+    fn masks_cover_what_they_say() {
+        for first in 0..64 {
+            for count in 1..=64 - first {
+                let bits = mask(first, count);
+                assert_eq!((bits.trailing_zeros(), bits.count_ones()), (first, count));
+            }
+        }
+    }
+}
