@@ -34,7 +34,17 @@ mod small {
     }
 }
 
-subjects!(default::Heap, small::Heap);
+/// An allocator that only one test uses, while others run.
+mod counted {
+    hakmem::allocator! {
+        pub(super) struct Heap {
+            [[class]]
+            size = 48
+        }
+    }
+}
+
+subjects!(default::Heap, small::Heap, counted::Heap);
 
 const LARGEST: usize = 300 * KIB;
 
@@ -160,6 +170,21 @@ fn one_class<A: Subject>() {
     thread::scope(|scope| join((0..6).map(|number| scope.spawn(move || member(number))).collect()));
     drop(shared);
     nothing_is_left::<A>();
+}
+
+/// Blocks that other threads freed are not live, even before the slab's owner has looked.
+#[test]
+fn statistics_know_what_other_threads_freed() {
+    let layout = std::alloc::Layout::from_size_align(48, 8).expect("a power of two");
+    // Not quite a slab, so that it is this thread's, and another's frees are listed.
+    let mut kept: Vec<Piece<counted::Heap>> = (0..1300).map(|_| Piece::new(layout, 1, false)).collect();
+    let others = kept.split_off(300);
+    thread::spawn(move || drop(others)).join().expect("the thread ends well");
+    let live = blocks_live::<counted::Heap>();
+    // A batch may lie in this thread's front.
+    assert!((300..=340).contains(&live), "{live} blocks live\n{}", counted::Heap::stats());
+    drop(kept);
+    nothing_is_left::<counted::Heap>();
 }
 
 #[test]
