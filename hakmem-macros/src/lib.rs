@@ -1,7 +1,7 @@
 //! The procedural macro behind `hakmem::allocator!`.
 //!
-//! Three steps, one module each: [`input`] reads the invocation, `hakmem-spec` reads and checks the spec it names
-//! ([`source`] finds it), and [`emit`] writes the allocator. Use it through the `hakmem` crate, whose wrapper passes the
+//! Three steps, one module each: `input` reads the invocation, `hakmem-spec` reads and checks the spec it names
+//! (`source` finds it), and `emit` writes the allocator. Use it through the `hakmem` crate, whose wrapper passes the
 //! path under which the generated code finds the runtime.
 
 #![forbid(unsafe_code)]

@@ -31,6 +31,18 @@ impl Word for LoomWord {
 const BLOCKS: usize = 3;
 const END: u32 = u32::MAX;
 
+/// Reads a cell that the protocol says is the caller's.
+fn get<T: Clone>(cell: &UnsafeCell<T>) -> T {
+    // SAFETY: if the protocol is wrong, loom reports the race.
+    cell.with(|value| unsafe { (*value).clone() })
+}
+
+/// Changes such a cell.
+fn change<T>(cell: &UnsafeCell<T>, with: impl FnOnce(&mut T)) {
+    // SAFETY: as in `get`.
+    cell.with_mut(|value| with(unsafe { &mut *value }));
+}
+
 /// A slab of a few blocks of 8 bytes. Links and the owner's books are plain cells, in which loom sees every data race.
 struct Slab {
     remote: RemoteWord<LoomWord>,
@@ -52,10 +64,10 @@ impl Slab {
     fn free(&self, block: u32) -> bool {
         let outcome = self.remote.push(block * 8, 1, |next| {
             let next = next.map_or(END, |position| position / 8);
-            self.links[block as usize].with_mut(|link| unsafe { *link = next });
+            change(&self.links[block as usize], |link| *link = next);
         });
         if outcome == Pushed::Claimed {
-            self.books.with_mut(|books| unsafe { (*books).push(block) });
+            change(&self.books, |books| books.push(block));
         }
         outcome == Pushed::Claimed
     }
@@ -66,14 +78,14 @@ impl Slab {
         let mut block = position / 8;
         for _ in 0..count {
             assert_ne!(block, END, "the list is shorter than its count");
-            self.books.with_mut(|books| unsafe { (*books).push(block) });
-            block = self.links[block as usize].with(|link| unsafe { *link });
+            change(&self.books, |books| books.push(block));
+            block = get(&self.links[block as usize]);
         }
         assert_eq!(block, END, "the list is longer than its count");
     }
 
     fn sorted_books(&self) -> Vec<u32> {
-        let mut books = self.books.with(|books| unsafe { (*books).clone() });
+        let mut books = get(&self.books);
         books.sort_unstable();
         books
     }
@@ -195,12 +207,12 @@ fn missing_orderings_are_caught() {
         let other = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
-                shared.0.push(8, 1, |_| shared.1.with_mut(|link| unsafe { *link = END }));
+                shared.0.push(8, 1, |_| change(&shared.1, |link| *link = END));
             })
         };
         thread::yield_now(); // Else the model never runs the other thread first.
         if shared.0.take().is_some() {
-            shared.1.with(|link| assert_eq!(unsafe { *link }, END));
+            assert_eq!(get(&shared.1), END);
         }
         other.join().unwrap();
     });

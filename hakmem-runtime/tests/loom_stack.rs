@@ -42,14 +42,20 @@ impl<W: Word> Shelf<W> {
         }
     }
 
-    fn push(&self, node: u64) {
+    /// Writes to a node as its owner would.
+    fn touch(&self, node: u64) {
+        // SAFETY: whoever has the node is alone with it; where that is not so, loom says so.
         self.owned[node as usize].with_mut(|times| unsafe { *times += 1 });
+    }
+
+    fn push(&self, node: u64) {
+        self.touch(node);
         self.stack.push(node, &self.links[node as usize]);
     }
 
     fn pop(&self) -> Option<u64> {
         let node = self.stack.pop(|node| &self.links[node as usize])?;
-        self.owned[node as usize].with_mut(|times| unsafe { *times += 1 });
+        self.touch(node);
         Some(node)
     }
 }

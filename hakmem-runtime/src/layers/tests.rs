@@ -110,7 +110,7 @@ fn check<F: Layer, S: Layer>(second: Option<S>, limits: (u32, u32), batch: u32) 
         random ^= random << 17;
         // Phases of growth and of shrinking, so that lists run over and run empty.
         let growing = step / 1000 % 2 == 0;
-        if live.is_empty() || (random % 4 != 0) == growing {
+        if live.is_empty() || !random.is_multiple_of(4) == growing {
             let block = stack.allocate(&mut bottom);
             assert!(!live.contains(&block), "handed out twice");
             live.push(block);
@@ -151,7 +151,8 @@ fn the_first_operation_of_a_thread_is_cold() {
     let block: *mut Block = memory.as_mut_ptr().cast();
     // SAFETY: one thread; the block is ours.
     unsafe {
-        assert!(Unified::EMPTY.pop().is_null() && Sll::EMPTY.pop().is_null());
-        assert!(!Unified::EMPTY.push(block) && !Sll::EMPTY.push(block));
+        let (unified, sll) = (Unified::EMPTY, Sll::EMPTY);
+        assert!(unified.pop().is_null() && sll.pop().is_null());
+        assert!(!unified.push(block) && !sll.push(block));
     }
 }
