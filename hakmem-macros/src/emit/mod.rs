@@ -37,7 +37,6 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
 
         #[doc = #summary]
         #[doc(hidden)]
-        #[allow(unsafe_code, clippy::pedantic, clippy::restriction, clippy::nursery)]
         mod #module {
             use #hakmem::__private as hakmem;
             use hakmem::Layer as _;
@@ -66,7 +65,6 @@ pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[Stri
         #[derive(Clone, Copy, Debug, Default)]
         #visibility struct #name;
 
-        #[allow(dead_code)]
         impl #name {
             pub const CLASSES: &'static [#hakmem::Class] = &[];
 
@@ -157,7 +155,6 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
         #[derive(Clone, Copy, Debug, Default)]
         #visibility struct #name;
 
-        #[allow(dead_code)]
         impl #name {
             /// What the spec says of each class, in no particular order.
             pub const CLASSES: &'static [#hakmem::Class] = &#module::CLASSES;
@@ -195,7 +192,6 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
 
         // SAFETY: the generated front hands out blocks of at least the layout's size and alignment, each to one owner at
         // a time, and null when there is none; it neither panics nor unwinds.
-        #[allow(unsafe_code)]
         unsafe impl ::core::alloc::GlobalAlloc for #name {
             #[inline]
             unsafe fn alloc(&self, layout: ::core::alloc::Layout) -> *mut u8 {

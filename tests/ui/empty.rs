@@ -1,0 +1,5 @@
+//! Nothing at all.
+
+hakmem::allocator! {}
+
+fn main() {}

@@ -1,0 +1,7 @@
+//! A semicolon that is missing.
+
+hakmem::allocator! {
+    struct Heap
+}
+
+fn main() {}
