@@ -131,7 +131,6 @@ fn a_huge_block_freed_twice() {
 }
 
 #[test]
-#[ignore = "not noticed yet: the second free puts the block into the cache again, and two owners get it"]
 fn a_kept_large_block_freed_twice() {
     let body = || {
         // SAFETY: none, as above. Little enough for the cache to keep.

@@ -178,6 +178,13 @@ impl Allocator {
         self.large.purge(now, 0);
     }
 
+    /// Gives back memory and address space that is only kept, because the system has no more for a large block.
+    #[cold]
+    pub(crate) fn make_room(&self) {
+        self.purge(None);
+        self.pool.release_address_space();
+    }
+
     pub(crate) fn before_fork(&self) {
         self.idle_heaps.acquire();
         self.large.before_fork();

@@ -18,7 +18,8 @@ pub struct Class {
     pub units: u32,
     /// Blocks a span.
     pub blocks: u32,
-    /// Bytes at the end of a span that hold no whole block.
+    /// Bytes at the end of a span that hold no block: less than one, but half the span for blocks of 8 bytes, of which a
+    /// slab's bitmap can name no more. Address space; nobody touches it.
     pub tail: u32,
     /// Blocks moved by one refill.
     pub batch: u32,

@@ -57,6 +57,7 @@ impl Large {
         let Some(length) = round_up(size, memory::page_size()) else { return ptr::null_mut() };
         let kept = self.cache.lock().take(length, align);
         if kept.length > 0 {
+            registry::enter(kept.address, 1, Owner::Large(owner.id(), kept.length), Owner::Nobody);
             return ptr::with_exposed_provenance_mut(kept.address);
         }
         ptr::with_exposed_provenance_mut(self.map(owner, length, align))
@@ -76,7 +77,7 @@ impl Large {
         let mut address = memory::map(length, align, Access::ReadWrite);
         if address == 0 {
             // Before giving up, give back what is only kept.
-            owner.purge(None);
+            owner.make_room();
             address = memory::map(length, align, Access::ReadWrite);
             if address == 0 {
                 return 0;
@@ -103,6 +104,8 @@ impl Large {
         // At most a quarter of the cache for one mapping: a single huge block would only push out what is reused.
         let keep = length <= self.limit / 4 && owner.pool().purge_delay() != Some(0);
         if keep {
+            // A kept block is nobody's: a second free of it must not find a large block there.
+            registry::enter(address, 1, Owner::LargeRest(owner.id()), Owner::Nobody);
             let mut cache = self.cache.lock();
             loop {
                 if cache.bytes.wrapping_add(length) <= self.limit && cache.put(Kept { address, length, since: now }) {
@@ -114,6 +117,8 @@ impl Large {
         } else {
             release(Kept { address, length, since: now });
         }
+        // A program that allocates nothing but large blocks meets no other slow path.
+        owner.purge_if_due(now);
     }
 
     /// Resizes a block that remains large; moves pages, never bytes. Null: no memory, and the block is as it was.
@@ -144,9 +149,13 @@ impl Large {
             memory::resize_in_place(address, new, old);
             return ptr::null_mut();
         }
-        let target = memory::map(new, align.max(GRANULE), Access::Reserved);
+        let mut target = memory::map(new, align.max(GRANULE), Access::Reserved);
         if target == 0 {
-            return ptr::null_mut();
+            owner.make_room();
+            target = memory::map(new, align.max(GRANULE), Access::Reserved);
+            if target == 0 {
+                return ptr::null_mut();
+            }
         }
         if !registry::enter(target, new, Owner::Large(id, new), Owner::LargeRest(id)) {
             memory::unmap(target, new);

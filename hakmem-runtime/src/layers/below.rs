@@ -15,6 +15,9 @@ pub trait Below {
 
     /// Blocks that the spec wants one refill to move.
     fn batch(&self) -> u32;
+
+    /// Lets time-driven work happen: for a layer whose cold path has nothing to demand or to absorb.
+    fn tick(&mut self);
 }
 
 /// A layer over the rest of the stack.
@@ -49,6 +52,10 @@ impl<L: Layer, B: Below> Below for Over<'_, L, B> {
 
     fn batch(&self) -> u32 {
         self.rest.batch()
+    }
+
+    fn tick(&mut self) {
+        self.rest.tick();
     }
 }
 
@@ -88,5 +95,11 @@ impl Below for Slabs<'_> {
 
     fn batch(&self) -> u32 {
         self.allocator.class(self.class).batch
+    }
+
+    fn tick(&mut self) {
+        if let Some(heap) = self.heap {
+            heap.tick();
+        }
     }
 }

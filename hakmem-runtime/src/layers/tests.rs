@@ -47,6 +47,8 @@ impl Below for &mut Bottom {
     fn batch(&self) -> u32 {
         self.batch
     }
+
+    fn tick(&mut self) {}
 }
 
 /// A stack of one or two layers, as generated code would call it.
@@ -110,7 +112,7 @@ fn check<F: Layer, S: Layer>(second: Option<S>, limits: (u32, u32), batch: u32) 
         random ^= random << 17;
         // Phases of growth and of shrinking, so that lists run over and run empty.
         let growing = step / 1000 % 2 == 0;
-        if live.is_empty() || !random.is_multiple_of(4) == growing {
+        if live.is_empty() || random.is_multiple_of(4) != growing {
             let block = stack.allocate(&mut bottom);
             assert!(!live.contains(&block), "handed out twice");
             live.push(block);

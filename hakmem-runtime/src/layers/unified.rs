@@ -64,9 +64,13 @@ unsafe impl Layer for Unified {
 
     unsafe fn overflow(&self, _block: *mut Block, limit: u32, below: &mut impl Below) {
         let mut chain = self.take_all();
-        // Allocations may have made room since the last look; then there is nothing to pass on. Else half goes, so that
-        // the next look is as many frees away as this one walked blocks, or nearly.
-        let older = if chain.count <= limit - limit / 4 { Chain::EMPTY } else { chain.split_off((limit / 2).max(1)) };
+        // Allocations may have made room since the last look; then there is nothing to pass on.
+        if chain.count <= limit - limit / 4 {
+            self.fill(chain, limit);
+            below.tick();
+            return;
+        }
+        let older = chain.split_off((limit / 2).max(1));
         self.fill(chain, limit);
         below.absorb(older);
     }

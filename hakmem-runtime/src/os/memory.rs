@@ -70,17 +70,32 @@ fn mmap(hint: usize, length: usize, access: Access, extra: i32) -> usize {
     })
 }
 
+/// Aligned addresses tried before address space is wasted for alignment: our own regions may hold a few of them.
+const TRIES: u32 = 8;
+
+/// Maps `length` usable bytes at `address`, if nothing is there.
+pub(crate) fn map_at(address: usize, length: usize) -> bool {
+    let found = mmap(address, length, Access::ReadWrite, libc::MAP_FIXED_NOREPLACE);
+    if found != 0 && found != address {
+        unmap(found, length);
+    }
+    found == address
+}
+
 /// Maps `length` bytes (a multiple of the page size) at a multiple of `align` (a power of two).
 pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
     let first = mmap(0, length, access, 0);
     if first == 0 || first & align.wrapping_sub(1) == 0 {
         return first;
     }
-    // The kernel places mappings downwards one below the other, so the aligned address below the one it just chose is
-    // most likely free: one try there costs one call and no address space.
+    // The kernel places mappings downwards one below the other, so an aligned address just below the one it chose is
+    // most likely free: one try costs one call and no address space.
     unmap(first, length);
-    let below = first & !align.wrapping_sub(1);
-    if below != 0 {
+    let mut below = first & !align.wrapping_sub(1);
+    for _ in 0..TRIES {
+        if below == 0 {
+            break;
+        }
         let address = mmap(below, length, access, libc::MAP_FIXED_NOREPLACE);
         if address == below {
             return address;
@@ -88,10 +103,11 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
         if address != 0 {
             unmap(address, length); // A kernel before 4.17 takes NOREPLACE for a hint.
         }
+        below = below.saturating_sub(align);
     }
     // Else map enough that an aligned piece is inside, and give back both ends.
     let Some(total) = length.checked_add(align) else { return 0 };
-    let whole = mmap(0, total, access, 0);
+    let whole = mmap(0, total, Access::Reserved, 0);
     if whole == 0 {
         return 0;
     }
@@ -99,6 +115,10 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
     let before = address.wrapping_sub(whole);
     unmap(whole, before);
     unmap(address.wrapping_add(length), align.wrapping_sub(before));
+    if access == Access::ReadWrite && !commit(address, length) {
+        unmap(address, length);
+        return 0;
+    }
     address
 }
 

@@ -179,6 +179,9 @@ impl Pool {
                     return true;
                 }
             }
+            if shelves.bring_back(geometry, allocator) {
+                return true;
+            }
             let region = Region::reserve(geometry, allocator, huge_pages);
             if region.is_null() {
                 return false;

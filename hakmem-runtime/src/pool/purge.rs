@@ -11,8 +11,9 @@ impl Pool {
     pub(crate) fn purge_if_due(&self, now: u32, units_of: impl Fn(u32) -> u32) {
         let Some(delay) = self.config.purge_delay else { return };
         let due = self.purge_due.load(Ordering::Relaxed);
-        // Wrapping: `due` lies at most one delay ahead.
-        if now.wrapping_sub(due) > u32::MAX / 2 {
+        // `due` lies at most half a delay and one ahead of the moment it was set in. Anything else is past, also after
+        // the clock has wrapped.
+        if due.wrapping_sub(now).wrapping_sub(1) <= delay / 2 {
             return;
         }
         // Whoever moves the time does the work, the others go on. Half the delay bounds the lateness at a half.
@@ -54,6 +55,13 @@ impl Pool {
                 }
             }
         }
+    }
+
+    /// Gives back the address space of SuperSlabs without a slab in use, and what regions reserve beyond their
+    /// SuperSlabs, when the system has none left for a large block.
+    pub(crate) fn release_address_space(&self) {
+        // SAFETY: we hold the lock.
+        unsafe { self.shelves.lock().release_address_space(self.config.geometry) };
     }
 
     /// Gives back the memory of all slabs free for `delay` milliseconds, a SuperSlab's worth a time. The kernel works

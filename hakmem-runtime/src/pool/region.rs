@@ -94,6 +94,21 @@ impl Region {
         ptr::from_ref(superslab).cast_mut()
     }
 
+    /// Gives back the reserve behind the last committed SuperSlab.
+    ///
+    /// # Safety
+    /// The caller holds the pool's lock.
+    pub(crate) unsafe fn release_reserve(&self, geometry: Geometry) {
+        let (committed, reserved) = (self.committed.get(), self.reserved.get());
+        let address = self.base(geometry).wrapping_add(committed << geometry.superslab_shift);
+        let length = reserved.wrapping_sub(committed) << geometry.superslab_shift;
+        if length > 0 {
+            registry::remove(address, length);
+            memory::unmap(address, length);
+            self.reserved.set(committed);
+        }
+    }
+
     /// The metadata of every slab of the region, for statistics. Entries never used are all zero.
     pub(crate) fn slabs(&self, geometry: Geometry) -> impl Iterator<Item = &'static Slab> {
         let first = ptr::with_exposed_provenance::<Slab>(self.base(geometry));

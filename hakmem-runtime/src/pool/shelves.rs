@@ -6,6 +6,8 @@
 
 use super::region::Region;
 use super::superslab::SuperSlab;
+use crate::os::memory;
+use crate::os::registry::{self, GRANULE, Owner};
 use crate::slab::{Geometry, Slab};
 use core::ptr;
 
@@ -22,6 +24,8 @@ pub(crate) struct Shelves {
     stocked: u128,
     oldest: *mut SuperSlab,
     youngest: *mut SuperSlab,
+    /// SuperSlabs whose address space was given back; they stand on no shelf.
+    gone: *mut SuperSlab,
     pub(crate) newest_region: *mut Region,
 }
 
@@ -34,6 +38,7 @@ impl Shelves {
         stocked: 0,
         oldest: ptr::null_mut(),
         youngest: ptr::null_mut(),
+        gone: ptr::null_mut(),
         newest_region: ptr::null_mut(),
     };
 
@@ -150,6 +155,61 @@ impl Shelves {
             (*superslab).put_clean(taken, refused);
             self.place(superslab);
         }
+    }
+
+    /// Gives back the address space of every SuperSlab that is free as a whole, and of the newest region's reserve.
+    ///
+    /// # Safety
+    /// The shelves hold SuperSlabs of this geometry.
+    pub(crate) unsafe fn release_address_space(&mut self, geometry: Geometry) {
+        if geometry.superslab_size() < GRANULE {
+            return; // The registry could not tell it from its neighbours.
+        }
+        // SAFETY: live metadata under our lock; nobody has a block in a SuperSlab that is free.
+        unsafe {
+            if let Some(region) = self.newest_region.as_ref() {
+                region.release_reserve(geometry);
+            }
+            let empty = geometry.slabs_per_superslab();
+            while let Some(&superslab) = self.shelves.get(empty)
+                && !superslab.is_null()
+            {
+                self.remove(superslab);
+                let address = (*superslab).slab_address(0, geometry);
+                registry::remove(address, geometry.superslab_size());
+                memory::unmap(address, geometry.superslab_size());
+                (*superslab).dirty.set(0);
+                (*superslab).next.set(self.gone);
+                self.gone = superslab;
+            }
+        }
+    }
+
+    /// Maps a SuperSlab again whose address space was given back, if it is still to be had.
+    ///
+    /// # Safety
+    /// As [`Shelves::release_address_space`].
+    pub(crate) unsafe fn bring_back(&mut self, geometry: Geometry, allocator: u8) -> bool {
+        // SAFETY: live metadata under our lock.
+        unsafe {
+            let superslab = self.gone;
+            if superslab.is_null() {
+                return false;
+            }
+            let (address, size) = ((*superslab).slab_address(0, geometry), geometry.superslab_size());
+            if !memory::map_at(address, size) {
+                return false;
+            }
+            let owner = Owner::Region(allocator);
+            if !registry::enter(address, size, owner, owner) {
+                memory::unmap(address, size);
+                return false;
+            }
+            self.gone = (*superslab).next.get();
+            (*superslab).begin(geometry, 0);
+            self.place(superslab);
+        }
+        true
     }
 
     /// Puts a SuperSlab on the shelf that its books name.

@@ -148,7 +148,7 @@ impl Heap {
     /// What happens now and then on a slow path: at most once in the purge delay, the heap looks through its slabs, and
     /// the pool gives memory back.
     #[inline]
-    pub(super) fn tick(&self) {
+    pub(crate) fn tick(&self) {
         let Some(delay) = self.allocator.pool().purge_delay() else { return };
         let now = clock::now_ms();
         if now.wrapping_sub(self.ticked.get()) > delay {
