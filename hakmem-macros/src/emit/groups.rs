@@ -90,7 +90,8 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
                 FIRST + index(place)
             }
 
-            /// Calls `with` with the first layer of the class at `place`.
+            /// Calls `with` with the first layer of the class at `place`. Here as in the whole group, a place is one of
+            /// the tables', of a class of this group.
             #[inline(always)]
             fn first_layer<T>(place: usize, with: impl FnOnce(&hakmem::#kind) -> T) -> T {
                 // SAFETY: the tables name places of this group for it, so there is such a state there, this thread's.

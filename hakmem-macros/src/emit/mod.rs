@@ -20,6 +20,9 @@ pub(crate) struct Context<'a> {
 }
 
 /// A valid spec's allocator.
+///
+/// There is no `allow` in it: rustc and clippy do not hold what a macro of another crate wrote to the lints of the user's,
+/// and an `allow(unsafe_code)` is an error where `forbid` is in force. `tests/fixtures.rs` builds under all of them.
 pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStream {
     let plan = Plan::new(spec);
     let context = Context { spec, plan: &plan };
@@ -51,8 +54,6 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
 }
 
 /// A broken spec's: the messages, and a type that does nothing but keep its users from failing, too.
-///
-/// Like the rest, it needs no `allow(unsafe_code)`: rustc does not hold a macro of another crate to that lint.
 pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[String]) -> TokenStream {
     let Input { hakmem, attributes, visibility, name, .. } = input;
     let span = input.spec_span();
