@@ -191,9 +191,13 @@ fn limits(profile: &str, functions: &BTreeMap<String, Function>) {
 #[test]
 fn hit_paths_are_the_committed_ones() {
     for (profile, name) in [("release", "fat-lto.txt"), ("plain", "plain.txt")] {
-        let functions = functions(&build(profile));
+        let mut functions = functions(&build(profile));
         assert!(functions.len() > 50, "the example's functions are symbols of the binary");
         limits(profile, &functions);
+        if profile == "plain" {
+            // How std's generics fall into codegen units, and what is inlined there, changes with unrelated code.
+            functions.retain(|name, _| name.starts_with("alloc_") || name.starts_with("free_"));
+        }
         compare(name, &table(&functions));
     }
 }
