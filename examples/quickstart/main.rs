@@ -39,6 +39,8 @@ hakmem::allocator! {
     pub struct Heap;
 }
 
+// `RUSTFLAGS="--cfg system_allocator"` runs the same job on the system's allocator, to compare.
+#[cfg(not(system_allocator))]
 #[global_allocator]
 static GLOBAL: Heap = Heap;
 
