@@ -21,7 +21,7 @@ pub(crate) struct Context<'a> {
 
 /// A valid spec's allocator.
 ///
-/// There is no `allow` in it: rustc and clippy do not hold what a macro of another crate wrote to the lints of the user's,
+/// There is no `allow` in it: rustc and clippy do not hold what a macro of another crate wrote to most lints of the user,
 /// and an `allow(unsafe_code)` is an error where `forbid` is in force. `tests/fixtures.rs` builds under all of them.
 pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStream {
     let plan = Plan::new(spec);
