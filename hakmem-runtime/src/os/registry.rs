@@ -5,8 +5,9 @@
 //! describes 16 GiB of address space.
 
 use super::arena;
+use super::word::publish_once;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// What one entry describes. A region's base and a large block's base are multiples of it.
 pub(crate) const GRANULE: usize = 2 << 20;
@@ -18,7 +19,8 @@ const ROOT_ENTRIES: usize = 1 << (47 - GRANULE_SHIFT - LEAF_SHIFT);
 
 type Leaf = [AtomicU64; LEAF_ENTRIES];
 
-static ROOT: [AtomicPtr<Leaf>; ROOT_ENTRIES] = [const { AtomicPtr::new(ptr::null_mut()) }; ROOT_ENTRIES];
+/// The leaves' addresses; 0 where there is none.
+static ROOT: [AtomicU64; ROOT_ENTRIES] = [const { AtomicU64::new(0) }; ROOT_ENTRIES];
 
 /// What is at a granule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +61,8 @@ impl Owner {
 pub(crate) fn owner(address: usize) -> Owner {
     let granule = address >> GRANULE_SHIFT;
     let Some(leaf) = ROOT.get(granule >> LEAF_SHIFT) else { return Owner::Nobody };
-    let leaf = leaf.load(Ordering::Acquire);
+    // Acquire pairs with the publication: the leaf is seen whole.
+    let leaf = ptr::with_exposed_provenance::<Leaf>(leaf.load(Ordering::Acquire) as usize);
     if leaf.is_null() {
         return Owner::Nobody;
     }
@@ -105,22 +108,11 @@ fn write(granules: core::ops::Range<usize>, first: Owner, rest: Owner) {
 
 /// The leaf at `root`, made if there is none.
 fn leaf(root: usize) -> Option<&'static Leaf> {
-    let place = ROOT.get(root)?;
-    let mut leaf = place.load(Ordering::Acquire);
-    if leaf.is_null() {
-        let fresh = ptr::with_exposed_provenance_mut::<Leaf>(arena::allocate(size_of::<Leaf>()));
-        if fresh.is_null() {
-            return None;
-        }
-        // The arena's memory is zero, which is an empty leaf. Release pairs with the Acquire of every reader. A loser
-        // of the race leaves its leaf unused: 64 KiB of address space, never touched.
-        leaf = match place.compare_exchange(ptr::null_mut(), fresh, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => fresh,
-            Err(winner) => winner,
-        };
-    }
+    // The arena's memory is zero, which is an empty leaf. A loser of the race leaves its leaf unused: 64 KiB of address
+    // space, never touched.
+    let leaf = publish_once(ROOT.get(root)?, || arena::allocate(size_of::<Leaf>()) as u64)?;
     // SAFETY: published, initialised, never freed.
-    Some(unsafe { &*leaf })
+    Some(unsafe { &*ptr::with_exposed_provenance::<Leaf>(leaf as usize) })
 }
 
 #[cfg(test)]

@@ -38,3 +38,20 @@ impl Word for AtomicU64 {
         AtomicU64::compare_exchange_weak(self, old, new, success, failure)
     }
 }
+
+/// The value that `word` holds, made by `make` if it still holds 0. Of several threads that make one, the first wins and
+/// all get its value; whatever `make` wrote before it returned is visible to them. `None` where `make` returns 0.
+pub fn publish_once(word: &impl Word, make: impl FnOnce() -> u64) -> Option<u64> {
+    // Acquire pairs with the Release of the thread that published.
+    let mut found = word.load(Ordering::Acquire);
+    if found == 0 {
+        let made = make();
+        while found == 0 && made != 0 {
+            match word.compare_exchange_weak(0, made, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => found = made,
+                Err(winner) => found = winner,
+            }
+        }
+    }
+    if found == 0 { None } else { Some(found) }
+}

@@ -1,0 +1,79 @@
+//! Model of the publication of a registry leaf: several threads make one, one wins, and whoever reads it reads it whole. The
+//! protocol under test is the product's own code, on loom's atomics; the variant without orderings must fail.
+
+use hakmem_runtime::protocol::{Word, publish_once};
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::thread;
+
+/// loom's atomic as the protocol's word; `ORDERED` false forgets every ordering.
+struct LoomWord<const ORDERED: bool>(AtomicU64);
+
+fn order<const ORDERED: bool>(order: Ordering) -> Ordering {
+    if ORDERED { order } else { Ordering::Relaxed }
+}
+
+impl<const ORDERED: bool> Word for LoomWord<ORDERED> {
+    fn load(&self, with: Ordering) -> u64 {
+        self.0.load(order::<ORDERED>(with))
+    }
+    fn store(&self, value: u64, with: Ordering) {
+        self.0.store(value, order::<ORDERED>(with));
+    }
+    fn swap(&self, value: u64, with: Ordering) -> u64 {
+        self.0.swap(value, order::<ORDERED>(with))
+    }
+    fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
+        self.0.compare_exchange_weak(old, new, order::<ORDERED>(success), order::<ORDERED>(failure))
+    }
+}
+
+/// Two threads publish leaf 1 and leaf 2, each written by its maker alone before.
+fn two_makers<const ORDERED: bool>() {
+    loom::model(|| {
+        let shared = Arc::new((
+            LoomWord::<ORDERED>(AtomicU64::new(0)),
+            [UnsafeCell::new(0_u32), UnsafeCell::new(0), UnsafeCell::new(0)],
+        ));
+        let publish = |shared: &(LoomWord<ORDERED>, [UnsafeCell<u32>; 3]), mine: u64| {
+            let found = publish_once(&shared.0, || {
+                // SAFETY: the leaf is its maker's until it is published; loom reports it if that is not so.
+                shared.1[mine as usize].with_mut(|leaf| unsafe { *leaf = 7 });
+                mine
+            });
+            let found = found.expect("both make one");
+            // SAFETY: published leaves are only read.
+            shared.1[found as usize].with(|leaf| assert_eq!(unsafe { *leaf }, 7, "a leaf seen before it was written"));
+            found
+        };
+        let other = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || publish(&shared, 1))
+        };
+        thread::yield_now(); // Else the model may never run the other thread first.
+        let mine = publish(&shared, 2);
+        assert_eq!(mine, other.join().unwrap(), "two winners");
+    });
+}
+
+#[test]
+fn one_leaf_wins_and_is_seen_whole() {
+    two_makers::<true>();
+}
+
+#[test]
+#[should_panic]
+fn missing_orderings_are_caught() {
+    two_makers::<false>();
+}
+
+#[test]
+fn no_memory_is_no_leaf() {
+    loom::model(|| {
+        let word = LoomWord::<true>(AtomicU64::new(0));
+        assert_eq!(publish_once(&word, || 0), None);
+        assert_eq!(publish_once(&word, || 3), Some(3));
+        assert_eq!(publish_once(&word, || 4), Some(3));
+    });
+}
