@@ -58,14 +58,6 @@ impl Chain {
         Chain { head: block, last: block, count: 1 }
     }
 
-    /// A chain from what its owner kept of it.
-    ///
-    /// # Safety
-    /// The invariants of [`Chain`] hold, and the caller owns every block.
-    pub unsafe fn from_parts(head: *mut Block, count: u32) -> Chain {
-        Chain { head, last: ptr::null_mut(), count }
-    }
-
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.count == 0

@@ -191,7 +191,6 @@ impl Heap {
         let pool = self.allocator.pool();
         for class in 0..self.allocator.classes().len() as u32 {
             let bin = self.bin(class);
-            let units = self.allocator.class(class).units;
             loop {
                 // SAFETY: the bin and its slabs are ours until we hand them on.
                 unsafe {
@@ -204,8 +203,7 @@ impl Heap {
                     }
                     (*slab).collect();
                     if (*slab).is_empty() {
-                        (*slab).end();
-                        pool.put_free(slab, units);
+                        self.retire(slab);
                     } else if (*slab).has_blocks() || !self.let_go(slab) {
                         pool.publish(slab);
                     }
