@@ -1,7 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
-pub use hakmem_runtime::{Class, ClassStats, ClassTable, Stats, StatsJson};
+pub use hakmem_runtime::{Class, ClassStats, ClassTable, LayerStats, LayerTable, Stats, StatsJson};
 
 /// Generates an allocator from a spec of size classes and layers.
 ///
@@ -36,7 +36,7 @@ pub use hakmem_runtime::{Class, ClassStats, ClassTable, Stats, StatsJson};
 /// # What it emits
 ///
 /// The unit type with the given name, visibility and attributes; `GlobalAlloc` for it; its `CLASSES`, `classes()`,
-/// `stats()`, `owns()`, `prewarm()` and `purge()`; and beside it a private module with the thread-local state and the
+/// `stats()`, `layer_stats()`, `owns()`, `prewarm()` and `purge()`; and beside it a private module with the thread-local state and the
 /// paths. Invoke it at module level (not inside a function), in the crate whose code is hot: without link-time
 /// optimization, the paths are inlined into that crate alone.
 ///
@@ -57,7 +57,15 @@ pub mod __private {
 
     pub use hakmem_macros::allocator_impl;
     pub use hakmem_runtime::front::{self, Front};
-    pub use hakmem_runtime::layers::{Below, Layer, Over, Slabs, Sll, Unified};
-    pub use hakmem_runtime::{Allocator, Block, Class, ClassTable, Config, Heap, HeapSlot, SlabStack};
+    pub use hakmem_runtime::layers::ahead::{Ahead, Both};
+    pub use hakmem_runtime::layers::*;
+    pub use hakmem_runtime::policies::background::{Queue, Queued, Worker};
+    pub use hakmem_runtime::policies::counted::{Counted, Counters, LayerRow};
+    pub use hakmem_runtime::policies::deferred::Deferred;
+    pub use hakmem_runtime::policies::legacy::Through;
+    pub use hakmem_runtime::policies::region_id;
+    pub use hakmem_runtime::{
+        Allocator, Block, Class, ClassTable, Config, Heap, HeapSlot, LayerTable, SlabStack, region_shift,
+    };
     pub use std::thread_local;
 }

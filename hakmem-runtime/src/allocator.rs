@@ -106,6 +106,15 @@ impl Allocator {
         }
     }
 
+    /// The class of the slab that `address` is in, or `NO_CLASS`; `None` where `address` is not in one of ours.
+    pub(crate) fn class_at(&self, address: usize) -> Option<u32> {
+        match registry::owner(address) {
+            // SAFETY: the address is in a region of this allocator, whose entries can be read, in use or not.
+            Owner::Region(id) if id == self.id() => unsafe { Some((*self.pool.geometry().slab_of(address)).class()) },
+            _ => None,
+        }
+    }
+
     /// Prepares the allocator on its first use: a number, a pthread key, a place in the list for fork.
     pub(crate) fn initialise(&'static self) {
         if self.ready.load(Ordering::Acquire) == 0 {

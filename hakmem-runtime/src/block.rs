@@ -20,6 +20,17 @@ impl Block {
         unsafe { (*block).next }
     }
 
+    /// `block`, which is one. Said to the compiler, so that nobody tests again whether an allocation found something.
+    ///
+    /// # Safety
+    /// `block` is not null.
+    #[inline(always)]
+    pub(crate) unsafe fn found(block: *mut Block) -> *mut Block {
+        // SAFETY: the caller's contract.
+        unsafe { core::hint::assert_unchecked(!block.is_null()) };
+        block
+    }
+
     /// Links `block` to `next`.
     ///
     /// # Safety
@@ -151,5 +162,86 @@ impl Chain {
             last = unsafe { Block::next(last) };
         }
         last
+    }
+
+    /// The chain of `blocks`, in this order. Writes a link into each.
+    pub fn link(blocks: &[*mut Block]) -> Chain {
+        let mut chain = Chain::EMPTY;
+        for &block in blocks {
+            chain.append(block);
+        }
+        chain.close();
+        chain
+    }
+
+    /// Writes the blocks to `slots`, of which there are enough, and returns how many they were.
+    pub fn unlink(self, slots: &mut [*mut Block]) -> usize {
+        debug_assert!(self.count as usize <= slots.len());
+        let count = self.count as usize;
+        for (slot, block) in slots.iter_mut().zip(self) {
+            *slot = block;
+        }
+        count
+    }
+
+    /// The list that starts at `head` and ends with null: its length and last block found by walking.
+    ///
+    /// # Safety
+    /// The caller owns the list and hands it over.
+    pub unsafe fn walk(head: *mut Block) -> Chain {
+        let mut chain = Chain { head, ..Chain::EMPTY };
+        let mut block = head;
+        while !block.is_null() {
+            chain.count = chain.count.wrapping_add(1);
+            chain.last = block;
+            // SAFETY: the list is the caller's.
+            block = unsafe { Block::next(block) };
+        }
+        chain
+    }
+}
+
+/// Block after block. The link of each is read before it is handed out, so that its memory may be used at once.
+impl IntoIterator for Chain {
+    type Item = *mut Block;
+    type IntoIter = Blocks;
+
+    #[inline]
+    fn into_iter(self) -> Blocks {
+        Blocks(self)
+    }
+}
+
+/// The blocks of a chain, one after the other.
+#[derive(Debug)]
+pub struct Blocks(Chain);
+
+impl Iterator for Blocks {
+    type Item = *mut Block;
+
+    #[inline]
+    fn next(&mut self) -> Option<*mut Block> {
+        let block = self.0.pop();
+        (!block.is_null()).then_some(block)
+    }
+}
+
+/// Free blocks that lie side by side, owned by whoever holds the value. Nothing is written to them.
+#[derive(Debug, Clone, Copy)]
+#[must_use = "a dropped run is leaked memory"]
+pub struct Run {
+    pub(crate) start: usize,
+    pub(crate) count: u32,
+    pub(crate) size: u32,
+}
+
+impl Run {
+    /// Passes each block to `each`, in ascending order.
+    #[inline]
+    pub(crate) fn for_each(self, mut each: impl FnMut(*mut Block)) {
+        for index in 0..self.count {
+            let address = self.start.wrapping_add(index as usize * self.size as usize);
+            each(ptr::with_exposed_provenance_mut(address));
+        }
     }
 }

@@ -5,17 +5,21 @@ use core::fmt;
 /// One size class: blocks of `size` bytes, cut from spans of `units` consecutive slabs.
 ///
 /// # Invariants
-/// `blocks ≥ 1`, `blocks × size + tail = units × slab size`, `size % align == 0`, and a span's base is aligned to
-/// `align` because a slab's is.
+/// `blocks ≥ 1`, `lead + blocks × size + tail = units × slab size`, `usable ≤ size`, `size % align == 0` and
+/// `lead % align == 0`; a span's base is aligned to `align` because a slab's is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Class {
     /// Bytes a block.
     pub size: u32,
+    /// Bytes of the largest request that it serves: fewer than `size` where each block has a header.
+    pub usable: u32,
     /// Bytes that every block's address is a multiple of.
     pub align: u32,
     /// Consecutive slabs that make up one span of this class.
     pub units: u32,
+    /// Bytes in front of a span's first block: 0, or under `header = "region-id"` the class's alignment.
+    pub lead: u32,
     /// Blocks a span.
     pub blocks: u32,
     /// Bytes at the end of a span that hold no block: less than one, but half the span for blocks of 8 bytes, of which a
@@ -31,13 +35,12 @@ impl Class {
     /// Describes a class. For generated code.
     #[doc(hidden)]
     pub const fn new(
-        size: u32,
-        align: u32,
-        (units, blocks, tail): (u32, u32, u32),
+        (size, usable, align): (u32, u32, u32),
+        (units, lead, blocks, tail): (u32, u32, u32, u32),
         batch: u32,
         layers: &'static [&'static str],
     ) -> Class {
-        Class { size, align, units, blocks, tail, batch, layers }
+        Class { size, usable, align, units, lead, blocks, tail, batch, layers }
     }
 
     /// Bytes of a block that are wasted on the smallest request served by it, given the next smaller class.

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! layers   one small file per front layer: what a hit does, what a miss asks for, what an overflow gives back
-//!   │
+//!   │      (and policies beside them: other ways to refill and to free, the header, the counters)
 //! thread   a thread's heap: its bins of slabs, refill, spill, start and exit
 //!   │
 //! slab     blocks of one class, their free list, and the word through which other threads free into them
@@ -33,6 +33,7 @@ pub mod front;
 mod large;
 pub mod layers;
 mod os;
+pub mod policies;
 mod pool;
 mod slab;
 mod stats;
@@ -50,6 +51,8 @@ pub use allocator::{Allocator, Config};
 pub use block::{Block, Chain};
 pub use class::{Class, ClassTable};
 pub use large::Large;
+pub use policies::counted::{LayerStats, LayerTable};
 pub use pool::stack::SlabStack;
+pub use slab::geometry::region_shift;
 pub use stats::{ClassStats, Stats, StatsJson};
 pub use thread::{Heap, HeapSlot};

@@ -5,9 +5,23 @@
 
 /// The layers a spec may name.
 pub static LAYERS: &[LayerKind] = &[
-    bounded("unified", "Unified", "bounded list of free blocks, last in first out")
-        .per_block("capacity", 16384, 2, 256),
+    bounded("unified", "Unified", "list of free blocks, last in first out").per_block("capacity", 16384, 2, 256),
     unbounded("sll", "Sll", "list of any length, spilled at a high-water mark").per_byte("high_water", 32 << 10),
+    bounded("ring", "Ring", "ring of pointers, first in first out")
+        .per_block("capacity", 8192, 2, 63)
+        .array(Array::Ring),
+    bounded("fast", "Fast", "small stack of pointers").per_block("capacity", 4096, 2, 32).array(Array::Stack),
+    bounded("sfc", "Sfc", "stack of pointers that adapts its size")
+        .per_block("capacity", 16384, 2, 256)
+        .array(Array::Stack),
+    bounded("c23", "C23", "list without a count").per_block("capacity", 16384, 2, 256),
+    bounded("ultrahot", "UltraHot", "two to four slots in front of all")
+        .slots("slots", 2, 4)
+        .array(Array::Stack)
+        .ahead(),
+    bounded("heapv2", "HeapV2", "two magazines, exchanged with a depot").per_block("capacity", 8192, 2, 64),
+    bounded("hot", "Hot", "run of fresh blocks, then a list").per_block("capacity", 16384, 2, 256),
+    unbounded("pages", "Pages", "lists in the slabs themselves").in_slabs(),
 ];
 
 /// The stack of a class where neither the class nor `[defaults]` names one.
@@ -15,6 +29,9 @@ pub(crate) const DEFAULT_STACK: &[&str] = &["unified", "sll"];
 
 /// The most blocks a layer may hold: limits are stored in 16 bits.
 pub(crate) const MAX_LIMIT: u32 = u16::MAX as u32;
+
+/// The most blocks in a layer that keeps an array in each thread: 8 KiB for each class.
+const MAX_ARRAY: u64 = 1023;
 
 /// One mechanism of the thread-local front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +44,43 @@ pub struct LayerKind {
     pub parameter: Option<Parameter>,
     /// Whether it refuses a block when it is full. One that never does must be the last of its stack.
     pub bounded: bool,
+    /// Whether it stands first and inline, ahead of a layer that does the work.
+    pub ahead: bool,
+    /// What the type of the runtime is generic over.
+    pub arguments: Arguments,
     /// What it is, in a line.
     pub summary: &'static str,
+}
+
+/// What a layer's type in the runtime is generic over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arguments {
+    /// Nothing.
+    None,
+    /// Places in an array, enough for the largest limit of a group.
+    Array(Array),
+    /// The logarithms of the bytes of a slab and of a region. Blocks are then found from their address, which needs
+    /// classes whose spans are one slab.
+    Geometry,
+}
+
+/// How many places an array needs for a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Array {
+    /// As many.
+    Stack,
+    /// A power of two above it.
+    Ring,
+}
+
+impl Array {
+    /// The places for `limit` blocks.
+    pub fn places(self, limit: u32) -> u32 {
+        match self {
+            Array::Stack => limit,
+            Array::Ring => (limit + 1).next_power_of_two(),
+        }
+    }
 }
 
 /// The number that bounds a layer.
@@ -40,7 +92,9 @@ pub struct Parameter {
     pub unit: Unit,
     /// The limit of a class for which it is not set.
     pub default: SizedDefault,
-    /// The greatest value, in its unit; the least is 1.
+    /// The least value, in its unit.
+    pub min: u64,
+    /// The greatest value.
     pub max: u64,
 }
 
@@ -79,25 +133,55 @@ impl Parameter {
 
 /// A line of the catalogue: a layer that refuses a block when it is full.
 pub(crate) const fn bounded(name: &'static str, type_name: &'static str, summary: &'static str) -> LayerKind {
-    LayerKind { name, type_name, parameter: None, bounded: true, summary }
+    let arguments = Arguments::None;
+    LayerKind { name, type_name, parameter: None, bounded: true, ahead: false, arguments, summary }
 }
 
 /// A line of the catalogue: a layer that takes every block.
 pub(crate) const fn unbounded(name: &'static str, type_name: &'static str, summary: &'static str) -> LayerKind {
-    LayerKind { name, type_name, parameter: None, bounded: false, summary }
+    LayerKind { bounded: false, ..bounded(name, type_name, summary) }
 }
 
 impl LayerKind {
     /// Adds a parameter in blocks, by default as many as fit `bytes` but from `min` to `max`.
     pub(crate) const fn per_block(self, key: &'static str, bytes: u32, min: u32, max: u32) -> Self {
         let default = SizedDefault { bytes, min, max };
-        Self { parameter: Some(Parameter { key, unit: Unit::Blocks, default, max: MAX_LIMIT as u64 }), ..self }
+        let parameter = Parameter { key, unit: Unit::Blocks, default, min: 1, max: MAX_LIMIT as u64 };
+        Self { parameter: Some(parameter), ..self }
+    }
+
+    /// Adds a parameter in blocks that does not depend on the size: from `min`, which is the default, to `max`.
+    pub(crate) const fn slots(self, key: &'static str, min: u32, max: u32) -> Self {
+        let default = SizedDefault { bytes: 0, min, max };
+        Self {
+            parameter: Some(Parameter { key, unit: Unit::Blocks, default, min: min as u64, max: max as u64 }),
+            ..self
+        }
     }
 
     /// Adds a parameter in bytes, `bytes` by default.
     pub(crate) const fn per_byte(self, key: &'static str, bytes: u32) -> Self {
         let default = SizedDefault { bytes, min: 1, max: MAX_LIMIT };
-        Self { parameter: Some(Parameter { key, unit: Unit::Bytes, default, max: 1 << 30 }), ..self }
+        Self { parameter: Some(Parameter { key, unit: Unit::Bytes, default, min: 1, max: 1 << 30 }), ..self }
+    }
+
+    /// Says that its state is an array, which bounds the parameter.
+    pub(crate) const fn array(self, array: Array) -> Self {
+        let parameter = match self.parameter {
+            Some(parameter) if parameter.max > MAX_ARRAY => Some(Parameter { max: MAX_ARRAY, ..parameter }),
+            other => other,
+        };
+        Self { arguments: Arguments::Array(array), parameter, ..self }
+    }
+
+    /// Says that it stands in front of others.
+    pub(crate) const fn ahead(self) -> Self {
+        Self { ahead: true, ..self }
+    }
+
+    /// Says that it keeps blocks in their slabs.
+    pub(crate) const fn in_slabs(self) -> Self {
+        Self { arguments: Arguments::Geometry, ..self }
     }
 }
 

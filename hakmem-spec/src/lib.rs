@@ -33,8 +33,10 @@ mod units;
 mod validate;
 
 pub use diagnostic::Diagnostic;
-pub use layers::{LAYERS, LayerKind, Parameter, SizedDefault, Unit};
-pub use model::{Budget, Class, Geometry, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, Purge, SlabShape, Spec};
+pub use layers::{Arguments, Array, LAYERS, LayerKind, Parameter, SizedDefault, Unit};
+pub use model::{
+    Budget, Class, Free, Geometry, Header, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, Purge, Refill, SlabShape, Spec,
+};
 pub use plan::{Group, NO_SLOT, Plan, SMALL_MAX, SizeTable, Slot};
 pub use source::{Position, Source};
 pub use table::table;

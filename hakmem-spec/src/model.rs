@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::layers::LayerKind;
+use crate::plan::{MEDIUM_GRAIN, SMALL_GRAIN, SMALL_MAX};
 
 /// The most classes of a spec: a slot is a byte, and 255 means none.
 pub const MAX_CLASSES: usize = 254;
@@ -93,10 +94,64 @@ pub struct Class {
     pub budget: Option<Budget>,
     /// Whether the class gets code of its own, in which its numbers are constants.
     pub specialise: bool,
+    /// How its first layer is filled from the slabs.
+    pub refill: Refill,
+    /// When its first layer takes a freed block in.
+    pub free: Free,
+    /// What stands in front of each block.
+    pub header: Header,
+    /// Whether its layers count what they do.
+    pub stats: bool,
     /// What its blocks are cut from.
     pub slab: SlabShape,
     /// Where the spec says its size.
     pub span: Range<usize>,
+}
+
+impl Class {
+    /// The bytes of the largest request it serves: a multiple of the size tables' grain.
+    pub fn usable(&self) -> u32 {
+        match self.header {
+            Header::None => self.size,
+            // The last byte of a block is the header of the next.
+            Header::RegionId => {
+                let grain = if self.size > SMALL_MAX { MEDIUM_GRAIN } else { SMALL_GRAIN };
+                (self.size - 1) / grain * grain
+            }
+        }
+    }
+}
+
+/// How the slabs fill a front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Refill {
+    /// A batch from the slab to the layer that asked.
+    #[default]
+    FrontDirect,
+    /// From the slab to `sll`, and from there to the layer that asked.
+    Legacy,
+    /// From a queue that a thread of the allocator's own keeps filled.
+    Background,
+}
+
+/// When a freed block reaches the front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Free {
+    /// At once.
+    #[default]
+    Immediate,
+    /// With 255 others.
+    Deferred,
+}
+
+/// What stands in front of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Header {
+    /// Nothing.
+    #[default]
+    None,
+    /// A byte that names the class and whether the block is allocated.
+    RegionId,
 }
 
 /// A layer in a class's stack.
@@ -122,6 +177,8 @@ pub struct Budget {
 pub struct SlabShape {
     /// Consecutive slabs in the span.
     pub units: u32,
+    /// Bytes in front of the first block: room for its header.
+    pub lead: u32,
     /// Blocks in the span.
     pub blocks: u32,
     /// Bytes left over at its end.

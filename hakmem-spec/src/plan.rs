@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::layers::LayerKind;
-use crate::model::{Class, Spec};
+use crate::model::{Class, Free, Header, Refill, Spec};
 
 /// The largest size that [`Plan::small`] covers.
 pub const SMALL_MAX: u32 = 1024;
@@ -31,13 +31,21 @@ pub struct Plan {
     pub medium: Option<SizeTable>,
 }
 
-/// Classes with the same layers, which can share code.
+/// Classes with the same layers and policies, which can share code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// Their layers, in the order in which they are tried.
     pub layers: Vec<&'static LayerKind>,
     /// Whether each of them gets code of its own.
     pub specialise: bool,
+    /// How their slabs fill the front.
+    pub refill: Refill,
+    /// When the front takes freed blocks in.
+    pub free: Free,
+    /// What stands in front of their blocks.
+    pub header: Header,
+    /// Whether their layers count.
+    pub stats: bool,
     /// Their slots.
     pub slots: Range<usize>,
 }
@@ -51,6 +59,8 @@ pub struct Slot {
     pub group: usize,
     /// The class's size.
     pub size: u32,
+    /// The largest request it serves.
+    pub usable: u32,
     /// The class's alignment.
     pub align: u32,
 }
@@ -95,6 +105,8 @@ impl Plan {
     pub fn new(spec: &Spec) -> Self {
         let same = |class: &Class, first: &Class| {
             class.specialise == first.specialise
+                && (class.refill, class.free) == (first.refill, first.free)
+                && (class.header, class.stats) == (first.header, first.stats)
                 && class.stack.iter().map(|l| l.kind).eq(first.stack.iter().map(|l| l.kind))
         };
         // The members of each group. Classes ascend, so groups come in the order of their smallest, and so do members.
@@ -113,17 +125,21 @@ impl Plan {
             groups.push(Group {
                 layers: first.stack.iter().map(|layer| layer.kind).collect(),
                 specialise: first.specialise,
+                refill: first.refill,
+                free: first.free,
+                header: first.header,
+                stats: first.stats,
                 slots: slots.len()..slots.len() + members.len(),
             });
             for class in members {
                 slot_of_class[class] = slots.len();
                 let Class { size, align, .. } = spec.classes[class];
-                slots.push(Slot { class, group, size, align });
+                slots.push(Slot { class, group, size, usable: spec.classes[class].usable(), align });
             }
         }
 
-        let largest = slots.iter().map(|slot| slot.size).max().unwrap_or(0);
-        let least_align = |above: u32| slots.iter().filter(|slot| slot.size > above).map(|slot| slot.align).min();
+        let largest = slots.iter().map(|slot| slot.usable).max().unwrap_or(0);
+        let least_align = |above: u32| slots.iter().filter(|slot| slot.usable > above).map(|slot| slot.align).min();
         let small = |align| SizeTable::new(&slots, SMALL_GRAIN, align, largest.min(SMALL_MAX));
         Self {
             small: small(least_align(0).unwrap_or(SMALL_GRAIN)),
@@ -144,6 +160,6 @@ impl Plan {
 
 /// The slot of the smallest class of at least a size and an alignment.
 fn smallest(slots: &[Slot], size: u64, align: u64) -> Option<usize> {
-    let fits = |slot: &Slot| u64::from(slot.size) >= size && u64::from(slot.align) >= align;
+    let fits = |slot: &Slot| u64::from(slot.usable) >= size && u64::from(slot.align) >= align;
     slots.iter().enumerate().filter(|(_, slot)| fits(slot)).min_by_key(|(_, slot)| slot.size).map(|(index, _)| index)
 }

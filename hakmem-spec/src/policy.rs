@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use crate::diagnostic::Diagnostics;
 use crate::layers::{self, LayerKind, Unit};
-use crate::model::{Budget, LayerUse};
+use crate::model::{Budget, Free, Header, LayerUse, Refill};
 use crate::raw::{OrNone, RawParameter, RawPolicy};
 use crate::suggest;
 use crate::units::format_bytes;
@@ -23,6 +23,10 @@ pub(crate) struct Policy {
     batch: Option<Spanned<u32>>,
     specialise: Option<bool>,
     budget: Option<OrNone<Budget>>,
+    pub(crate) refill: Option<Spanned<Refill>>,
+    pub(crate) free: Option<Spanned<Free>>,
+    pub(crate) header: Option<Spanned<Header>>,
+    stats: Option<bool>,
     parameters: Vec<(&'static LayerKind, u64)>,
 }
 
@@ -43,7 +47,9 @@ impl Policy {
         let parameters =
             raw.parameters.iter().filter_map(|raw| Some((raw.layer, parameter(raw, diagnostics)?))).collect();
         let specialise = raw.specialise.as_ref().map(|flag| *flag.get_ref());
-        Self { stack, batch, specialise, budget, parameters }
+        let stats = raw.stats.as_ref().map(|flag| *flag.get_ref());
+        let (refill, free, header) = (raw.refill.clone(), raw.free.clone(), raw.header.clone());
+        Self { stack, batch, specialise, budget, refill, free, header, stats, parameters }
     }
 
     /// This policy, with what it does not say taken from another.
@@ -52,6 +58,10 @@ impl Policy {
         self.batch = self.batch.or_else(|| defaults.batch.clone());
         self.specialise = self.specialise.or(defaults.specialise);
         self.budget = self.budget.or(defaults.budget);
+        self.refill = self.refill.or_else(|| defaults.refill.clone());
+        self.free = self.free.or_else(|| defaults.free.clone());
+        self.header = self.header.or_else(|| defaults.header.clone());
+        self.stats = self.stats.or(defaults.stats);
         // Looked up from the front, so that the class's own come first.
         self.parameters.extend_from_slice(&defaults.parameters);
         self
@@ -59,6 +69,10 @@ impl Policy {
 
     pub(crate) fn specialise(&self) -> bool {
         self.specialise.unwrap_or(true)
+    }
+
+    pub(crate) fn stats(&self) -> bool {
+        self.stats.unwrap_or(false)
     }
 
     pub(crate) fn budget(&self) -> Option<Budget> {
@@ -80,7 +94,9 @@ impl Policy {
     /// The batch of a class of `size`: as written, or about a page of blocks. The first bounded layer must be able to
     /// hold it.
     pub(crate) fn batch(&self, size: u32, stack: &[LayerUse], diagnostics: &mut Diagnostics) -> u32 {
-        let holder = stack.iter().find(|layer| layer.kind.bounded && layer.limit > 0);
+        let bounds = |layer: &&LayerUse| layer.kind.bounded && layer.limit > 0;
+        // One ahead of another takes no part in refills.
+        let holder = stack.iter().filter(|layer| !layer.kind.ahead || stack.len() == 1).find(bounds);
         let Some(batch) = &self.batch else {
             return (4096 / size).clamp(1, 32).min(holder.map_or(u32::MAX, |layer| layer.limit));
         };
@@ -132,6 +148,9 @@ pub(crate) fn resolve(
         } else if let Some(sink) = stack.iter().find(|layer| !layer.bounded) {
             let label = format!("`{}` in front of it never refuses a block", sink.name);
             wrong(span, format!("layer `{name}` can never be reached"), label, format!("put `{}` last", sink.name));
+        } else if kind.ahead && !stack.is_empty() {
+            let label = format!("`{}` stands in front of it", stack[0].name);
+            wrong(span, format!("layer `{name}` must be the first"), label, format!("put `{name}` first"));
         }
         stack.push(kind);
     }
@@ -141,7 +160,7 @@ pub(crate) fn resolve(
 /// The value of a layer's table. One out of range counts as the greatest, so that nothing else seems not to fit it.
 fn parameter(raw: &RawParameter, diagnostics: &mut Diagnostics) -> Option<u64> {
     let (value, parameter) = (raw.value.as_ref()?, raw.layer.parameter?);
-    if (1..=parameter.max).contains(value.get_ref()) {
+    if (parameter.min..=parameter.max).contains(value.get_ref()) {
         return Some(*value.get_ref());
     }
     let (found, max) = match parameter.unit {
@@ -152,7 +171,7 @@ fn parameter(raw: &RawParameter, diagnostics: &mut Diagnostics) -> Option<u64> {
         value.span(),
         format!("`{}` of `{}` is out of range", parameter.key, raw.layer.name),
         format!("this is {found}"),
-        format!("from 1 to {max} is possible"),
+        format!("from {} to {max} is possible", parameter.min),
     );
     Some(parameter.max)
 }

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Diagnostics;
 use crate::layers::{self, LayerKind};
+use crate::model::{Free, Header, Refill};
 use crate::read::{Reader, Value};
 use crate::source::Source;
 
@@ -38,6 +39,10 @@ pub(crate) struct RawPolicy {
     pub(crate) batch: Option<Spanned<u64>>,
     pub(crate) specialise: Option<Spanned<bool>>,
     pub(crate) budget: Option<OrNone<RawBudget>>,
+    pub(crate) refill: Option<Spanned<Refill>>,
+    pub(crate) free: Option<Spanned<Free>>,
+    pub(crate) header: Option<Spanned<Header>>,
+    pub(crate) stats: Option<Spanned<bool>>,
     pub(crate) parameters: Vec<RawParameter>,
 }
 
@@ -97,7 +102,11 @@ pub(crate) fn read(source: &Source, catalogue: &'static [LayerKind], diagnostics
 }
 
 const SPEC_KEYS: &[&str] = &["huge_pages", "superslab", "purge", "large", "defaults", "class"];
-const POLICY_KEYS: &[&str] = &["layers", "batch", "specialise", "budget"];
+const POLICY_KEYS: &[&str] = &["layers", "batch", "specialise", "budget", "refill", "free", "header", "stats"];
+const REFILLS: &[(&str, Refill)] =
+    &[("front-direct", Refill::FrontDirect), ("legacy", Refill::Legacy), ("background", Refill::Background)];
+const FREES: &[(&str, Free)] = &[("immediate", Free::Immediate), ("deferred", Free::Deferred)];
+const HEADERS: &[(&str, Header)] = &[("none", Header::None), ("region-id", Header::RegionId)];
 const CLASS_KEYS: &[&str] = &["size", "sizes", "align", "slab_units"];
 const RANGE_KEYS: &[&str] = &["from", "to", "step", "steps_per_doubling"];
 const RANGE_EXAMPLE: &str = "sizes = { from = 16, to = 128, step = 16 }";
@@ -194,6 +203,10 @@ impl Reader<'_> {
                 "batch" => policy.batch = self.integer(value, key, "batch = 32"),
                 "specialise" => policy.specialise = self.boolean(value, key, "specialise = false"),
                 "budget" => policy.budget = self.budget(value, key),
+                "refill" => policy.refill = self.word(value, key, REFILLS),
+                "free" => policy.free = self.word(value, key, FREES),
+                "header" => policy.header = self.word(value, key, HEADERS),
+                "stats" => policy.stats = self.boolean(value, key, "stats = true"),
                 _ if more.contains(&key) => each(self, key, value),
                 _ => match layers::find(self.catalogue, key) {
                     Some(layer) => {

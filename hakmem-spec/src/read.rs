@@ -74,6 +74,25 @@ impl Reader<'_> {
         }
     }
 
+    /// One of a few words, for what each stands for.
+    pub(crate) fn word<T: Copy>(&mut self, value: &Value<'_>, key: &str, words: &[(&str, T)]) -> Option<Spanned<T>> {
+        let (first, _) = words.first()?;
+        let DeValue::String(word) = value.get_ref() else {
+            return self.mismatch(value, key, "a string", &format!("{key} = {first:?}"));
+        };
+        let found = words.iter().find(|(name, _)| *name == word.as_ref());
+        if found.is_none() {
+            let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
+            self.diagnostics.error(
+                value.span(),
+                format!("`{key}` cannot be `{word}`"),
+                "there is no such policy",
+                suggest::names(word, &names),
+            );
+        }
+        found.map(|(_, meaning)| Spanned::new(value.span(), *meaning))
+    }
+
     pub(crate) fn array<'v, 'a>(
         &mut self,
         value: &'v Value<'a>,

@@ -14,21 +14,21 @@ fn enough_blocks(geometry: Geometry, size: u32) -> u32 {
 /// One part in this many may be lost at the end of a span: address space, which nobody touches.
 const TAIL_PARTS: u32 = 8;
 
-/// The span of `units` slabs, cut in blocks of `size`.
-pub(crate) fn of(geometry: Geometry, units: u32, size: u32) -> SlabShape {
+/// The span of `units` slabs, cut in blocks of `size` behind `lead` bytes.
+pub(crate) fn of(geometry: Geometry, units: u32, size: u32, lead: u32) -> SlabShape {
     let bytes = units * geometry.slab;
     // The runtime keeps a bit for each 16 bytes of a slab.
-    let blocks = bytes / size.max(16);
-    SlabShape { units, blocks, tail: bytes - blocks * size }
+    let blocks = bytes.saturating_sub(lead) / size.max(16);
+    SlabShape { units, lead, blocks, tail: bytes - (lead + blocks * size).min(bytes) }
 }
 
 /// The shape of a class whose spec does not say: the shortest span that holds enough blocks and wastes little; where
 /// none does, the one that wastes least, if possible among those with enough blocks.
 ///
 /// The size is at most half a SuperSlab, so that the longest span holds a block.
-pub(crate) fn derive(geometry: Geometry, size: u32) -> SlabShape {
+pub(crate) fn derive(geometry: Geometry, size: u32, lead: u32) -> SlabShape {
     let enough = enough_blocks(geometry, size);
-    let shapes = || (1..=geometry.max_units()).map(|units| of(geometry, units, size));
+    let shapes = || (1..=geometry.max_units()).map(|units| of(geometry, units, size, lead));
     if let Some(good) =
         shapes().find(|shape| shape.blocks >= enough && shape.tail <= shape.units * geometry.slab / TAIL_PARTS)
     {
@@ -44,7 +44,7 @@ pub(crate) fn derive(geometry: Geometry, size: u32) -> SlabShape {
                 if a < b { next } else { best }
             })
     };
-    least_waste(enough).or_else(|| least_waste(1)).unwrap_or_else(|| of(geometry, geometry.max_units(), size))
+    least_waste(enough).or_else(|| least_waste(1)).unwrap_or_else(|| of(geometry, geometry.max_units(), size, lead))
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     fn shape(size: u32) -> (u32, u32, u32) {
-        let shape = derive(Geometry::default(), size);
+        let shape = derive(Geometry::default(), size, 0);
         (shape.units, shape.blocks, shape.tail)
     }
 
@@ -83,7 +83,7 @@ mod tests {
     fn every_size_up_to_half_a_superslab_gets_a_block() {
         for geometry in [Geometry::default(), Geometry { superslab: 256 << 10, slab: 64 << 10 }] {
             for size in (8..=geometry.superslab / 2).step_by(1016) {
-                let shape = derive(geometry, size);
+                let shape = derive(geometry, size, 0);
                 assert!(shape.blocks >= 1 && shape.units <= geometry.max_units());
                 assert_eq!(shape.blocks * size + shape.tail, shape.units * geometry.slab);
             }

@@ -5,8 +5,8 @@ use std::ops::Range;
 use toml::Spanned;
 
 use crate::diagnostic::Diagnostics;
-use crate::layers::{self, LayerKind};
-use crate::model::{Class, Geometry, Large, MAX_ALIGN, MAX_CLASSES, Purge, SlabShape, Spec};
+use crate::layers::{self, Arguments, LayerKind};
+use crate::model::{Class, Free, Geometry, Header, Large, MAX_ALIGN, MAX_CLASSES, Purge, Refill, SlabShape, Spec};
 use crate::plan::SMALL_GRAIN;
 use crate::policy::{Policy, in_range, resolve};
 use crate::raw::{OrNone, RawClass, RawPolicy, RawSpec};
@@ -21,6 +21,8 @@ const SLABS_RANGE: (u32, u32) = (4, 64);
 /// A day, in milliseconds; whoever means longer means never.
 const MAX_DELAY: u32 = 86_400_000;
 const MAX_CACHE: u64 = 16 << 30;
+/// A free block's link must not reach into the next one's header.
+const MIN_WITH_HEADER: u32 = 16;
 
 /// The model of a syntax tree. If it is `None`, or there are errors besides it, the spec is not valid.
 pub(crate) fn validate(
@@ -184,10 +186,29 @@ impl Classes<'_> {
             };
             let stack = policy.limits(size);
             let batch = policy.batch(size, &stack, self.diagnostics);
-            let slab = self.slab(raw.slab_units.as_ref(), size);
+            let header = policy.header.as_ref().map_or(Header::None, |header| *header.get_ref());
+            let lead = if header == Header::RegionId { align } else { 0 };
+            let slab = self.slab(raw.slab_units.as_ref(), size, lead);
+            self.check_policies(&policy, member, size, &slab);
             let (budget, specialise) = (policy.budget(), policy.specialise());
             let span = member.span.clone();
-            self.classes.push(Class { size, align, stack, batch, budget, specialise, slab, span });
+            let refill = policy.refill.as_ref().map_or_else(Refill::default, |refill| *refill.get_ref());
+            let free = policy.free.as_ref().map_or_else(Free::default, |free| *free.get_ref());
+            let stats = policy.stats();
+            self.classes.push(Class {
+                size,
+                align,
+                stack,
+                batch,
+                budget,
+                specialise,
+                refill,
+                free,
+                header,
+                stats,
+                slab,
+                span,
+            });
         }
         true
     }
@@ -280,15 +301,64 @@ impl Classes<'_> {
         align
     }
 
+    /// Whether the policies fit the stack and the size.
+    fn check_policies(&mut self, policy: &Policy, member: &Member, size: u32, slab: &SlabShape) {
+        let stack = policy.stack.as_deref().unwrap_or_default();
+        let in_slabs = stack.iter().find(|kind| kind.arguments == Arguments::Geometry);
+        if let Some(kind) = in_slabs
+            && slab.units > 1
+        {
+            let name = kind.name;
+            self.diagnostics.error(
+                member.span.clone(),
+                format!("`{name}` needs spans of one slab"),
+                format!("the class of {size} has {}", slab.units),
+                "give it other layers, larger slabs, or `slab_units = 1`",
+            );
+        }
+        if let Some(refill) = &policy.refill {
+            let word = if *refill.get_ref() == Refill::Legacy { "legacy" } else { "background" };
+            let names: Vec<&str> = stack.iter().map(|kind| kind.name).collect();
+            if *refill.get_ref() == Refill::Legacy && !stack.is_empty() && !names.contains(&"sll") {
+                self.diagnostics.error(
+                    refill.span(),
+                    "`legacy` refills go through `sll`",
+                    format!("the layers of the class of {size} are {names:?}"),
+                    "add \"sll\" to its `layers`, or write `refill = \"front-direct\"`",
+                );
+            } else if *refill.get_ref() != Refill::FrontDirect
+                && let Some(kind) = in_slabs
+            {
+                self.diagnostics.error(
+                    refill.span(),
+                    format!("`{}` has no refill that could be `{word}`", kind.name),
+                    format!("it takes blocks where they are, in the class of {size}"),
+                    "write `refill = \"front-direct\"` for this class",
+                );
+            }
+        }
+        if let Some(header) = &policy.header
+            && *header.get_ref() == Header::RegionId
+            && size < MIN_WITH_HEADER
+        {
+            self.diagnostics.error(
+                header.span(),
+                format!("a class with a header must have at least {MIN_WITH_HEADER} bytes"),
+                format!("the class of {size} has no room: the last byte of a block is the next one's header"),
+                "write `header = \"none\"` for this class, or begin with larger ones",
+            );
+        }
+    }
+
     /// What the blocks are cut from; without a geometry nothing, as the spec is in error anyway.
-    fn slab(&mut self, units: Option<&Spanned<u64>>, size: u32) -> SlabShape {
-        let Some(geometry) = self.geometry else { return SlabShape { units: 0, blocks: 0, tail: 0 } };
-        let derived = shape::derive(geometry, size);
+    fn slab(&mut self, units: Option<&Spanned<u64>>, size: u32, lead: u32) -> SlabShape {
+        let Some(geometry) = self.geometry else { return SlabShape { units: 0, lead, blocks: 0, tail: 0 } };
+        let derived = shape::derive(geometry, size, lead);
         let Some(units) = units else { return derived };
         let Some(count) = in_range(units, "slab_units", 1, geometry.max_units().into(), self.diagnostics) else {
             return derived;
         };
-        let shape = shape::of(geometry, count, size);
+        let shape = shape::of(geometry, count, size, lead);
         if shape.blocks == 0 {
             let bytes = format_bytes(u64::from(count) * u64::from(geometry.slab));
             self.diagnostics.error(

@@ -1,12 +1,13 @@
 //! The paths: per group of classes with one stack, a hit that is inlined and a miss that is not; and the choice of the
 //! group.
 //!
-//! A hit addresses the state of a class's first layer by its **place**, the distance in bytes from the start of the
+//! A hit addresses the state of a class's first layer by its **place**, the distance from the start of the
 //! thread's front, which the size table yields ready to use. Only cold code turns a place back into a slot.
 
-use super::statics::{layer_name, limit_name};
+use super::levels::{self, Level};
+use super::statics::queue_name;
 use super::{Context, literal, sizes_of};
-use hakmem_spec::Group;
+use hakmem_spec::{Group, Header, Refill};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -22,12 +23,21 @@ fn module(number: usize) -> Ident {
     format_ident!("group_{}", number)
 }
 
-/// The layers of `group` behind the first, on top of the slabs, as a value of a type that implements `Below`.
-fn below(number: usize, group: &Group) -> TokenStream {
+/// The levels of `group` behind the first, on top of the slabs, as a value of a type that implements `Below`.
+fn below(number: usize, group: &Group, levels: &[Level]) -> TokenStream {
     let mut stack = quote! { hakmem::Slabs::new(&RUNTIME, heap_of(thread), FIRST + index) };
-    for layer in group.layers.iter().skip(1).rev() {
-        let (field, limit) = (layer_name(number, layer.name), limit_name(number, layer.name));
-        stack = quote! { hakmem::Over::new(&thread.#field[index], #limit[index], #stack) };
+    if group.refill == Refill::Background {
+        let queue = queue_name(number);
+        stack = quote! { hakmem::Queued::new(&#queue[index], &WORKER, #stack) };
+    }
+    for Level { field, shared, layers, .. } in levels.iter().skip(1).rev() {
+        let through = group.refill == Refill::Legacy && layers.end == group.layers.len();
+        let over = if through {
+            quote! { hakmem::Through }
+        } else {
+            quote! { hakmem::Over }
+        };
+        stack = quote! { #over::new(&thread.#field[index], &#shared[index], #stack) };
     }
     stack
 }
@@ -35,10 +45,9 @@ fn below(number: usize, group: &Group) -> TokenStream {
 /// One group's functions, in a module of its own.
 fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
     let module = module(number);
-    let layer = group.layers[0];
-    let (field, limit) = (layer_name(number, layer.name), limit_name(number, layer.name));
-    let kind = format_ident!("{}", layer.type_name);
-    let below = below(number, group);
+    let levels = levels::of(context, number);
+    let Level { field, alias, shared, .. } = &levels[0];
+    let below = below(number, group, &levels);
     let (first, count) = (literal(group.slots.start), literal(group.slots.len()));
     let stack: Vec<&str> = group.layers.iter().map(|layer| layer.name).collect();
     let about = format!(
@@ -52,11 +61,24 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
     } else {
         quote! { #[inline(never)] }
     };
+    let (mark, check) = match group.header {
+        Header::None => (quote! { block }, TokenStream::new()),
+        Header::RegionId => (
+            quote! {
+                // SAFETY: the block was handed out just now, and is of the class at this place, which has headers.
+                unsafe { hakmem::region_id::mark(block, slot(place)) }
+            },
+            quote! {
+                // SAFETY: the caller gives the block.
+                unsafe { hakmem::region_id::check(&RUNTIME, block, slot(place)) }
+            },
+        ),
+    };
     // The last group is what is left.
     let end = (number + 1 < context.plan.groups.len()).then(|| {
         quote! {
             /// Where the last class's state ends.
-            pub(super) const END: usize = START + #count * STRIDE;
+            pub(super) const END: usize = (START + #count * STRIDE) / UNIT;
         }
     });
     quote! {
@@ -71,18 +93,18 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             const START: usize = ::core::mem::offset_of!(Thread, #field);
 
             /// The distance from one class's state to the next.
-            const STRIDE: usize = ::core::mem::size_of::<hakmem::#kind>();
+            const STRIDE: usize = ::core::mem::size_of::<#alias>();
 
             #end
 
             /// The place of the class at `index`.
             pub(super) const fn place(index: usize) -> u16 {
-                (START + index * STRIDE) as u16
+                ((START + index * STRIDE) / UNIT) as u16
             }
 
             /// The index of the class at `place`.
             const fn index(place: usize) -> usize {
-                (place - START) / STRIDE
+                (place * UNIT - START) / STRIDE
             }
 
             /// The slot of the class at `place`.
@@ -93,16 +115,17 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             /// Calls `with` with the first layer of the class at `place`. Here as in the whole group, a place is one of
             /// the tables', of a class of this group.
             #[inline(always)]
-            fn first_layer<T>(place: usize, with: impl FnOnce(&hakmem::#kind) -> T) -> T {
+            fn first_layer<T>(place: usize, with: impl FnOnce(&#alias) -> T) -> T {
                 // SAFETY: the tables name places of this group for it, so there is such a state there, this thread's.
-                THREAD.with(|thread| with(unsafe { &*::core::ptr::from_ref(thread).byte_add(place).cast() }))
+                THREAD.with(|thread| with(unsafe { &*::core::ptr::from_ref(thread).byte_add(place * UNIT).cast() }))
             }
 
             /// Takes a block from the first layer; null is a miss.
             #[inline(always)]
             pub(super) fn pop(place: usize) -> *mut u8 {
                 // SAFETY: the state is this thread's.
-                first_layer(place, |layer| unsafe { layer.pop() }).cast()
+                let block = first_layer(place, |layer| unsafe { layer.pop() }).cast();
+                #mark
             }
 
             /// Allocates: a hit, or the way down the stack.
@@ -118,6 +141,7 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             /// `block` is of the class at `place`, and is not used any more.
             #inline
             pub(super) unsafe fn release(block: *mut u8, place: usize) {
+                #check
                 // SAFETY: the state is this thread's; the caller gives the block, which is of the class at this place.
                 if !first_layer(place, |layer| unsafe { layer.push(block.cast()) }) {
                     // SAFETY: right after the push that calls for it.
@@ -132,7 +156,8 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
                 THREAD.with(|thread| {
                     let index = index(place);
                     // SAFETY: the state is this thread's, and every layer is taken at the index of the same class.
-                    unsafe { thread.#field[index].miss(#limit[index], &mut #below).cast() }
+                    let block = unsafe { thread.#field[index].miss(&#shared[index], &mut #below).cast() };
+                    #mark
                 })
             }
 
@@ -146,7 +171,7 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
                 THREAD.with(|thread| {
                     let index = index(place);
                     // SAFETY: as in `miss`; the block is the caller's.
-                    unsafe { thread.#field[index].overflow(block.cast(), #limit[index], &mut #below) }
+                    unsafe { thread.#field[index].overflow(block.cast(), &#shared[index], &mut #below) }
                 })
             }
         }
@@ -167,7 +192,14 @@ fn places(context: &Context) -> TokenStream {
         quote! { #module::slot(place) }
     });
     quote! {
-        const _: () = ::core::assert!(::core::mem::size_of::<Thread>() < u16::MAX as usize, "a place must fit in 16 bits");
+        /// Bytes in a unit of places. A place must fit in 16 bits; where bytes do not, words do, at the price of an
+        /// instruction where the size is not known to the compiler.
+        const UNIT: usize = if ::core::mem::size_of::<Thread>() < u16::MAX as usize { 1 } else { 8 };
+
+        const _: () = ::core::assert!(
+            ::core::mem::size_of::<Thread>() < u16::MAX as usize * UNIT,
+            "the layers of this spec keep more than 512 KiB in each thread: lower the capacities of those with arrays"
+        );
 
         /// The place of each slot.
         const PLACES: [u16; #count] = [#(#place),*];
@@ -213,6 +245,7 @@ fn entries(context: &Context) -> TokenStream {
     let (allocate_small, release_small) = (choose(context, &small, allocate), choose(context, &small, release));
     let (allocate_any, release_any) = (choose(context, &all, allocate), choose(context, &all, release));
     let pop_any = choose(context, &all, pop);
+    let mark = mark_any(context);
     quote! {
         /// `GlobalAlloc::alloc`. A small size of ordinary alignment goes straight to its group, where the place is a
         /// constant if the layout is; an alignment that is not known costs one comparison.
@@ -277,9 +310,37 @@ fn entries(context: &Context) -> TokenStream {
         /// A block of the class at `place` that is zero already, or null.
         #[cold]
         fn carve_zeroed(place: usize) -> *mut u8 {
-            THREAD.with(|thread| {
-                heap_of(thread).map_or(::core::ptr::null_mut(), |heap| heap.carve_zeroed(slot_at(place)))
-            })
+            let slot = slot_at(place);
+            let block = THREAD.with(|thread| {
+                heap_of(thread).map_or(::core::ptr::null_mut(), |heap| heap.carve_zeroed(slot))
+            });
+            #mark
+        }
+    }
+}
+
+/// Marks `block`, of the class at `slot`, as allocated, if its class has headers.
+fn mark_any(context: &Context) -> TokenStream {
+    let has_header = |group: &&Group| group.header == Header::RegionId;
+    let slots: Vec<TokenStream> = context
+        .plan
+        .groups
+        .iter()
+        .filter(has_header)
+        .map(|group| {
+            let (start, end) = (literal(group.slots.start), literal(group.slots.end));
+            quote! { (#start..#end).contains(&slot) }
+        })
+        .collect();
+    if slots.is_empty() {
+        return quote! { block };
+    }
+    quote! {
+        if #(#slots)||* {
+            // SAFETY: the block was handed out just now, and its class has headers.
+            unsafe { hakmem::region_id::mark(block, slot) }
+        } else {
+            block
         }
     }
 }

@@ -12,7 +12,7 @@ const ALIGNMENTS: usize = 8;
 pub(super) fn emit(context: &Context) -> TokenStream {
     let small = small(context);
     let (medium, medium_path) = medium(context);
-    let largest = literal(context.spec.classes.last().map_or(0, |class| class.size));
+    let largest = literal(context.spec.classes.last().map_or(0, hakmem_spec::Class::usable));
     let mut ascending: Vec<usize> = (0..context.plan.slots.len()).collect();
     ascending.sort_by_key(|&slot| context.plan.slots[slot].size);
     let (ascending, count) = (ascending.into_iter().map(literal), literal(context.plan.slots.len()));
@@ -23,7 +23,7 @@ pub(super) fn emit(context: &Context) -> TokenStream {
         /// The slots, smallest class first.
         static ASCENDING: [u8; #count] = [#(#ascending),*];
 
-        /// The size of the largest class.
+        /// The largest request that a class serves.
         const LARGEST: usize = #largest;
 
         /// The place of the smallest class that serves this layout; `None` for a large block.
@@ -49,7 +49,7 @@ pub(super) fn emit(context: &Context) -> TokenStream {
                 return ::core::option::Option::None;
             }
             // Only unusual alignments come here.
-            let serves = |slot: &usize| CLASSES[*slot].size as usize >= size && CLASSES[*slot].align as usize >= align;
+            let serves = |slot: &usize| CLASSES[*slot].usable as usize >= size && CLASSES[*slot].align as usize >= align;
             ASCENDING.iter().map(|&slot| slot as usize).find(serves).map(|slot| PLACES[slot] as usize)
         }
     }
@@ -93,7 +93,7 @@ fn small(context: &Context) -> TokenStream {
         /// What `SMALL_SLOTS` holds where no class has the alignment.
         const NO_SLOT: u8 = #none;
 
-        /// The same as places: where the state of the class's first layer is, in bytes from the start of `Thread`. Where
+        /// The same as places: where the state of the class's first layer is, in `UNIT`s from the start of `Thread`. Where
         /// the layout is a constant, so is the place.
         static SMALL: [[u16; #entries]; #alignments] = {
             let mut places = [[NO_PLACE; #entries]; #alignments];

@@ -1,41 +1,40 @@
 //! The classes, the runtime's static, and the thread-local state.
 
+use super::levels::{self, Level};
 use super::{Context, literal, sizes_of};
-use hakmem_spec::LayerKind;
+use hakmem_spec::Refill;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-
-/// The field of `Thread` with the states of a layer of a group.
-pub(super) fn layer_name(group: usize, layer: &str) -> Ident {
-    format_ident!("group_{}_{}", group, layer)
-}
-
-/// The static with that layer's limits.
-pub(super) fn limit_name(group: usize, layer: &str) -> Ident {
-    format_ident!("GROUP_{}_{}_LIMIT", group, layer.to_uppercase())
-}
 
 pub(super) fn emit(context: &Context) -> TokenStream {
     let classes = classes(context);
     let runtime = runtime(context);
+    let worker = worker(context);
     let thread = thread(context);
-    quote! { #classes #runtime #thread }
+    quote! { #classes #runtime #worker #thread }
+}
+
+/// The static with the queues of a group whose refills are `background`.
+pub(super) fn queue_name(group: usize) -> Ident {
+    format_ident!("GROUP_{}_QUEUE", group)
 }
 
 fn classes(context: &Context) -> TokenStream {
     let count = literal(context.plan.slots.len());
     let rows = context.plan.slots.iter().map(|slot| {
         let class = &context.spec.classes[slot.class];
-        let (size, align, batch) = (literal(class.size), literal(class.align), literal(class.batch));
-        let (units, blocks, tail) = (literal(class.slab.units), literal(class.slab.blocks), literal(class.slab.tail));
+        let (size, usable, align) = (literal(class.size), literal(class.usable()), literal(class.align));
+        let (units, lead, batch) = (literal(class.slab.units), literal(class.slab.lead), literal(class.batch));
+        let (blocks, tail) = (literal(class.slab.blocks), literal(class.slab.tail));
         let layers = class.stack.iter().map(|layer| layer.kind.name);
-        quote! { hakmem::Class::new(#size, #align, (#units, #blocks, #tail), #batch, &[#(#layers),*]) }
+        quote! { hakmem::Class::new((#size, #usable, #align), (#units, #lead, #blocks, #tail), #batch, &[#(#layers),*]) }
     });
     let slab = literal(context.spec.geometry.slab);
     quote! {
         /// The classes by slot: classes with the same stack stand side by side.
         ///
-        /// Size, alignment, (slabs a span, blocks a span, bytes left over), blocks a refill, layers.
+        /// (Size, the largest request, alignment), (slabs a span, bytes in front, blocks a span, bytes left over), blocks
+        /// a refill, layers.
         pub(super) static CLASSES: [hakmem::Class; #count] = [#(#rows),*];
 
         /// The same, to print.
@@ -74,50 +73,114 @@ fn runtime(context: &Context) -> TokenStream {
     }
 }
 
-/// One array of the thread's front: the states of a layer for all classes of a group.
-struct Array<'a> {
-    group: usize,
-    position: usize,
-    layer: &'a LayerKind,
+/// The thread behind `refill = "background"`, and its queues.
+fn worker(context: &Context) -> TokenStream {
+    let groups = || context.plan.groups.iter().enumerate().filter(|(_, group)| group.refill == Refill::Background);
+    let queues = groups().map(|(number, group)| {
+        let (queue, count) = (queue_name(number), literal(group.slots.len()));
+        let about = format!(" Batches that are ready for {}.", sizes_of(context, &group.slots));
+        let slots = group.slots.clone().map(literal);
+        quote! {
+            #[doc = #about]
+            static #queue: [hakmem::Queue; #count] = [#(hakmem::Queue::new(#slots)),*];
+        }
+    });
+    let names: Vec<Ident> = groups().map(|(number, _)| queue_name(number)).collect();
+    if names.is_empty() {
+        return TokenStream::new();
+    }
+    quote! {
+        #(#queues)*
+
+        /// The thread that fills the queues.
+        static WORKER: hakmem::Worker = hakmem::Worker::new(&RUNTIME, &[#(&#names),*]);
+    }
 }
 
-/// The arrays in the order of the struct: all first layers side by side, which are what hits touch; then the others.
-fn arrays<'a>(context: &'a Context) -> Vec<Array<'a>> {
-    let mut arrays: Vec<Array> = context
-        .plan
-        .groups
-        .iter()
-        .enumerate()
-        .flat_map(|(group, of)| {
-            of.layers.iter().enumerate().map(move |(position, &layer)| Array { group, position, layer })
-        })
-        .collect();
-    arrays.sort_by_key(|array| (array.position > 0, array.group, array.position));
-    arrays
+/// The levels of all groups in the order of the struct: the first of each side by side, which are what hits touch; then
+/// the others.
+fn in_order(context: &Context) -> Vec<Level> {
+    let mut all: Vec<Level> = (0..context.plan.groups.len()).flat_map(|number| levels::of(context, number)).collect();
+    all.sort_by_key(|level| (level.number > 0, level.group, level.number));
+    all
+}
+
+/// The rows of the table of what layers did, and how a thread's own counts get into it. Nothing is there to count where
+/// no class asks.
+fn layer_stats(context: &Context) -> TokenStream {
+    let mut rows = TokenStream::new();
+    let mut publish = TokenStream::new();
+    for (number, group) in context.plan.groups.iter().enumerate().filter(|(_, group)| group.stats) {
+        let levels = levels::of(context, number);
+        for (index, slot) in group.slots.clone().enumerate() {
+            let size = literal(context.plan.slots[slot].size);
+            for (name, counts) in levels.iter().flat_map(|level| level.counts(context, index)) {
+                rows.extend(quote! { hakmem::LayerRow::new(#size, #name, #counts), });
+            }
+        }
+        for Level { field, shared, .. } in &levels {
+            publish.extend(quote! {
+                for (layer, shared) in thread.#field.iter().zip(&#shared) {
+                    layer.publish(shared);
+                }
+            });
+        }
+    }
+    let (publish, table) = if rows.is_empty() {
+        (TokenStream::new(), quote! { &[] })
+    } else {
+        (quote! { THREAD.with(|thread| { #publish }); }, quote! { const { &[#rows] } })
+    };
+    quote! {
+        /// What the layers did of those classes that count.
+        pub(super) fn layer_stats() -> hakmem::LayerTable {
+            #publish
+            hakmem::LayerTable::new(#table)
+        }
+    }
 }
 
 fn thread(context: &Context) -> TokenStream {
     let mut fields = TokenStream::new();
     let mut values = TokenStream::new();
     let mut drains = TokenStream::new();
-    let mut limits = TokenStream::new();
-    for Array { group, position, layer } in arrays(context) {
-        let slots = context.plan.groups[group].slots.clone();
-        let (first, count) = (literal(slots.start), literal(slots.len()));
-        let field = layer_name(group, layer.name);
-        let limit = limit_name(group, layer.name);
-        let kind = format_ident!("{}", layer.type_name);
-        let about = format!(" `{}` of {}.", layer.name, sizes_of(context, &slots));
-        fields.extend(quote! { #[doc = #about] #field: [hakmem::#kind; #count], });
-        values.extend(quote! { #field: [const { hakmem::#kind::EMPTY }; #count], });
-        let about = format!(" Blocks that `{}` may keep of {}.", layer.name, sizes_of(context, &slots));
-        let per_class =
-            slots.map(|slot| literal(context.spec.classes[context.plan.slots[slot].class].stack[position].limit));
-        limits.extend(quote! { #[doc = #about] static #limit: [u32; #count] = [#(#per_class),*]; });
-        drains.extend(quote! { drain_layer(&thread.#field, &#limit, thread, #first); });
+    let mut statics = TokenStream::new();
+    let mut releases = TokenStream::new();
+    for level in in_order(context) {
+        let Level { group, field, alias, shared, title, .. } = &level;
+        let group = &context.plan.groups[*group];
+        let (first, count) = (literal(group.slots.start), literal(group.slots.len()));
+        let (state, sizes) = (level.state(context), sizes_of(context, &group.slots));
+        let about = format!(" The state of {title} of {sizes}.");
+        let about_shared = format!(" What all threads share of it: how many blocks it may keep, for {sizes}.");
+        let of_class = group.slots.clone().map(|slot| level.shared_of(context, slot));
+        statics.extend(quote! {
+            #[doc = #about]
+            type #alias = #state;
+
+            #[doc = #about_shared]
+            static #shared: [<#alias as hakmem::Layer>::Shared; #count] = [#(#of_class),*];
+        });
+        fields.extend(quote! { #[doc = #about] #field: [#alias; #count], });
+        values.extend(quote! { #field: [const { #alias::EMPTY }; #count], });
+        drains.extend(quote! { drain_level(&thread.#field, &#shared, thread, #first); });
+        releases.extend(quote! { release_level::<#alias>(&#shared, thread, #first); });
     }
+    for (number, group) in context.plan.groups.iter().enumerate() {
+        if group.refill == Refill::Background {
+            let (queue, first) = (queue_name(number), literal(group.slots.start));
+            releases.extend(quote! {
+                for (index, queue) in #queue.iter().enumerate() {
+                    // SAFETY: the heap is this thread's, and the queue is of the class in this slot.
+                    queue.release(&mut unsafe { hakmem::Slabs::new(&RUNTIME, thread.heap.get(), #first + index) });
+                }
+            });
+        }
+    }
+    let layer_stats = layer_stats(context);
     quote! {
-        #limits
+        #statics
+        #layer_stats
 
         /// A thread's front: for each group of classes with the same stack, an array per layer; and the way to the
         /// thread's slabs. All empty at first, without a destructor, so that an access is an access and nothing else.
@@ -150,15 +213,22 @@ fn thread(context: &Context) -> TokenStream {
             #drains
         }
 
-        /// Empties `layers`, one layer of the classes from slot `first` on, into the slabs of `thread`, whose front
-        /// they are of.
-        fn drain_layer(layers: &[impl hakmem::Layer], limits: &[u32], thread: &Thread, first: usize) {
-            for (index, (layer, &limit)) in layers.iter().zip(limits).enumerate() {
+        /// Empties `states`, one level of the classes from slot `first` on, into the slabs of `thread`, whose front they
+        /// are of.
+        fn drain_level<L: hakmem::Layer>(states: &[L], shared: &[L::Shared], thread: &Thread, first: usize) {
+            for (index, (state, shared)) in states.iter().zip(shared).enumerate() {
                 // SAFETY: the state is this thread's, and it and the heap are of the class in this slot.
                 unsafe {
-                    let chain = layer.drain(limit);
-                    hakmem::Below::absorb(&mut hakmem::Slabs::new(&RUNTIME, thread.heap.get(), first + index), chain);
+                    state.drain(shared, &mut hakmem::Slabs::new(&RUNTIME, thread.heap.get(), first + index));
                 }
+            }
+        }
+
+        /// Empties what all threads share of that level into the slabs of `thread`.
+        fn release_level<L: hakmem::Layer>(shared: &[L::Shared], thread: &Thread, first: usize) {
+            for (index, shared) in shared.iter().enumerate() {
+                // SAFETY: the heap is this thread's, and `shared` is of the class in this slot.
+                L::release(shared, &mut unsafe { hakmem::Slabs::new(&RUNTIME, thread.heap.get(), first + index) });
             }
         }
 
@@ -177,6 +247,7 @@ fn thread(context: &Context) -> TokenStream {
         pub(super) fn purge() {
             THREAD.with(|thread| {
                 drain(thread);
+                #releases
                 RUNTIME.purge(thread.heap.get());
             });
         }

@@ -11,14 +11,33 @@
 //!  free  ──▶ first.push() ── false ─────▶ first.overflow(below)
 //! ```
 
+pub mod ahead;
+mod array;
 mod below;
+mod c23;
+mod fast;
+mod heapv2;
+mod hot;
+mod pages;
+mod ring;
+mod sfc;
 mod sll;
 #[cfg(test)]
 mod tests;
+mod ultrahot;
 mod unified;
 
-pub use below::{Below, Over, Slabs};
+pub use ahead::Ahead;
+pub use below::{Below, Over, Slabs, Supply};
+pub use c23::C23;
+pub use fast::Fast;
+pub use heapv2::HeapV2;
+pub use hot::Hot;
+pub use pages::Pages;
+pub use ring::Ring;
+pub use sfc::Sfc;
 pub use sll::Sll;
+pub use ultrahot::UltraHot;
 pub use unified::Unified;
 
 use crate::block::{Block, Chain};
@@ -28,11 +47,15 @@ use crate::block::{Block, Chain};
 /// # Safety
 /// An implementation hands out each block that it was given exactly once, and keeps no other.
 ///
-/// All methods run on the thread that owns the state. `limit` is the number of blocks that the spec allows this layer
-/// for this class.
+/// All methods run on the thread that owns the state. `shared` is always that of the state's class.
 pub unsafe trait Layer: Sized {
-    /// The state of a thread that has not allocated yet. Its `pop` misses and its first `push` returns `false`, so
-    /// that a thread's first operation of either kind reaches the cold path, which starts the thread: no hit ever tests for it.
+    /// What all threads share of this layer in one class: for most the number of blocks that the spec allows it. It has
+    /// a `const fn new(limit: u32)`, which generated code calls in a static.
+    type Shared: Sync + 'static;
+
+    /// The state of a thread that has not allocated yet, all zero so that it costs a new thread nothing. Its `pop` misses
+    /// and its first `push` returns `false`, so that a thread's first operation of either kind reaches the cold path,
+    /// which starts the thread: no hit ever tests for it.
     const EMPTY: Self;
 
     /// Takes a block; null is a miss. Inlined into the application.
@@ -54,29 +77,70 @@ pub unsafe trait Layer: Sized {
     ///
     /// # Safety
     /// On the owning thread, after a miss.
-    unsafe fn miss(&self, limit: u32, below: &mut impl Below) -> *mut Block;
+    unsafe fn miss(&self, shared: &Self::Shared, below: &mut impl Below) -> *mut Block;
 
     /// After `push(block)` returned `false`: finds place for the block, and gives others to the layer below if it must.
     ///
     /// # Safety
     /// On the owning thread, right after that push.
-    unsafe fn overflow(&self, block: *mut Block, limit: u32, below: &mut impl Below);
+    unsafe fn overflow(&self, block: *mut Block, shared: &Self::Shared, below: &mut impl Below);
 
-    /// Hands at most `want` blocks to the layer above, perhaps none.
+    /// Hands at most `want` blocks to the layer above, perhaps none: that layer goes on to `below` by itself.
     ///
     /// # Safety
     /// On the owning thread.
-    unsafe fn demand(&self, want: u32, limit: u32) -> Chain;
+    unsafe fn demand(&self, want: u32, shared: &Self::Shared, below: &mut impl Below) -> Chain;
 
-    /// Takes what the layer above had no room for, and gives on to `below` what is too much.
+    /// Takes what the layer above had no room for, perhaps nothing, and gives on to `below` what is too much. Afterwards
+    /// the state is ready for hits.
     ///
     /// # Safety
     /// On the owning thread; the chain is of this class.
-    unsafe fn absorb(&self, chain: Chain, limit: u32, below: &mut impl Below);
+    unsafe fn absorb(&self, chain: Chain, shared: &Self::Shared, below: &mut impl Below);
 
-    /// Gives everything up and returns to [`Layer::EMPTY`].
+    /// Gives everything to `below` and returns to [`Layer::EMPTY`].
     ///
     /// # Safety
     /// On the owning thread.
-    unsafe fn drain(&self, limit: u32) -> Chain;
+    unsafe fn drain(&self, shared: &Self::Shared, below: &mut impl Below);
+
+    /// [`Layer::demand`] for a layer above that keeps pointers: fills `slots` from the start and says how many. Worth
+    /// writing for a layer that keeps pointers, too: then no block is touched on its way up.
+    ///
+    /// # Safety
+    /// As `demand`.
+    unsafe fn fetch(&self, slots: &mut [*mut Block], shared: &Self::Shared, below: &mut impl Below) -> usize {
+        // SAFETY: the caller's contract.
+        unsafe { self.demand(slots.len() as u32, shared, below) }.unlink(slots)
+    }
+
+    /// [`Layer::absorb`] of pointers. Worth writing for the same reason.
+    ///
+    /// # Safety
+    /// As `absorb`.
+    unsafe fn give(&self, blocks: &[*mut Block], shared: &Self::Shared, below: &mut impl Below) {
+        // SAFETY: the caller's contract.
+        unsafe { self.absorb(Chain::link(blocks), shared, below) }
+    }
+
+    /// Gives up what threads share beside the limit, when the program asks for all free memory.
+    fn release(shared: &Self::Shared, below: &mut impl Below) {
+        let _ = (shared, below);
+    }
+
+    /// Makes what was counted in this thread visible to all. Nothing is, but under `stats = true`.
+    fn publish(&self, shared: &Self::Shared) {
+        let _ = shared;
+    }
+}
+
+/// How many blocks the spec allows a layer of one class to keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Limit(pub(crate) u32);
+
+impl Limit {
+    /// At most `blocks`.
+    pub const fn new(blocks: u32) -> Limit {
+        Limit(blocks)
+    }
 }

@@ -4,7 +4,7 @@
 //! frees followed by a burst of allocations never meets a slab. Above the mark (bytes in the spec, blocks here) it sends
 //! everything that it had home to the slabs in one batch, and keeps what has just come: no walk to find a place to cut.
 
-use super::{Below, Layer};
+use super::{Below, Layer, Limit};
 use crate::block::{Block, Chain};
 use core::cell::Cell;
 use core::ptr;
@@ -26,6 +26,8 @@ pub struct Sll {
 
 // SAFETY: a block is linked in once by push, overflow, absorb or keep, and unlinked once by pop, demand or drain.
 unsafe impl Layer for Sll {
+    type Shared = Limit;
+
     const EMPTY: Sll = Sll { head: Cell::new(ptr::null_mut()), room: Cell::new(0) };
 
     #[inline(always)]
@@ -52,28 +54,28 @@ unsafe impl Layer for Sll {
         true
     }
 
-    unsafe fn miss(&self, limit: u32, below: &mut impl Below) -> *mut Block {
-        let mut chain = below.demand(below.batch().min(limit));
+    unsafe fn miss(&self, &Limit(limit): &Limit, below: &mut impl Below) -> *mut Block {
+        let mut chain = below.demand(below.class().batch.min(limit));
         let block = chain.pop();
         self.keep(chain, limit);
         block
     }
 
-    unsafe fn overflow(&self, block: *mut Block, limit: u32, below: &mut impl Below) {
+    unsafe fn overflow(&self, block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
         let all = self.take_all(limit);
         // SAFETY: the block is the caller's, who hands it over.
         self.keep(unsafe { Chain::one(block) }, limit);
         below.absorb(all);
     }
 
-    unsafe fn demand(&self, want: u32, limit: u32) -> Chain {
+    unsafe fn demand(&self, want: u32, &Limit(limit): &Limit, _: &mut impl Below) -> Chain {
         let mut chain = self.take_all(limit);
         let rest = chain.split_off(want.max(1));
         self.keep(rest, limit);
         chain
     }
 
-    unsafe fn absorb(&self, chain: Chain, limit: u32, below: &mut impl Below) {
+    unsafe fn absorb(&self, chain: Chain, &Limit(limit): &Limit, below: &mut impl Below) {
         let mut mine = self.take_all(limit);
         if mine.count.saturating_add(chain.count) <= limit {
             mine.prepend(chain);
@@ -87,10 +89,9 @@ unsafe impl Layer for Sll {
         }
     }
 
-    unsafe fn drain(&self, limit: u32) -> Chain {
-        let chain = self.take_all(limit);
+    unsafe fn drain(&self, &Limit(limit): &Limit, below: &mut impl Below) {
+        below.absorb(self.take_all(limit));
         self.room.set(0);
-        chain
     }
 }
 

@@ -1,7 +1,10 @@
 //! Every layer, alone and on top of another, against the simplest model there is: a set of blocks, each in one place.
 
-use super::{Below, Layer, Over, Sll, Unified};
-use crate::block::{Block, Chain};
+use super::ahead::Both;
+use super::heapv2::Depot;
+use super::{Ahead, Below, C23, Fast, HeapV2, Hot, Layer, Limit, Over, Ring, Sfc, Sll, Supply, UltraHot, Unified};
+use crate::block::{Block, Chain, Run};
+use crate::class::Class;
 use std::collections::HashSet;
 use std::vec::Vec;
 
@@ -9,56 +12,82 @@ use std::vec::Vec;
 struct Bottom {
     home: Vec<*mut Block>,
     made: usize,
-    batch: u32,
+    class: &'static Class,
+    /// Memory for the blocks, which are carved from it in order.
+    memory: std::boxed::Box<[[u64; 4]]>,
+    dry: bool,
 }
+
+const BLOCKS: usize = 20_000;
 
 impl Bottom {
     fn new(batch: u32) -> Bottom {
-        Bottom { home: Vec::new(), made: 0, batch }
+        let class = Class::new((32, 32, 32), (1, 0, 2048, 0), batch, &[]);
+        Bottom {
+            home: Vec::new(),
+            made: 0,
+            class: std::boxed::Box::leak(std::boxed::Box::new(class)),
+            memory: std::vec![[0; 4]; BLOCKS].into_boxed_slice(),
+            dry: false,
+        }
     }
 
     fn take(&mut self) -> *mut Block {
+        if self.dry {
+            return core::ptr::null_mut();
+        }
         self.home.pop().unwrap_or_else(|| {
             self.made += 1;
-            std::boxed::Box::into_raw(std::boxed::Box::new([0_u64; 4])).cast()
+            (&raw mut self.memory[self.made - 1]).cast()
         })
     }
 }
 
 impl Below for &mut Bottom {
+    fn class(&self) -> &'static Class {
+        self.class
+    }
+
     fn demand(&mut self, want: u32) -> Chain {
         assert!(want > 0, "a demand for nothing");
         let mut chain = Chain::EMPTY;
         for _ in 0..want {
-            chain.append(self.take());
+            let block = self.take();
+            if block.is_null() {
+                break;
+            }
+            chain.append(block);
         }
         chain.close();
         chain
     }
 
-    fn absorb(&mut self, mut chain: Chain) {
-        let count = chain.count();
-        for _ in 0..count {
-            self.home.push(chain.pop());
+    fn supply(&mut self, want: u32) -> Supply {
+        if self.dry || self.made + want as usize > BLOCKS {
+            return Supply::Chain(self.demand(want));
         }
-        assert!(chain.is_empty() && chain.head().is_null(), "the chain is as long as it says");
+        let start = (&raw mut self.memory[self.made]).addr();
+        self.made += want as usize;
+        Supply::Run(Run { start, count: want, size: 32 })
     }
 
-    fn batch(&self) -> u32 {
-        self.batch
+    fn absorb(&mut self, chain: Chain) {
+        let (count, before) = (chain.count() as usize, self.home.len());
+        self.home.extend(chain);
+        assert_eq!(self.home.len() - before, count, "the chain is as long as it says");
     }
 
     fn tick(&mut self) {}
 }
 
 /// A stack of one or two layers, as generated code would call it.
-struct Stack<F, S> {
+struct Stack<'a, F: Layer, S: Layer> {
     first: F,
     second: Option<S>,
-    limits: (u32, u32),
+    shared: (&'a F::Shared, &'a S::Shared),
 }
 
-impl<F: Layer, S: Layer> Stack<F, S> {
+impl<F: Layer, S: Layer> Stack<'_, F, S> {
     fn allocate(&self, bottom: &mut Bottom) -> *mut Block {
         // SAFETY: one thread, one class.
         unsafe {
@@ -67,8 +96,8 @@ impl<F: Layer, S: Layer> Stack<F, S> {
                 return block;
             }
             match &self.second {
-                Some(second) => self.first.miss(self.limits.0, &mut Over::new(second, self.limits.1, bottom)),
-                None => self.first.miss(self.limits.0, &mut { bottom }),
+                Some(second) => self.first.miss(self.shared.0, &mut Over::new(second, self.shared.1, bottom)),
+                None => self.first.miss(self.shared.0, &mut { bottom }),
             }
         }
     }
@@ -81,9 +110,9 @@ impl<F: Layer, S: Layer> Stack<F, S> {
             }
             match &self.second {
                 Some(second) => {
-                    self.first.overflow(block, self.limits.0, &mut Over::new(second, self.limits.1, bottom))
+                    self.first.overflow(block, self.shared.0, &mut Over::new(second, self.shared.1, bottom))
                 }
-                None => self.first.overflow(block, self.limits.0, &mut { bottom }),
+                None => self.first.overflow(block, self.shared.0, &mut { bottom }),
             }
         }
     }
@@ -91,18 +120,22 @@ impl<F: Layer, S: Layer> Stack<F, S> {
     fn drain(&self, mut bottom: &mut Bottom) {
         // SAFETY: as above.
         unsafe {
-            bottom.absorb(self.first.drain(self.limits.0));
+            self.first.drain(self.shared.0, &mut bottom);
+            F::release(self.shared.0, &mut bottom);
             if let Some(second) = &self.second {
-                bottom.absorb(second.drain(self.limits.1));
+                second.drain(self.shared.1, &mut bottom);
+                S::release(self.shared.1, &mut bottom);
             }
         }
     }
 }
 
+/// What the layers of a stack may keep: blocks, or no bound that holds at every moment.
+type Most = Option<usize>;
+
 /// Random traffic: no block is handed out twice, none is lost, and what the layers keep stays within their limits.
-fn check<F: Layer, S: Layer>(second: Option<S>, limits: (u32, u32), batch: u32) {
-    let has_second = second.is_some();
-    let stack = Stack { first: F::EMPTY, second, limits };
+fn check<F: Layer, S: Layer>(second: Option<S>, shared: (&F::Shared, &S::Shared), most: Most, batch: u32) {
+    let stack = Stack { first: F::EMPTY, second, shared };
     let mut bottom = Bottom::new(batch);
     let mut live: Vec<*mut Block> = Vec::new();
     let mut random = 0x1234_5678_9ABC_DEF0_u64;
@@ -110,10 +143,15 @@ fn check<F: Layer, S: Layer>(second: Option<S>, limits: (u32, u32), batch: u32) 
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        // Phases of growth and of shrinking, so that lists run over and run empty.
+        // Phases of growth and of shrinking, so that lists run over and run empty; and now and then no memory.
         let growing = step / 1000 % 2 == 0;
+        bottom.dry = step % 5000 > 4900;
         if live.is_empty() || random.is_multiple_of(4) != growing {
             let block = stack.allocate(&mut bottom);
+            if block.is_null() {
+                assert!(bottom.dry, "no block though there was memory");
+                continue;
+            }
             assert!(!live.contains(&block), "handed out twice");
             live.push(block);
         } else {
@@ -121,40 +159,219 @@ fn check<F: Layer, S: Layer>(second: Option<S>, limits: (u32, u32), batch: u32) 
             stack.free(live.swap_remove(index), &mut bottom);
         }
         let kept = bottom.made - live.len() - bottom.home.len();
-        let most = limits.0 + if has_second { limits.1 } else { 0 };
-        assert!(kept <= most as usize, "{kept} blocks kept, limit {most}");
+        assert!(most.is_none_or(|most| kept <= most), "{kept} blocks kept, limit {most:?}");
     }
     for block in live.drain(..) {
         stack.free(block, &mut bottom);
     }
     stack.drain(&mut bottom);
+    // SAFETY: one thread.
+    assert!(unsafe { stack.first.pop() }.is_null(), "drained means empty");
     let home: HashSet<*mut Block> = bottom.home.iter().copied().collect();
     assert_eq!((home.len(), bottom.home.len()), (bottom.made, bottom.made), "every block came home once");
-    for block in home {
-        // SAFETY: made by `Bottom::take`, and nobody has it any more.
-        drop(unsafe { std::boxed::Box::from_raw(block.cast::<[u64; 4]>()) });
+}
+
+/// One layer as the first: alone, over a list, and over an array.
+fn check_first<F: Layer>(shared: impl Fn(u32) -> F::Shared, most: impl Fn(u32) -> Most) {
+    for (first, second, batch) in [(1, 1, 1), (2, 1, 1), (2, 40, 2), (8, 8, 8), (30, 16, 30), (5, 30, 3)] {
+        let (own, limit) = (shared(first), Limit::new(second));
+        let with = |more: u32| most(first).map(|most| most + more as usize);
+        check::<F, Sll>(None, (&own, &limit), with(0), batch);
+        check::<F, Sll>(Some(Sll::EMPTY), (&own, &limit), with(second), batch);
+        check::<F, Unified>(Some(Unified::EMPTY), (&own, &limit), with(second), batch);
+        check::<F, Fast<32>>(Some(Fast::EMPTY), (&own, &limit), with(second), batch);
+        check::<F, Ring<64>>(Some(Ring::EMPTY), (&own, &limit), with(second), batch);
+        check::<F, Hot>(Some(Hot::EMPTY), (&own, &limit), with(second), batch);
+        check::<F, C23>(Some(C23::EMPTY), (&own, &limit), None, batch);
+        check::<F, Sfc<32>>(Some(Sfc::EMPTY), (&own, &limit), with(second.max(batch)), batch);
+        check::<F, HeapV2>(Some(HeapV2::EMPTY), (&own, &Depot::new(second)), with(10 * second), batch);
     }
 }
 
+fn blocks(limit: u32) -> Most {
+    Some(limit as usize)
+}
+
 #[test]
-fn every_stack_keeps_its_blocks_and_its_limits() {
-    for (first, second, batch) in [(1, 1, 1), (2, 1, 1), (2, 40, 2), (8, 8, 8), (64, 16, 32), (5, 100, 3)] {
-        check::<Unified, Sll>(None, (first, 0), batch.min(first));
-        check::<Sll, Unified>(None, (first, 0), batch.min(first));
-        check::<Unified, Sll>(Some(Sll::EMPTY), (first, second), batch.min(first));
-        check::<Sll, Unified>(Some(Unified::EMPTY), (first, second), batch.min(first));
-        check::<Unified, Unified>(Some(Unified::EMPTY), (first, second), batch.min(first));
+fn unified_keeps_its_blocks_and_its_limit() {
+    check_first::<Unified>(Limit::new, blocks);
+}
+
+#[test]
+fn sll_keeps_its_blocks_and_its_limit() {
+    check_first::<Sll>(Limit::new, blocks);
+}
+
+#[test]
+fn fast_keeps_its_blocks_and_its_limit() {
+    check_first::<Fast<32>>(Limit::new, blocks);
+}
+
+#[test]
+fn sfc_keeps_its_blocks_and_its_limit() {
+    check_first::<Sfc<32>>(Limit::new, blocks);
+}
+
+#[test]
+fn ring_keeps_its_blocks_and_its_limit() {
+    check_first::<Ring<32>>(Limit::new, blocks);
+}
+
+#[test]
+fn c23_keeps_its_blocks() {
+    check_first::<C23>(Limit::new, |_| None);
+}
+
+#[test]
+fn hot_keeps_its_blocks_and_its_limit() {
+    check_first::<Hot>(Limit::new, |limit| Some(2 * limit as usize));
+}
+
+#[test]
+fn heapv2_keeps_its_blocks_and_its_limit() {
+    // Two magazines of its own, eight in the depot.
+    check_first::<HeapV2>(Depot::new, |limit| Some(10 * limit as usize));
+}
+
+#[test]
+fn ultrahot_keeps_its_blocks_and_its_limit() {
+    check_first::<UltraHot<2>>(Limit::new, |_| Some(2));
+    check_first::<UltraHot<4>>(Limit::new, |_| Some(4));
+}
+
+#[test]
+fn a_layer_ahead_of_another_does() {
+    let both = |limit| Both::new(Limit::new(2), Limit::new(limit));
+    check_first::<Ahead<UltraHot<2>, Unified>>(both, |limit| Some(2 + limit as usize));
+    check_first::<Ahead<UltraHot<2>, Ring<32>>>(both, |limit| Some(2 + limit as usize));
+}
+
+/// The first operation of a thread, whichever it is, takes the cold path.
+fn begins_cold<L: Layer>() {
+    let mut memory = [0_u64; 4];
+    let block: *mut Block = memory.as_mut_ptr().cast();
+    // SAFETY: one thread; the block is ours.
+    unsafe {
+        assert!(L::EMPTY.pop().is_null());
+        assert!(!L::EMPTY.push(block));
     }
 }
 
 #[test]
 fn the_first_operation_of_a_thread_is_cold() {
-    let mut memory = [0_u64; 4];
-    let block: *mut Block = memory.as_mut_ptr().cast();
-    // SAFETY: one thread; the block is ours.
-    unsafe {
-        let (unified, sll) = (Unified::EMPTY, Sll::EMPTY);
-        assert!(unified.pop().is_null() && sll.pop().is_null());
-        assert!(!unified.push(block) && !sll.push(block));
+    begins_cold::<Unified>();
+    begins_cold::<Sll>();
+    begins_cold::<Fast<8>>();
+    begins_cold::<Sfc<8>>();
+    begins_cold::<Ring<8>>();
+    begins_cold::<C23>();
+    begins_cold::<Hot>();
+    begins_cold::<HeapV2>();
+    begins_cold::<UltraHot<3>>();
+    begins_cold::<Ahead<UltraHot<2>, Unified>>();
+}
+
+#[test]
+fn ring_hands_out_in_the_order_of_frees() {
+    let (limit, mut bottom) = (Limit::new(7), Bottom::new(1));
+    let stack = Stack { first: Ring::<8>::EMPTY, second: None::<Sll>, shared: (&limit, &limit) };
+    let blocks: Vec<*mut Block> = (0..6).map(|_| stack.allocate(&mut bottom)).collect();
+    for &block in &blocks {
+        stack.free(block, &mut bottom);
     }
+    assert!(blocks.iter().all(|&block| stack.allocate(&mut bottom) == block));
+}
+
+/// Blocks whose memory would fault if anybody read or wrote it.
+#[test]
+fn fast_and_ring_touch_no_block() {
+    fn traffic<L: Layer<Shared = Limit>>() {
+        struct Nowhere(Vec<*mut Block>, &'static Class);
+        impl Below for Nowhere {
+            fn class(&self) -> &'static Class {
+                self.1
+            }
+            fn demand(&mut self, _: u32) -> Chain {
+                unreachable!("a chain is linked through blocks")
+            }
+            fn absorb(&mut self, chain: Chain) {
+                assert!(chain.is_empty());
+            }
+            fn fetch(&mut self, slots: &mut [*mut Block]) -> usize {
+                for slot in slots.iter_mut() {
+                    *slot = self.0.pop().expect("enough blocks");
+                }
+                slots.len()
+            }
+            fn give(&mut self, blocks: &[*mut Block]) {
+                self.0.extend(blocks);
+            }
+            fn tick(&mut self) {}
+        }
+        let blocks = (1..=100).map(|number| core::ptr::without_provenance_mut::<Block>(number * 64)).collect();
+        let class = std::boxed::Box::leak(std::boxed::Box::new(Class::new((64, 64, 64), (1, 0, 1024, 0), 4, &[])));
+        let (mut below, limit, layer) = (Nowhere(blocks, class), Limit::new(10), L::EMPTY);
+        // SAFETY: one thread, one class.
+        unsafe {
+            let mut live = Vec::new();
+            for _ in 0..60 {
+                let block = layer.pop();
+                live.push(if block.is_null() { layer.miss(&limit, &mut below) } else { block });
+            }
+            for block in live {
+                if !layer.push(block) {
+                    layer.overflow(block, &limit, &mut below);
+                }
+            }
+            layer.drain(&limit, &mut below);
+        }
+        assert_eq!(below.0.iter().collect::<HashSet<_>>().len(), 100);
+    }
+    traffic::<Fast<16>>();
+    traffic::<Sfc<16>>();
+    traffic::<Ring<16>>();
+}
+
+#[test]
+fn sfc_grows_where_blocks_are_wanted_back_and_shrinks_where_not() {
+    let (limit, mut bottom) = (Limit::new(256), Bottom::new(8));
+    let stack = Stack { first: Sfc::<256>::EMPTY, second: None::<Sll>, shared: (&limit, &limit) };
+    let swing = |bottom: &mut Bottom| {
+        let blocks: Vec<*mut Block> = (0..200).map(|_| stack.allocate(bottom)).collect();
+        for block in blocks {
+            stack.free(block, bottom);
+        }
+    };
+    swing(&mut bottom);
+    let first = bottom.home.len();
+    for _ in 0..20 {
+        swing(&mut bottom);
+    }
+    let kept = bottom.made - bottom.home.len();
+    assert!(kept >= 200 && first > 100, "a swing of 200 fits in the end: {kept} kept, {first} sent home at first");
+    let many: Vec<*mut Block> = (0..4000).map(|_| stack.allocate(&mut bottom)).collect();
+    for block in many {
+        stack.free(block, &mut bottom);
+    }
+    let kept = bottom.made - bottom.home.len();
+    assert!(kept <= 16, "frees and nothing else: {kept} kept");
+}
+
+/// A thread that frees and one that allocates, over one depot: magazines pass, blocks do not go home.
+#[test]
+fn heapv2_exchanges_magazines_whole() {
+    let (depot, mut bottom) = (Depot::new(16), Bottom::new(16));
+    let limit = Limit::new(1);
+    let producer = Stack { first: HeapV2::EMPTY, second: None::<Sll>, shared: (&depot, &limit) };
+    let consumer = Stack { first: HeapV2::EMPTY, second: None::<Sll>, shared: (&depot, &limit) };
+    for _ in 0..100 {
+        let blocks: Vec<*mut Block> = (0..32).map(|_| producer.allocate(&mut bottom)).collect();
+        for block in blocks {
+            consumer.free(block, &mut bottom);
+        }
+    }
+    assert!(bottom.home.is_empty() && bottom.made <= 6 * 16, "{} blocks made", bottom.made);
+    producer.drain(&mut bottom);
+    consumer.drain(&mut bottom);
+    assert_eq!(bottom.home.len(), bottom.made);
 }

@@ -9,7 +9,7 @@
 //!
 //! A hit: load, test, branch, load, store; a free: load, store, store, decrement, branch.
 
-use super::{Below, Layer};
+use super::{Below, Layer, Limit};
 use crate::block::{Block, Chain};
 use core::cell::Cell;
 use core::ptr;
@@ -31,6 +31,8 @@ pub struct Unified {
 
 // SAFETY: a block is linked in once by push, overflow or fill, and unlinked once by pop, demand or drain.
 unsafe impl Layer for Unified {
+    type Shared = Limit;
+
     const EMPTY: Unified = Unified { head: Cell::new(ptr::null_mut()), room: Cell::new(0) };
 
     #[inline(always)]
@@ -55,14 +57,14 @@ unsafe impl Layer for Unified {
         room >= 0
     }
 
-    unsafe fn miss(&self, limit: u32, below: &mut impl Below) -> *mut Block {
-        let mut chain = below.demand(below.batch().min(limit));
+    unsafe fn miss(&self, &Limit(limit): &Limit, below: &mut impl Below) -> *mut Block {
+        let mut chain = below.demand(below.class().batch.min(limit));
         let block = chain.pop();
         self.fill(chain, limit);
         block
     }
 
-    unsafe fn overflow(&self, _block: *mut Block, limit: u32, below: &mut impl Below) {
+    unsafe fn overflow(&self, _block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
         let mut chain = self.take_all();
         // Allocations may have made room since the last look; then there is nothing to pass on.
         if chain.count <= limit - limit / 4 {
@@ -75,25 +77,25 @@ unsafe impl Layer for Unified {
         below.absorb(older);
     }
 
-    unsafe fn demand(&self, want: u32, limit: u32) -> Chain {
+    unsafe fn demand(&self, want: u32, &Limit(limit): &Limit, _: &mut impl Below) -> Chain {
         let mut chain = self.take_all();
         let rest = chain.split_off(want.max(1));
         self.fill(rest, limit);
         chain
     }
 
-    unsafe fn absorb(&self, chain: Chain, limit: u32, below: &mut impl Below) {
+    unsafe fn absorb(&self, chain: Chain, &Limit(limit): &Limit, below: &mut impl Below) {
         let mut all = self.take_all();
         all.prepend(chain);
-        let older = all.split_off(limit);
+        // Half of it when it is full, so that the next blocks find room.
+        let older = if all.count > limit { all.split_off((limit / 2).max(1)) } else { Chain::EMPTY };
         self.fill(all, limit);
         below.absorb(older);
     }
 
-    unsafe fn drain(&self, _limit: u32) -> Chain {
-        let chain = self.take_all();
+    unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
+        below.absorb(self.take_all());
         self.room.set(0);
-        chain
     }
 }
 
@@ -106,14 +108,7 @@ impl Unified {
 
     /// The whole list, its length and its last block found by walking. The list is empty then.
     fn take_all(&self) -> Chain {
-        let mut chain = Chain { head: self.head.replace(ptr::null_mut()), ..Chain::EMPTY };
-        let mut block = chain.head;
-        while !block.is_null() {
-            chain.count = chain.count.wrapping_add(1);
-            chain.last = block;
-            // SAFETY: what was on our list is free and ours.
-            block = unsafe { Block::next(block) };
-        }
-        chain
+        // SAFETY: what was on our list is free and ours.
+        unsafe { Chain::walk(self.head.replace(ptr::null_mut())) }
     }
 }

@@ -4,26 +4,77 @@
 #[cold]
 #[inline(never)]
 pub(crate) fn die(message: &str, pointer: usize) -> ! {
-    let mut line = [0_u8; 256];
-    let mut length = 0_usize;
-    let mut put = |byte: u8| {
-        if let Some(place) = line.get_mut(length) {
+    Line::new().text(message).pointer(pointer).text(")").die()
+}
+
+/// A line in the making. What does not fit is cut off.
+#[derive(Debug)]
+pub(crate) struct Line {
+    bytes: [u8; 256],
+    length: usize,
+}
+
+impl Line {
+    /// `hakmem: `, and whatever follows.
+    pub(crate) fn new() -> Line {
+        let mut line = Line { bytes: [0; 256], length: 0 };
+        line.text("hakmem: ");
+        line
+    }
+
+    fn byte(&mut self, byte: u8) -> &mut Line {
+        // The last place is for the end of the line.
+        if self.length + 1 < self.bytes.len()
+            && let Some(place) = self.bytes.get_mut(self.length)
+        {
             *place = byte;
-            length = length.wrapping_add(1);
+            self.length += 1;
         }
-    };
-    for byte in b"hakmem: ".iter().chain(message.as_bytes().iter().take(200)).chain(b" (pointer 0x") {
-        put(*byte);
+        self
     }
-    for shift in (0..12).rev() {
-        let digit = (pointer >> (shift * 4)) & 0xF;
-        put(*b"0123456789abcdef".get(digit).unwrap_or(&b'?'));
+
+    pub(crate) fn text(&mut self, text: &str) -> &mut Line {
+        for &byte in text.as_bytes() {
+            self.byte(byte);
+        }
+        self
     }
-    put(b')');
-    put(b'\n');
-    // SAFETY: `line` has `length` bytes, and neither call comes back into the allocator.
-    unsafe {
-        libc::write(2, line.as_ptr().cast(), length);
-        libc::abort()
+
+    /// ` (pointer 0x…`: the bracket is open for more.
+    pub(crate) fn pointer(&mut self, pointer: usize) -> &mut Line {
+        self.text(" (pointer ").hexadecimal(pointer, 12)
+    }
+
+    pub(crate) fn hexadecimal(&mut self, number: usize, digits: u32) -> &mut Line {
+        self.text("0x");
+        for place in (0..digits).rev() {
+            let digit = (number >> (place * 4)) & 0xF;
+            self.byte(*b"0123456789abcdef".get(digit).unwrap_or(&b'?'));
+        }
+        self
+    }
+
+    pub(crate) fn number(&mut self, number: usize) -> &mut Line {
+        let mut divisor = 1;
+        while number / divisor >= 10 {
+            divisor *= 10;
+        }
+        while divisor > 0 {
+            self.byte(b'0' + (number / divisor % 10) as u8);
+            divisor /= 10;
+        }
+        self
+    }
+
+    /// Writes the line and aborts.
+    pub(crate) fn die(&mut self) -> ! {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = b'\n';
+        }
+        // SAFETY: `bytes` has one place behind `length`, and neither call comes back into the allocator.
+        unsafe {
+            libc::write(2, self.bytes.as_ptr().cast(), self.length + 1);
+            libc::abort()
+        }
     }
 }

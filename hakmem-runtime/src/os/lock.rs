@@ -2,6 +2,7 @@
 //!
 //! std's locks may allocate or panic; this one parks on a futex and does neither.
 
+use super::futex;
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -58,7 +59,7 @@ impl<T> Lock<T> {
         }
         // From here on we hold it as contended, so that our release wakes whoever parked beside us.
         while self.state.swap(CONTENDED, Ordering::Acquire) != FREE {
-            futex(&self.state, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, CONTENDED);
+            futex::wait(&self.state, CONTENDED);
         }
     }
 
@@ -76,18 +77,8 @@ impl<T> Lock<T> {
     /// The caller holds it, by `acquire` or through a guard that will not release it again.
     pub(crate) unsafe fn release(&self) {
         if self.state.swap(FREE, Ordering::Release) == CONTENDED {
-            futex(&self.state, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
+            futex::wake(&self.state, 1);
         }
-    }
-}
-
-/// Waits while `word` holds `value`, or wakes `value` waiters. Keeps `errno`, which belongs to the program.
-fn futex(word: &AtomicU32, operation: i32, value: u32) {
-    // SAFETY: the word outlives the call; a null timeout waits without end; errno is this thread's own.
-    unsafe {
-        let errno = *libc::__errno_location();
-        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, core::ptr::null::<libc::timespec>());
-        *libc::__errno_location() = errno;
     }
 }
 

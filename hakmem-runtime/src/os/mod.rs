@@ -3,6 +3,7 @@
 pub(crate) mod arena;
 pub(crate) mod clock;
 pub(crate) mod die;
+pub(crate) mod futex;
 pub(crate) mod lock;
 pub(crate) mod memory;
 pub(crate) mod registry;

@@ -15,7 +15,7 @@ pub(crate) mod superslab;
 
 use crate::os::clock;
 use crate::os::lock::Lock;
-use crate::slab::{Geometry, Slab};
+use crate::slab::{Geometry, NOBODY, Slab};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use region::Region;
@@ -123,7 +123,7 @@ impl Pool {
     pub(crate) unsafe fn publish(&self, slab: *mut Slab) {
         // SAFETY: the slab is the caller's; from the push on it is the pool's.
         unsafe {
-            (*slab).owner.store(0, Ordering::Relaxed);
+            (*slab).owner.store(NOBODY, Ordering::Relaxed);
             if let Some(stack) = self.partial.get((*slab).class() as usize) {
                 push(stack, slab);
             }

@@ -51,7 +51,7 @@ impl Bin {
                 if candidate.is_null() {
                     break;
                 }
-                if (*candidate).handed_out() > (*best).handed_out() {
+                if (*candidate).used() > (*best).used() {
                     best = candidate;
                 }
                 candidate = (*candidate).next.get();

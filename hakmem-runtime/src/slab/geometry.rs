@@ -17,6 +17,12 @@ use core::ptr;
 /// SuperSlabs a region.
 pub(crate) const SUPERSLABS: usize = 32;
 
+/// The logarithm of a region's bytes, for SuperSlabs of `superslab` bytes.
+#[doc(hidden)]
+pub const fn region_shift(superslab: u32) -> u32 {
+    superslab.trailing_zeros() + SUPERSLABS.trailing_zeros()
+}
+
 /// The sizes that the spec chose. All are powers of two, kept as shifts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Geometry {

@@ -2,7 +2,8 @@
 
 use super::geometry::Geometry;
 use super::remote::RemoteWord;
-use crate::block::{Block, Chain};
+use crate::block::{Block, Chain, Run};
+use crate::class::Class;
 use crate::os::die::die;
 use crate::os::memory;
 use core::cell::Cell;
@@ -11,6 +12,9 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The class of a slab that has none.
 pub(crate) const NO_CLASS: u32 = u32::MAX;
+
+/// The owner of a slab that nobody owns. Not 0: that is what a thread without a heap calls itself.
+pub(crate) const NOBODY: usize = 1;
 
 /// A number with one writer at a time, read by anybody for statistics: plain loads and stores on every machine.
 #[derive(Debug)]
@@ -36,14 +40,17 @@ impl Count {
 /// ```text
 /// carved ≤ capacity
 /// free_count == number of ones in the bitmap, all of them below `carved` and none in a word before `lowest`
-/// free_count + remote.count + allocated == carved
+/// free_count + |free| + |local_free| + used == carved
+/// used == allocated + remote.count
 /// ```
 ///
-/// where `allocated` includes the blocks that front layers keep. `owner == 0` while the slab is adrift (then
-/// `free_count + remote.count == 0` and `carved == capacity`), in the pool or free. A slab without a class has an empty
-/// bitmap.
+/// where `allocated` includes the blocks that front layers keep elsewhere. The two lists are for the layer `pages` and
+/// empty under any other. `owner == NOBODY` while the slab is adrift (then `free_count + remote.count == 0`, both lists
+/// are empty and `carved == capacity`), in the pool or free. In the pool, and without a class, the lists are empty; a slab
+/// without a class has an empty bitmap, too.
 ///
-/// The first cache line is what other threads read and write, the second is the owner's alone.
+/// The first cache line is what a free by way of `pages` needs, and what other threads read and write; the second is for
+/// the owner's slow paths.
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub(crate) struct Slab {
@@ -57,6 +64,17 @@ pub(crate) struct Slab {
     class_plus_one: Count,
     /// How many entries before this one the span's first slab is; written while the span is made, under no race.
     pub(crate) back: Cell<u16>,
+    /// Whether memory that is not carved yet is still zero: nobody wrote to it since it was mapped or purged.
+    pub(crate) fresh: Cell<bool>,
+    /// Whether a `pages` layer has it in its table.
+    pub(crate) bound: Cell<bool>,
+    /// Blocks to allocate next, for `pages`.
+    free: Cell<*mut Block>,
+    /// Blocks that their owner freed since, for `pages`.
+    local_free: Cell<*mut Block>,
+    /// Blocks handed out, by the owner's books.
+    used: Cell<u32>,
+
     /// The address of the first block.
     base: Cell<usize>,
     /// Free blocks, a bit each.
@@ -74,8 +92,6 @@ pub(crate) struct Slab {
     pub(crate) home: Cell<usize>,
     pub(crate) previous: Cell<*mut Slab>,
     pub(crate) next: Cell<*mut Slab>,
-    /// Whether memory that is not carved yet is still zero: nobody wrote to it since it was mapped or purged.
-    pub(crate) fresh: Cell<bool>,
 }
 
 const _: () = assert!(size_of::<Slab>() == 128, "an address leads to its metadata by a shift");
@@ -108,15 +124,16 @@ impl Slab {
     }
 
     /// Makes a free span into a slab of `class`, owned by `owner`.
-    pub(crate) fn begin(&self, class: u32, block_size: u32, capacity: u32, owner: usize, geometry: Geometry) {
+    pub(crate) fn begin(&self, class: u32, shape: &Class, owner: usize, geometry: Geometry) {
         self.class_plus_one.set(class.wrapping_add(1));
-        self.base.set(geometry.base(self));
+        self.base.set(geometry.base(self).wrapping_add(shape.lead as usize));
         self.bitmap.set(geometry.bitmap(self));
-        self.block_size.set(block_size);
-        self.reciprocal.set((1_u64 << 32).div_ceil(u64::from(block_size.max(1))) as u32);
-        self.capacity.set(capacity);
+        self.block_size.set(shape.size);
+        self.reciprocal.set((1_u64 << 32).div_ceil(u64::from(shape.size.max(1))) as u32);
+        self.capacity.set(shape.blocks);
         self.free_count.set(0);
         self.carved.set(0);
+        self.used.set(0);
         self.lowest.set(0);
         self.home.set(owner);
         self.remote.own();
@@ -125,7 +142,9 @@ impl Slab {
 
     /// Ends its life as a slab of a class. No block of it is allocated.
     pub(crate) fn end(&self) {
-        self.owner.store(0, Ordering::Relaxed);
+        self.owner.store(NOBODY, Ordering::Relaxed);
+        self.free.set(ptr::null_mut());
+        self.local_free.set(ptr::null_mut());
         for word in 0..self.carved().div_ceil(WORD) {
             self.set_word(word, 0);
         }
@@ -137,7 +156,12 @@ impl Slab {
 
     /// Whether no block is handed out, by the owner's books alone.
     pub(crate) fn is_empty(&self) -> bool {
-        self.free_count() == self.carved()
+        self.used.get() == 0
+    }
+
+    /// Blocks handed out, by the owner's books alone.
+    pub(crate) fn used(&self) -> u32 {
+        self.used.get()
     }
 
     /// Whether anything can be allocated from it without asking other threads.
@@ -167,6 +191,7 @@ impl Slab {
         }
         self.set_word(word, old | bit);
         self.free_count.set(self.free_count().wrapping_add(1));
+        self.used.set(self.used.get().wrapping_sub(1));
         self.lowest.set(self.lowest.get().min(word));
     }
 
@@ -191,50 +216,84 @@ impl Slab {
         true
     }
 
-    /// Takes at most `want` blocks: the free ones first, lowest address first; then memory never used. Empty when every
-    /// block is handed out. For the owner.
-    pub(crate) fn take(&self, want: u32) -> Chain {
+    /// Takes at most `want` blocks and passes each to `each`: the free ones first, lowest address first; then memory never
+    /// used. Returns how many; 0 when every block is handed out. For the owner.
+    #[inline]
+    pub(crate) fn take_each(&self, want: u32, mut each: impl FnMut(*mut Block)) -> u32 {
         if self.free_count() == 0 && !self.collect() {
-            return self.carve(want);
+            let run = self.carve(want);
+            run.for_each(each);
+            return run.count;
         }
         let count = want.min(self.free_count());
         let size = self.block_size.get() as usize;
-        let mut chain = Chain::EMPTY;
+        let mut left = count;
         let mut word = self.lowest.get();
-        while chain.count < count {
+        while left > 0 {
             let mut bits = self.word(word);
             let of_word = self.base.get().wrapping_add(word as usize * WORD as usize * size);
-            while bits != 0 && chain.count < count {
+            while bits != 0 && left > 0 {
                 let address = of_word.wrapping_add(bits.trailing_zeros() as usize * size);
                 bits &= bits.wrapping_sub(1);
-                chain.append(ptr::with_exposed_provenance_mut(address));
+                left = left.wrapping_sub(1);
+                each(ptr::with_exposed_provenance_mut(address));
             }
             self.set_word(word, bits);
             if bits == 0 {
                 word = word.wrapping_add(1);
             }
         }
-        self.lowest.set(word);
-        self.free_count.set(self.free_count().wrapping_sub(count));
+        self.took(count, word);
+        count
+    }
+
+    /// The same as a chain.
+    pub(crate) fn take(&self, want: u32) -> Chain {
+        let mut chain = Chain::EMPTY;
+        self.take_each(want, |block| chain.append(block));
         chain.close();
         chain
     }
 
-    /// Makes the next blocks of memory never used, in ascending order, no further than the current page's end: memory
-    /// that is not carved is not touched.
-    fn carve(&self, want: u32) -> Chain {
+    /// Takes at most `want` blocks that lie side by side: free ones, or memory never used. Empty when every block is
+    /// handed out. For the owner.
+    pub(crate) fn take_run(&self, want: u32) -> Run {
+        if self.free_count() == 0 && !self.collect() {
+            return self.carve(want);
+        }
+        let mut word = self.lowest.get();
+        while self.word(word) == 0 {
+            word = word.wrapping_add(1);
+        }
+        let bits = self.word(word);
+        let first = bits.trailing_zeros();
+        let count = (bits >> first).trailing_ones().min(want);
+        let taken = u64::MAX.checked_shr(WORD.wrapping_sub(count)).unwrap_or(0) << first;
+        self.set_word(word, bits & !taken);
+        self.took(count, word);
+        let index = word.wrapping_mul(WORD).wrapping_add(first) as usize;
+        let size = self.block_size.get();
+        Run { start: self.base.get().wrapping_add(index * size as usize), count, size }
+    }
+
+    /// Books `count` blocks out whose bits were cleared, none of them before `word`.
+    fn took(&self, count: u32, word: u32) {
+        self.lowest.set(word);
+        self.free_count.set(self.free_count().wrapping_sub(count));
+        self.used.set(self.used.get().wrapping_add(count));
+    }
+
+    /// Makes the next blocks of memory never used, no further than the current page's end: memory that is not carved is
+    /// not touched.
+    fn carve(&self, want: u32) -> Run {
         let size = self.block_size.get();
         let start = self.base.get().wrapping_add(self.carved() as usize * size as usize);
         let page = memory::page_size();
         let in_page = page.wrapping_sub(start & page.wrapping_sub(1)) as u32 / size.max(1);
         let count = want.min(in_page.max(1)).min(self.capacity.get().wrapping_sub(self.carved()));
         self.carved.set(self.carved().wrapping_add(count));
-        let mut chain = Chain::EMPTY;
-        for index in 0..count {
-            chain.append(ptr::with_exposed_provenance_mut(start.wrapping_add(index as usize * size as usize)));
-        }
-        chain.close();
-        chain
+        self.used.set(self.used.get().wrapping_add(count));
+        Run { start, count, size }
     }
 
     /// One block that is known to be zero but for nothing at all, not even a link; null where the slab cannot tell.
@@ -244,6 +303,61 @@ impl Slab {
         }
         let start = self.base.get().wrapping_add(self.carved() as usize * self.block_size.get() as usize);
         self.carved.set(self.carved().wrapping_add(1));
+        self.used.set(self.used.get().wrapping_add(1));
         ptr::with_exposed_provenance_mut(start)
+    }
+}
+
+/// The two lists of the layer `pages`. For the owner.
+impl Slab {
+    /// Takes the first block of `free`, or null.
+    #[inline(always)]
+    pub(crate) fn pop_listed(&self) -> *mut Block {
+        let block = self.free.get();
+        if !block.is_null() {
+            // SAFETY: what is on the list is free and the owner's.
+            self.free.set(unsafe { Block::next(block) });
+            self.used.set(self.used.get().wrapping_add(1));
+        }
+        block
+    }
+
+    /// Puts `block` on `local_free`. `false`: no block is handed out any more.
+    ///
+    /// # Safety
+    /// The block is the caller's, and of this slab.
+    #[inline(always)]
+    pub(crate) unsafe fn push_listed(&self, block: *mut Block) -> bool {
+        // SAFETY: the block is the caller's.
+        unsafe { Block::set_next(block, self.local_free.get()) };
+        self.local_free.set(block);
+        let used = self.used.get().wrapping_sub(1);
+        self.used.set(used);
+        used != 0
+    }
+
+    /// Sees to it that `free` has a block: what was freed here since, else what other threads freed and what has been at
+    /// home, else up to `want` of memory never used. `false`: every block is handed out.
+    pub(crate) fn list(&self, want: u32) -> bool {
+        if self.free.get().is_null() {
+            self.free.set(self.local_free.replace(ptr::null_mut()));
+        }
+        if self.free.get().is_null() {
+            let chain = self.take(want);
+            self.used.set(self.used.get().wrapping_sub(chain.count()));
+            self.free.set(chain.head());
+        }
+        !self.free.get().is_null()
+    }
+
+    /// Empties both lists into the bitmap.
+    pub(crate) fn unlist(&self) {
+        for list in [&self.free, &self.local_free] {
+            // SAFETY: the lists are the owner's.
+            for block in unsafe { Chain::walk(list.replace(ptr::null_mut())) } {
+                self.used.set(self.used.get().wrapping_add(1)); // which `push` takes back
+                self.push(block);
+            }
+        }
     }
 }

@@ -9,4 +9,4 @@ pub(crate) mod remote;
 pub(crate) use bin::Bin;
 pub(crate) use geometry::Geometry;
 pub(crate) use list::SlabList;
-pub(crate) use metadata::{NO_CLASS, Slab};
+pub(crate) use metadata::{NO_CLASS, NOBODY, Slab};

@@ -2,7 +2,7 @@
 
 use crate::allocator::Allocator;
 use crate::os::{arena, clock};
-use crate::slab::{Bin, Slab, SlabList};
+use crate::slab::{Bin, NOBODY, Slab, SlabList};
 use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -55,12 +55,18 @@ impl Heap {
         heap
     }
 
+    /// A heap for a thread of the allocator's own, which has no front and never ends. Null where there is no memory.
+    pub(crate) fn for_worker(allocator: &'static Allocator) -> *mut Heap {
+        allocator.initialise();
+        Heap::create(allocator)
+    }
+
     pub(crate) fn allocator(&self) -> &'static Allocator {
         self.allocator
     }
 
     /// The address under which slabs name their owner.
-    pub(super) fn identity(&self) -> usize {
+    pub(crate) fn identity(&self) -> usize {
         ptr::from_ref(self).addr()
     }
 
@@ -103,7 +109,7 @@ impl Heap {
         }
         if !slab.is_null() {
             // SAFETY: a free span, ours alone.
-            unsafe { (*slab).begin(class, shape.size, shape.blocks, self.identity(), pool.geometry()) };
+            unsafe { (*slab).begin(class, shape, self.identity(), pool.geometry()) };
         }
         slab
     }
@@ -178,7 +184,8 @@ impl Heap {
                 let current = bin.current();
                 if !current.is_null() {
                     (*current).collect();
-                    if (*current).is_empty() {
+                    // What a `pages` layer points to must stay.
+                    if (*current).is_empty() && !(*current).bound.get() {
                         self.retire(bin.take_current());
                     }
                 }
@@ -201,6 +208,7 @@ impl Heap {
                     if slab.is_null() {
                         break;
                     }
+                    (*slab).unlist();
                     (*slab).collect();
                     if (*slab).is_empty() {
                         self.retire(slab);
@@ -236,7 +244,7 @@ impl Heap {
         // SAFETY: ours until `release` succeeds; after that we do not look at it again.
         unsafe {
             // First the name, then the word: from the moment of release another thread may own it and write its own.
-            (*slab).owner.store(0, Ordering::Relaxed);
+            (*slab).owner.store(NOBODY, Ordering::Relaxed);
             if (*slab).remote.release() {
                 return true;
             }

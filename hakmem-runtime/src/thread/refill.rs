@@ -1,21 +1,22 @@
-//! Refill: blocks from the slabs to the front, in a batch.
+//! Refill: blocks from the slabs to the front, in a batch, in whatever form the layer wants them.
 
 use super::heap::Heap;
-use crate::block::Chain;
+use crate::slab::Slab;
 use core::ptr;
 
 impl Heap {
-    /// At most `want` blocks of `class`. Empty only when there is no memory.
-    pub(crate) fn refill(&self, class: u32, want: u32) -> Chain {
+    /// What `take` gets from a slab of `class`; it is asked for one slab after the other until it gets something. `None`
+    /// only when there is no memory.
+    #[inline]
+    pub(crate) fn refill<T>(&self, class: u32, mut take: impl FnMut(&Slab) -> Option<T>) -> Option<T> {
         self.tick();
         let bin = self.bin(class);
         loop {
             let slab = bin.current();
             if !slab.is_null() {
                 // SAFETY: the current slab is ours.
-                let chain = unsafe { (*slab).take(want) };
-                if !chain.is_empty() {
-                    return chain;
+                if let Some(taken) = take(unsafe { &*slab }) {
+                    return Some(taken);
                 }
                 // Every block is handed out. Nothing is left to look after, so nobody needs to own it.
                 bin.set_current(ptr::null_mut());
@@ -27,7 +28,7 @@ impl Heap {
             }
             let next = self.acquire(class);
             if next.is_null() {
-                return Chain::EMPTY;
+                return None;
             }
             bin.set_current(next);
         }

@@ -5,7 +5,7 @@
 
 use super::heap::Heap;
 use crate::allocator::Allocator;
-use crate::block::{Block, Chain};
+use crate::block::Block;
 use crate::os::die::die;
 use crate::slab::remote::Pushed;
 use crate::slab::{NO_CLASS, Slab};
@@ -52,22 +52,24 @@ impl Run<'_> {
     }
 }
 
-/// Frees every block of `chain` into its slab. `heap` is the calling thread's, or none where the thread has none (no
+/// Frees every one of `blocks` into its slab; of those that are this thread's, not a byte is touched. `heap` is the calling thread's, or none where the thread has none (no
 /// memory was left for it).
 ///
 /// # Safety
-/// The chain's blocks are of `class` of `allocator`.
-pub(crate) unsafe fn spill(allocator: &'static Allocator, heap: Option<&Heap>, class: u32, chain: Chain) {
+/// The blocks are the caller's, and of `class` of `allocator`.
+pub(crate) unsafe fn spill(
+    allocator: &'static Allocator,
+    heap: Option<&Heap>,
+    class: u32,
+    blocks: impl Iterator<Item = *mut Block>,
+) {
     let geometry = allocator.pool().geometry();
     let span = (allocator.class(class).units as usize) << geometry.slab_shift;
     let mut gathered = [NONE; GATHERED];
     let mut run: Option<Run> = None;
-    let mut next = chain.head();
-    while !next.is_null() {
-        let block = next;
-        // SAFETY: the chain is ours, so are its links; each block is in a slab in use, for it is allocated.
+    for block in blocks {
+        // SAFETY: the block is ours, and in a slab in use, for it is allocated.
         unsafe {
-            next = Block::next(block);
             if let Some(run) = &run
                 && block.addr().wrapping_sub(run.base) < run.length
             {
@@ -156,7 +158,7 @@ impl Heap {
     /// # Safety
     /// The slab is in this heap's bin of its class.
     #[cold]
-    unsafe fn emptied(&self, slab: *mut Slab) {
+    pub(crate) unsafe fn emptied(&self, slab: *mut Slab) {
         // SAFETY: ours, and if it is not the current one it is on the partial list.
         unsafe {
             let bin = self.bin((*slab).class());

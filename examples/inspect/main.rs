@@ -5,6 +5,8 @@
 
 #![allow(clippy::missing_safety_doc, missing_docs, unreachable_pub)]
 
+mod layers;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
 
@@ -107,6 +109,7 @@ pub fn box_elided(value: u64) -> u64 {
 
 fn main() {
     constant();
+    layers::each();
     let boxed = box_new(black_box([1; 4]));
     let ours = Heap::owns(boxed.as_ptr().cast());
     box_drop(boxed);

@@ -1,0 +1,132 @@
+//! `c23`: a single list without a count.
+//!
+//! An allocation takes the head, a free becomes the head, and nothing is counted on either side. What bounds the list is
+//! the freed block's own address: one that lies at the start of a page of its slab goes home by itself, and on the way
+//! the list is looked at. If it has grown past the limit it is returned whole, and the next miss fills it from the
+//! thread's slab again. As the block at the start goes home, it is not the next one handed out: a program that frees and
+//! allocates the same block again and again is not sent into the cold path each time.
+//!
+//! A page here is a power of two from 4 KiB to 64 KiB, about half of what the limit is worth in bytes, so that a look
+//! comes once in about half as many frees as the list may hold.
+//!
+//! A hit: load, test, branch, load, store; a free: load, store, store, test, branch. (Three instructions would do for a
+//! free that never looks. But then the list of a thread that only frees would have no bound, and its blocks would be lost
+//! when the thread ends, since nothing would ever have armed its end.)
+
+use super::{Below, Layer, Limit};
+use crate::block::{Block, Chain};
+use core::cell::Cell;
+use core::ptr;
+
+/// The least and the greatest distance between blocks that call for a look.
+const PAGE: (u32, u32) = (4 << 10, 64 << 10);
+
+/// The state of one class.
+///
+/// # Invariants
+/// `mask + 1` is a page, a power of two; 0 until the first cold path, so that any block calls for it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct C23 {
+    head: Cell<*mut Block>,
+    mask: Cell<u32>,
+}
+
+// SAFETY: a block is linked in once by push, miss or absorb, and unlinked once by pop, demand or with the whole list.
+unsafe impl Layer for C23 {
+    type Shared = Limit;
+
+    const EMPTY: C23 = C23 { head: Cell::new(ptr::null_mut()), mask: Cell::new(0) };
+
+    #[inline(always)]
+    unsafe fn pop(&self) -> *mut Block {
+        let block = self.head.get();
+        if !block.is_null() {
+            // SAFETY: what is on our list is free and ours.
+            self.head.set(unsafe { Block::next(block) });
+        }
+        block
+    }
+
+    #[inline(always)]
+    unsafe fn push(&self, block: *mut Block) -> bool {
+        // SAFETY: the block is the caller's.
+        unsafe { Block::set_next(block, self.head.get()) };
+        self.head.set(block);
+        block.addr() as u32 & self.mask.get() != 0
+    }
+
+    unsafe fn miss(&self, limit: &Limit, below: &mut impl Below) -> *mut Block {
+        self.begin(limit, below);
+        let mut chain = below.demand(below.class().batch.min(limit.0));
+        let block = chain.pop();
+        self.head.set(chain.head());
+        block
+    }
+
+    unsafe fn overflow(&self, block: *mut Block, limit: &Limit, below: &mut impl Below) {
+        if self.mask.get() == 0 {
+            self.begin(limit, below);
+            return; // The block is on the list, the thread has a heap.
+        }
+        // SAFETY: the block is the head, pushed just now.
+        unsafe {
+            self.head.set(Block::next(block));
+            below.absorb(Chain::one(block));
+        }
+        self.look(limit.0, below);
+    }
+
+    unsafe fn demand(&self, want: u32, _: &Limit, _: &mut impl Below) -> Chain {
+        let mut chain = Chain::EMPTY;
+        while chain.count() < want && !self.head.get().is_null() {
+            // SAFETY: on the owning thread.
+            chain.append(unsafe { self.pop() });
+        }
+        chain.close();
+        chain
+    }
+
+    unsafe fn absorb(&self, mut chain: Chain, limit: &Limit, below: &mut impl Below) {
+        self.begin(limit, below);
+        chain.prepend(self.take_all());
+        if chain.count() > limit.0 {
+            below.absorb(chain);
+        } else {
+            self.head.set(chain.head());
+        }
+    }
+
+    unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
+        self.mask.set(0);
+        below.absorb(self.take_all());
+    }
+}
+
+impl C23 {
+    /// Sets the page.
+    fn begin(&self, limit: &Limit, below: &impl Below) {
+        let bytes = limit.0.saturating_mul(below.class().size) / 2;
+        self.mask.set(bytes.clamp(PAGE.0, PAGE.1).next_power_of_two().min(PAGE.1).wrapping_sub(1));
+    }
+
+    /// Returns the whole list if it is longer than `limit`.
+    fn look(&self, limit: u32, below: &mut impl Below) {
+        let mut block = self.head.get();
+        for _ in 0..limit {
+            if block.is_null() {
+                return;
+            }
+            // SAFETY: what is on our list is free and ours.
+            block = unsafe { Block::next(block) };
+        }
+        if !block.is_null() {
+            below.absorb(self.take_all());
+        }
+    }
+
+    fn take_all(&self) -> Chain {
+        // SAFETY: what was on our list is free and ours.
+        unsafe { Chain::walk(self.head.replace(ptr::null_mut())) }
+    }
+}

@@ -1,0 +1,148 @@
+//! `pages`: blocks live on lists of their own slab, and a free finds the slab by arithmetic (after mimalloc).
+//!
+//! The thread's table has a page (here: a slab) for each class; the size finds its entry through the generated table of
+//! 129 sizes in steps of 8, which all threads share and which is a constant where the size is. An allocation pops the
+//! page's `free`. A free masks the address to the page's entry and compares one word, the owner: ours means that the
+//! page is this thread's, and neither full nor special, since a full page is adrift and a page of the pool is nobody's.
+//! Then the block is pushed on `local_free`. All other frees go, one compare-and-swap each, through the page's
+//! `thread_free`, which is [`RemoteWord`](crate::protocol::RemoteWord): a list and flag bits in one word.
+//!
+//! Lists are collected when `free` is empty and not before: `local_free` becomes `free`; then what other threads freed;
+//! then what went home as bits; then memory never used. A page with none of it is full: it leaves the table adrift, and
+//! the flag that says so makes the first thread that frees into it its owner.
+//!
+//! A page without a block in use retires to the heap's warm slabs, from where the next class takes it, and from there to
+//! the pool; the one in the table stays, so that a class that comes and goes does not lose its page each time.
+//!
+//! There is no list per class here that must be long for hits and short for memory: every free block is where it came
+//! from, a free of a block of any of the thread's slabs costs the same, and an emptied slab is seen at once.
+
+use super::{Below, Layer, Limit};
+use crate::block::{Block, Chain};
+use crate::slab::Slab;
+use core::cell::Cell;
+use core::ptr;
+use core::sync::atomic::Ordering;
+
+/// The state of one class, under slabs of `2^SLAB` bytes in regions of `2^REGION`.
+///
+/// # Invariants
+/// `page` is null or the current slab of this class in the heap, `bound`. `owner` is the heap's identity, and 0, which no
+/// slab has for an owner, before the first cold path.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Pages<const SLAB: u32, const REGION: u32> {
+    page: Cell<*const Slab>,
+    owner: Cell<usize>,
+}
+
+// SAFETY: a block is on one list of its slab.
+unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
+    type Shared = Limit;
+
+    const EMPTY: Self = Pages { page: Cell::new(ptr::null()), owner: Cell::new(0) };
+
+    #[inline(always)]
+    unsafe fn pop(&self) -> *mut Block {
+        // SAFETY: null or the thread's current slab; metadata is never unmapped.
+        match unsafe { self.page.get().as_ref() } {
+            Some(page) => page.pop_listed(),
+            None => ptr::null_mut(),
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn push(&self, block: *mut Block) -> bool {
+        // SAFETY: the block is of this class, whose spans are one slab; so this is the entry of its slab. That the owner
+        // is this thread cannot change but by this thread.
+        unsafe {
+            let page = &*Self::page_of(block);
+            page.owner.load(Ordering::Relaxed) == self.owner.get() && page.push_listed(block)
+        }
+    }
+
+    unsafe fn miss(&self, _: &Limit, below: &mut impl Below) -> *mut Block {
+        let batch = below.class().batch;
+        let Some((heap, class)) = below.home() else { return ptr::null_mut() };
+        self.owner.set(heap.identity());
+        let old = self.page.replace(ptr::null());
+        // SAFETY: ours until the refill lets go of it; then it must not be bound any more.
+        if let Some(old) = unsafe { old.as_ref() } {
+            old.bound.set(false);
+        }
+        let page = heap.refill(class, |slab| slab.list(batch).then(|| ptr::from_ref(slab)));
+        self.page.set(page.unwrap_or(ptr::null()));
+        // SAFETY: a slab of ours from the refill.
+        if let Some(page) = unsafe { self.page.get().as_ref() } {
+            page.bound.set(true);
+        }
+        // SAFETY: on the owning thread.
+        unsafe { self.pop() }
+    }
+
+    unsafe fn overflow(&self, block: *mut Block, _: &Limit, below: &mut impl Below) {
+        let page = Self::page_of(block).cast_mut();
+        if let Some((heap, _)) = below.home() {
+            // The first free of a thread may be of a page that was nobody's at the time.
+            self.owner.set(heap.identity());
+            // SAFETY: metadata is never unmapped. A thread that reads its own name reads the truth, and only the owner
+            // calls a page empty: the push took the block, and it was the last one.
+            unsafe {
+                if (*page).owner.load(Ordering::Relaxed) == heap.identity() && (*page).is_empty() {
+                    heap.emptied(page);
+                    return;
+                }
+            }
+        }
+        // SAFETY: the block is the caller's; the push did not take it.
+        below.absorb(unsafe { Chain::one(block) });
+    }
+
+    unsafe fn demand(&self, want: u32, shared: &Limit, below: &mut impl Below) -> Chain {
+        let mut chain = Chain::EMPTY;
+        while chain.count() < want {
+            // SAFETY: on the owning thread; after a miss only if there is nothing to hand up yet.
+            let block = unsafe {
+                let block = self.pop();
+                if block.is_null() && chain.is_empty() { self.miss(shared, below) } else { block }
+            };
+            if block.is_null() {
+                break;
+            }
+            chain.append(block);
+        }
+        chain.close();
+        chain
+    }
+
+    unsafe fn absorb(&self, chain: Chain, shared: &Limit, below: &mut impl Below) {
+        for block in chain {
+            // SAFETY: on the owning thread; the chain is ours.
+            unsafe {
+                if !self.push(block) {
+                    self.overflow(block, shared, below);
+                }
+            }
+        }
+    }
+
+    unsafe fn drain(&self, _: &Limit, _: &mut impl Below) {
+        // The blocks are in their slabs already, and the heap empties the lists when it gives a slab away.
+        self.owner.set(0);
+        // SAFETY: null or the thread's current slab.
+        if let Some(page) = unsafe { self.page.replace(ptr::null()).as_ref() } {
+            page.bound.set(false);
+        }
+    }
+}
+
+impl<const SLAB: u32, const REGION: u32> Pages<SLAB, REGION> {
+    /// The entry of the slab that `block` is in: the region's base, and from there the entry with the slab's number.
+    #[inline(always)]
+    fn page_of(block: *mut Block) -> *const Slab {
+        const ENTRY: u32 = size_of::<Slab>().trailing_zeros();
+        let region = block.addr() & !((1 << REGION) - 1);
+        let entry = (block.addr() as u32 >> (SLAB - ENTRY)) & (((1 << (REGION - SLAB)) - 1) << ENTRY);
+        ptr::with_exposed_provenance::<Slab>(region).wrapping_byte_add(entry as usize)
+    }
+}

@@ -1,0 +1,92 @@
+//! `header = "region-id"`: a byte in front of each block names its class and whether it is allocated.
+//!
+//! The byte is the last one of the block before; a class with headers serves requests one byte shorter than its blocks,
+//! and its first block begins one alignment behind the start of its slab. So every block stays where it would be without
+//! headers, at a multiple of its class's alignment: what Rust is promised for a layout holds.
+//!
+//! ```text
+//! allocated   0xA0 | class & 15          freed   the same, every bit flipped: 0x50 | !class & 15
+//! ```
+//!
+//! A free compares the byte with what the layout's class says, and flips it. A wrong layout, a second free and a pointer
+//! from elsewhere end the program with one line; two classes that are a multiple of 16 apart have the same byte, and are
+//! told apart by the slab at the latest. A pointer at the start of a page might have nothing readable in front of it, so
+//! the registry is asked first whether it is ours at all.
+
+use crate::allocator::Allocator;
+use crate::os::die::Line;
+use crate::slab::NO_CLASS;
+
+/// A pointer at a multiple of this may have nothing mapped in front of it.
+const PAGE: usize = 4096;
+
+/// The byte of an allocated block of the class at `slot`.
+#[inline(always)]
+pub const fn byte(slot: usize) -> u8 {
+    0xA0 | slot as u8 & 0xF
+}
+
+/// Marks `block` as allocated; null stays null.
+///
+/// # Safety
+/// `block` is null or a block, just allocated, of the class at `slot`, which has headers.
+#[inline(always)]
+pub unsafe fn mark(block: *mut u8, slot: usize) -> *mut u8 {
+    if !block.is_null() {
+        // SAFETY: the byte in front of a block of such a class is its header.
+        unsafe { *block.wrapping_sub(1) = byte(slot) };
+    }
+    block
+}
+
+/// Checks that `block` is allocated, and of the class at `slot`, and marks it as freed. Does not return otherwise.
+///
+/// # Safety
+/// If `block` is a block of `allocator` at all, the caller owns it.
+#[inline(always)]
+pub unsafe fn check(allocator: &'static Allocator, block: *mut u8, slot: usize) {
+    if block.addr() & (PAGE - 1) == 0 {
+        look(allocator, block, slot);
+    }
+    let header = block.wrapping_sub(1);
+    // SAFETY: on the same page as the block, or in a region of ours.
+    unsafe {
+        if *header != byte(slot) {
+            misuse(allocator, block, slot)
+        }
+        *header = !byte(slot);
+    }
+}
+
+/// Whether there is anything in front of a block at the start of a page.
+#[cold]
+#[inline(never)]
+fn look(allocator: &'static Allocator, block: *mut u8, slot: usize) {
+    if !allocator.owns(block.addr()) {
+        misuse(allocator, block, slot)
+    }
+}
+
+/// Ends the program with the line that says why.
+#[cold]
+#[inline(never)]
+fn misuse(allocator: &'static Allocator, block: *mut u8, slot: usize) -> ! {
+    let size = |class: usize| allocator.classes().get(class).map_or(0, |class| class.size as usize);
+    let mut line = Line::new();
+    let Some(found) = allocator.class_at(block.addr()) else {
+        line.text("a pointer was freed that is not a block of this allocator").pointer(block.addr());
+        line.text(", expected class ").number(size(slot)).text(", found none)").die()
+    };
+    // SAFETY: the pointer is in a slab or behind a region's metadata; the byte in front is readable.
+    let header = unsafe { *block.wrapping_sub(1) };
+    let of_class = found != NO_CLASS && found as usize == slot;
+    line.text(match header {
+        _ if header == !byte(slot) && of_class => "a block was freed twice",
+        _ if found == NO_CLASS => "a block was freed whose slab is free: a second free, or a pointer from elsewhere",
+        _ if !of_class => "a block was freed with another size or alignment than it was allocated with",
+        _ => "a block was freed that has no header: not the start of a block, or written to in front",
+    });
+    line.pointer(block.addr()).text(", expected class ").number(size(slot));
+    line.text(", found class ").number(size(found as usize)).text(", byte ").hexadecimal(header.into(), 2);
+    line.text(")").die()
+}
