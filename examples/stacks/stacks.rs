@@ -1,0 +1,195 @@
+//! The stacks that are compared: each an allocator of its own, all in this one program.
+//!
+//! To add one, write a [`stack!`] and name it in [`STACKS`]. It has its spec twice: as it is timed, and with
+//! `stats = true`, which makes the layers count what they do and so changes the time it takes. The macro cannot write the
+//! second from the first, because `hakmem::allocator!` reads a spec from the source's text.
+//!
+//! Requests of 16 bytes get a block of 32 here: with one entry for all classes, that is the least size that has four
+//! steps to the next power of two.
+
+use crate::measure::Cell;
+use crate::subject::{self, Heap};
+use crate::workloads::{self, WORKLOADS};
+
+/// Two allocators from two specs: `Heap`, which is timed, and `Counted`, which counts.
+macro_rules! stack {
+    ($(#[$about:meta])* $module:ident $spec:tt counted $counted:tt) => {
+        $(#[$about])*
+        pub(crate) mod $module {
+            hakmem::allocator! {
+                /// The stack as it is timed.
+                pub(crate) struct Heap $spec
+            }
+
+            hakmem::allocator! {
+                /// The stack as it counts.
+                pub(crate) struct Counted $counted
+            }
+
+            subject!(Heap, Counted);
+        }
+    };
+}
+
+/// Lets the workloads use generated allocators.
+macro_rules! subject {
+    ($($heap:ty),*) => {$(
+        impl crate::subject::Heap for $heap {
+            fn owns(pointer: *const u8) -> bool {
+                <$heap>::owns(pointer)
+            }
+
+            fn purge() {
+                <$heap>::purge();
+            }
+
+            fn counts() -> Vec<crate::subject::LayerCounts> {
+                // crate::subject::by_layer(<$heap>::layer_stats().iter())
+                Vec::new()
+            }
+        }
+    )*};
+}
+
+stack! {
+    /// One bounded list.
+    unified {
+        [defaults]
+        layers = ["unified"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["unified"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// The default.
+    unified_sll {
+        [defaults]
+        layers = ["unified", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["unified", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// The default once more, to show how much two equal programs differ.
+    unified_sll_again {
+        [defaults]
+        layers = ["unified", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["unified", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// One list without a bound.
+    sll {
+        [defaults]
+        layers = ["sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+/// What there is to compare, in the order of the tables' rows.
+pub(crate) static STACKS: &[Stack] = &[
+    Stack::of::<unified::Heap, unified::Counted>("unified"),
+    Stack::of::<unified_sll::Heap, unified_sll::Counted>(SAME.0),
+    Stack::of::<unified_sll_again::Heap, unified_sll_again::Counted>(SAME.1),
+    Stack::of::<sll::Heap, sll::Counted>("sll"),
+];
+
+/// Two names for one stack: what they differ by is noise.
+pub(crate) const SAME: (&str, &str) = ("unified+sll", "unified+sll (again)");
+
+/// A stack, and everything that can be done with it.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    /// What the tables call it.
+    pub(crate) name: &'static str,
+    /// Whether both allocators serve what is asked of them.
+    pub(crate) serves: fn() -> bool,
+    /// Gives back what both keep.
+    pub(crate) purge: fn(),
+    /// What can be measured, a cell for each of [`WORKLOADS`].
+    pub(crate) cells: [Cell; WORKLOADS.len()],
+}
+
+impl Stack {
+    const fn of<A: Heap, C: Heap>(name: &'static str) -> Stack {
+        Stack { name, serves: both_serve::<A, C>, purge: purge_both::<A, C>, cells: workloads::cells::<A, C>() }
+    }
+}
+
+fn both_serve<A: Heap, C: Heap>() -> bool {
+    subject::serves::<A>() && subject::serves::<C>()
+}
+
+fn purge_both<A: Heap, C: Heap>() {
+    A::purge();
+    C::purge();
+}
+
+/// The stack of a name.
+pub(crate) fn find(name: &str) -> Option<&'static Stack> {
+    STACKS.iter().find(|stack| stack.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::Scale;
+
+    #[test]
+    fn names_are_unique_and_one_stack_is_there_twice() {
+        for stack in STACKS {
+            assert!(find(stack.name).is_some_and(|found| std::ptr::eq(found, stack)), "{}", stack.name);
+        }
+        assert!(find(SAME.0).is_some() && find(SAME.1).is_some());
+    }
+
+    #[test]
+    fn every_stack_serves_and_runs_every_workload() {
+        for stack in STACKS {
+            assert!((stack.serves)(), "{}", stack.name);
+            for cell in &stack.cells {
+                assert!((cell.time)(Scale::Least) > 0.0, "{}", stack.name);
+                assert!((cell.latency)(Scale::Least).count() > 0, "{}", stack.name);
+                assert!((cell.count)(Scale::Least).operations > 0, "{}", stack.name);
+            }
+            (stack.purge)();
+        }
+    }
+}

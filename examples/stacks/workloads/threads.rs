@@ -1,0 +1,132 @@
+//! Blocks that wander between threads, and threads that come and go.
+
+use std::hint;
+use std::panic;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::thread::{self, ScopedJoinHandle};
+
+use super::{Workload, lists};
+use crate::probe::Probe;
+use crate::subject::{Block, Heap, User};
+
+/// One thread allocates, another frees.
+pub(crate) struct ProducerConsumer;
+
+impl Workload for ProducerConsumer {
+    const NAME: &'static str = "producer-consumer";
+    const ABOUT: &'static str = "64 B each, allocated in one thread and freed in another, 1,024 at most on the way";
+    const REPEATS: u32 = 400;
+
+    #[inline(never)]
+    fn run<A: Heap, P: Probe>(user: &mut User<A, P>, repeats: u32) -> u64 {
+        let ring: Vec<AtomicPtr<u64>> = (0..1024).map(|_| AtomicPtr::default()).collect();
+        let count = ring.len() as u64 * u64::from(repeats);
+        user.probe.start();
+        thread::scope(|scope| {
+            let consumer = user.fork();
+            let consumer = scope.spawn(|| consume(consumer, &ring, repeats));
+            produce(user, &ring, repeats, &consumer);
+            user.probe.join(joined(consumer));
+        });
+        user.probe.stop();
+        count
+    }
+}
+
+/// Allocates a block for each place of the ring, `repeats` times around.
+fn produce<A: Heap, P: Probe>(
+    user: &mut User<A, P>,
+    ring: &[AtomicPtr<u64>],
+    repeats: u32,
+    consumer: &ScopedJoinHandle<P>,
+) {
+    for round in 0..u64::from(repeats) {
+        for (tag, place) in ring.iter().enumerate() {
+            let block = user.take(round << 32 | tag as u64);
+            let mut waiting = Waiting::default();
+            while !place.load(Ordering::Acquire).is_null() {
+                if consumer.is_finished() {
+                    // It has found a broken block; whoever joins it will say so.
+                    return;
+                }
+                waiting.turn();
+            }
+            place.store(block.into_raw(), Ordering::Release);
+        }
+    }
+}
+
+/// Frees what [`produce`] allocates.
+fn consume<A: Heap, P: Probe>(mut user: User<A, P>, ring: &[AtomicPtr<u64>], repeats: u32) -> P {
+    for round in 0..u64::from(repeats) {
+        for (tag, place) in ring.iter().enumerate() {
+            let mut waiting = Waiting::default();
+            let block = loop {
+                // SAFETY: the producer stores blocks of the same allocator, and each is taken out once: only this thread
+                // empties a place, and does so before it goes on.
+                if let Some(block) = unsafe { Block::from_raw(place.load(Ordering::Acquire)) } {
+                    break block;
+                }
+                waiting.turn();
+            };
+            place.store(std::ptr::null_mut(), Ordering::Release);
+            user.give(block, round << 32 | tag as u64);
+        }
+    }
+    user.probe
+}
+
+/// Waits for the other thread: at first by spinning, and then by letting others run, for it may need this processor.
+#[derive(Default)]
+struct Waiting {
+    turns: u32,
+}
+
+impl Waiting {
+    fn turn(&mut self) {
+        self.turns += 1;
+        if self.turns < 100 {
+            hint::spin_loop();
+        } else {
+            thread::yield_now();
+        }
+    }
+}
+
+/// Threads that live for a hundred blocks.
+pub(crate) struct ThreadChurn;
+
+impl Workload for ThreadChurn {
+    const NAME: &'static str = "thread-churn";
+    const ABOUT: &'static str = "a thread for every 100 blocks of 64 B; its start and end are shared among them";
+    const REPEATS: u32 = 200;
+
+    #[inline(never)]
+    fn run<A: Heap, P: Probe>(user: &mut User<A, P>, repeats: u32) -> u64 {
+        const COUNT: u64 = 100;
+        let mut blocks = lists::table(COUNT);
+        user.probe.start();
+        for _ in 0..repeats {
+            let blocks = &mut blocks;
+            let short = user.fork();
+            let probe = thread::scope(|scope| joined(scope.spawn(|| live(short, blocks, COUNT))));
+            user.probe.join(probe);
+        }
+        user.probe.stop();
+        COUNT * u64::from(repeats)
+    }
+}
+
+/// All that a short-lived thread does.
+fn live<A: Heap, P: Probe>(mut user: User<A, P>, blocks: &mut Vec<Block<A>>, count: u64) -> P {
+    lists::allocate(&mut user, blocks, count);
+    while let Some(block) = blocks.pop() {
+        user.give(block, blocks.len() as u64);
+    }
+    user.probe
+}
+
+/// What a thread returned; its panic goes on in this one.
+fn joined<T>(thread: ScopedJoinHandle<T>) -> T {
+    thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+}
