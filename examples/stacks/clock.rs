@@ -32,11 +32,11 @@ pub(crate) fn ticks() -> u64 {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     /// Nanoseconds a tick.
-    pub(crate) ns_per_tick: f64,
+    ns_per_tick: f64,
     /// Ticks from one reading to the next with nothing between, usually: part of every measurement.
-    pub(crate) overhead: u64,
-    /// The least difference between two readings that are not equal: nothing shorter can be told apart.
-    pub(crate) step: u64,
+    overhead: u64,
+    /// The ticks by which readings move: nothing shorter can be told apart.
+    step: u64,
 }
 
 impl Clock {
@@ -51,17 +51,25 @@ impl Clock {
         while started.elapsed() < Duration::from_millis(30) {}
         let (elapsed, ticked) = (started.elapsed(), ticks() - first);
         let readings: Vec<u64> = (0..20_000).map(|_| black_box(ticks())).collect();
-        let mut gaps = Histogram::default();
-        let mut counts: Vec<u64> = readings.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        counts.iter().for_each(|&gap| gaps.add(gap));
-        counts.sort_unstable();
-        counts.dedup();
-        let step = counts.windows(2).map(|pair| pair[1] - pair[0]).min();
+        let gaps: Vec<u64> = readings.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mut histogram = Histogram::default();
+        gaps.iter().for_each(|&gap| histogram.add(gap));
+        let overhead = histogram.percentile(0.5);
         Clock {
             ns_per_tick: elapsed.as_nanos() as f64 / ticked.max(1) as f64,
-            overhead: gaps.percentile(0.5),
-            step: step.unwrap_or(1),
+            overhead,
+            step: step(gaps.into_iter().filter(|&gap| gap <= 3 * overhead).collect()),
         }
+    }
+
+    /// What reading the clock takes.
+    pub(crate) fn nanoseconds_of_overhead(&self) -> f64 {
+        self.overhead as f64 * self.ns_per_tick
+    }
+
+    /// What can be told apart.
+    pub(crate) fn nanoseconds_of_step(&self) -> f64 {
+        self.step as f64 * self.ns_per_tick
     }
 
     /// Nanoseconds of a measurement of `ticks`, without what reading the clock took.
@@ -70,9 +78,24 @@ impl Clock {
     }
 }
 
+/// The least distance between `gaps` that is not rounding: counters of another frequency than they claim go up by 24 or 25
+/// at a time.
+fn step(mut gaps: Vec<u64>) -> u64 {
+    const ROUNDING: u64 = 2;
+    gaps.sort_unstable();
+    let distances = gaps.windows(2).map(|pair| pair[1] - pair[0]);
+    distances.filter(|&distance| distance > ROUNDING).min().unwrap_or(1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounding_is_no_step() {
+        assert_eq!(step(vec![74, 49, 98, 73, 50, 74]), 23);
+        assert_eq!(step(vec![40, 41, 42, 43]), 1);
+    }
 
     #[test]
     fn overhead_is_subtracted() {

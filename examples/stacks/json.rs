@@ -15,8 +15,8 @@ pub(crate) fn write(out: &mut impl Write, options: &Options, comparisons: &[Comp
     writeln!(
         out,
         " \"clock\": {{\"overhead_ns\": {:.2}, \"step_ns\": {:.2}}},",
-        clock.overhead as f64 * clock.ns_per_tick,
-        clock.step as f64 * clock.ns_per_tick
+        clock.nanoseconds_of_overhead(),
+        clock.nanoseconds_of_step()
     )?;
     writeln!(out, " \"workloads\": [")?;
     for (index, comparison) in comparisons.iter().enumerate() {

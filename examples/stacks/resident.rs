@@ -27,17 +27,38 @@ pub(crate) fn measure(workload: &Named, stack: &Stack, scale: Scale) -> io::Resu
     Ok(str::from_utf8(&output.stdout).ok().and_then(|text| text.trim().parse().ok()))
 }
 
-/// Resident bytes of this process, where the system tells. The file is read into the stack, because an allocation would
-/// change the number.
+/// Resident bytes of this process that no file backs, where the system tells. The code that was paged in meanwhile is not
+/// among them.
+///
+/// `smaps_rollup` counts pages. `statm`, for where there is no such file, adds up counters of which each processor keeps
+/// a part to itself: it may be off by hundreds of KiB. Both are read into the stack, because an allocation would change
+/// the number.
 pub(crate) fn resident() -> Option<u64> {
-    let mut buffer = [0; 256];
-    let length = File::open("/proc/self/statm").and_then(|mut file| file.read(&mut buffer)).ok()?;
-    pages(str::from_utf8(&buffer[..length]).ok()?).map(|pages| pages * page_size())
+    let mut buffer = [0; 4096];
+    if let Some(text) = read("/proc/self/smaps_rollup", &mut buffer)
+        && let Some(bytes) = anonymous(text)
+    {
+        return Some(bytes);
+    }
+    pages(read("/proc/self/statm", &mut buffer)?).map(|pages| pages * page_size())
 }
 
-/// The second field of `statm`.
+/// As much of a file as fits `buffer`.
+fn read<'a>(path: &str, buffer: &'a mut [u8]) -> Option<&'a str> {
+    let length = File::open(path).and_then(|mut file| file.read(buffer)).ok()?;
+    str::from_utf8(&buffer[..length]).ok()
+}
+
+/// The bytes in the line `Anonymous:` of `smaps_rollup`.
+fn anonymous(rollup: &str) -> Option<u64> {
+    let value = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:"))?;
+    value.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kibibytes| kibibytes * 1024)
+}
+
+/// Pages in `statm` that are resident, less those that are shared.
 fn pages(statm: &str) -> Option<u64> {
-    statm.split(' ').nth(1)?.parse().ok()
+    let mut fields = statm.split(' ').skip(1).map_while(|field| field.parse::<u64>().ok());
+    Some(fields.next()?.saturating_sub(fields.next()?))
 }
 
 fn page_size() -> u64 {
@@ -50,9 +71,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statm_is_understood() {
-        assert_eq!(pages("1234 567 89 1 0 2 0\n"), Some(567));
+    fn what_the_system_tells_is_understood() {
+        assert_eq!(pages("1234 567 89 1 0 2 0\n"), Some(478));
         assert_eq!(pages(""), None);
+        let rollup = "555-777 ---p 00000000 00:00 0   [rollup]\nRss:      1512 kB\nAnonymous:     92 kB\n";
+        assert_eq!(anonymous(rollup), Some(92 * 1024));
+        assert_eq!(anonymous("Rss: 1 kB\n"), None);
         assert!(!cfg!(target_os = "linux") || resident().is_some_and(|bytes| bytes > 0));
     }
 }

@@ -16,12 +16,15 @@ pub(crate) fn legend(out: &mut impl Write, options: &Options) -> io::Result<()> 
     writeln!(
         out,
         "p50, p99, p99.9: ns of one allocation or one free, timed by itself, less the {:.1} ns that reading the clock \
-         takes; it moves in steps of {:.1} ns.",
-        clock.overhead as f64 * clock.ns_per_tick,
-        clock.step as f64 * clock.ns_per_tick,
+         takes. It moves in steps of {:.1} ns; what is shorter is not told apart.",
+        clock.nanoseconds_of_overhead(),
+        clock.nanoseconds_of_step(),
     )?;
     writeln!(out, "refills, spills: of all layers, for each 1,000 operations; counted in a run that is not timed.")?;
-    writeln!(out, "RSS: KiB by which a process of its own grew. *: the least median.")?;
+    writeln!(
+        out,
+        "RSS: KiB of memory that a process of its own has afterwards and had not before. *: the least median."
+    )?;
     if options.quick {
         writeln!(out, "--quick: a tenth of the work. The times say little.")?;
     }
@@ -49,7 +52,7 @@ pub(crate) fn comparison(out: &mut impl Write, comparison: &Comparison) -> io::R
 
 fn line(out: &mut impl Write, mark: char, width: usize, row: &Row) -> io::Result<()> {
     let spread = format!("{}–{}", short(row.time.lower), short(row.time.upper));
-    let [p50, p99, p999] = row.latency.map(short);
+    let [p50, p99, p999] = row.latency.map(|time| latency(time, Clock::get().nanoseconds_of_step()));
     let refills = count(row.counts.per_thousand(|layer| layer.refills));
     let spills = count(row.counts.per_thousand(|layer| layer.spills));
     let resident = row.resident.map_or_else(|| "–".to_owned(), |bytes| (bytes / 1024).to_string());
@@ -76,6 +79,11 @@ pub(crate) fn short(value: f64) -> String {
     }
 }
 
+/// A time, unless it is too short for a clock that moves in steps of `step`.
+fn latency(time: f64, step: f64) -> String {
+    if time < step { format!("<{step:.0}") } else { short(time) }
+}
+
 /// A count, where there is one.
 fn count(value: Option<f64>) -> String {
     match value {
@@ -99,7 +107,7 @@ mod tests {
             stack,
             rounds: rounds.to_vec(),
             time: statistics::summary(rounds),
-            latency: [1.0, 20.0, 300.0],
+            latency: [100.0, 2000.0, 30_000.0],
             counts: Counts { operations: 1000, layers },
             resident: Some(64 << 10),
         }
@@ -116,7 +124,7 @@ mod tests {
         assert!(lines[1].starts_with("lifo: 100 blocks"), "{text}");
         assert!(lines[3].starts_with("  unified+sll "), "{text}");
         let fields: Vec<&str> = lines[5].split_whitespace().collect();
-        assert_eq!(fields, ["*", "sll", "1.50", "1.25–1.75", "1.00", "20.0", "300", "5.00", "0", "64"]);
+        assert_eq!(fields, ["*", "sll", "1.50", "1.25–1.75", "100", "2000", "30000", "5.00", "0", "64"]);
         assert!(lines[6].ends_with("differ by 0.0 %."), "{text}");
     }
 
@@ -126,6 +134,7 @@ mod tests {
             [0.0, 1.234, 9.999, 56.78, 99.96, 1234.5].map(short),
             ["0.00", "1.23", "10.0", "56.8", "100", "1234"]
         );
+        assert_eq!([0.0, 10.1, 10.2].map(|time| latency(time, 10.2)), ["<10", "<10", "10.2"]);
         assert_eq!([None, Some(0.0), Some(2.5)].map(count), ["–", "0", "2.50"]);
     }
 }
