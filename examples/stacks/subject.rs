@@ -193,7 +193,7 @@ pub(crate) fn serves<A: Heap>() -> bool {
 mod tests {
     use super::*;
     use crate::probe::Whole;
-    use crate::stacks::unified_sll::Heap as Subject;
+    use crate::stacks::layers::unified_sll::Heap as Subject;
 
     #[test]
     #[should_panic(expected = "was changed while it was in use")]

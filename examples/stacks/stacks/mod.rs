@@ -1,8 +1,8 @@
 //! The stacks that are compared: each an allocator of its own, all in this one program.
 //!
-//! To add one, write a [`stack!`] and name it in [`STACKS`]. It has its spec twice: as it is timed, and with
-//! `stats = true`, which makes the layers count what they do and so changes the time it takes. The macro cannot write the
-//! second from the first, because `hakmem::allocator!` reads a spec from the source's text.
+//! To add one, write a `stack!` in `layers` or `policies`, and a line for it in [`STACKS`]. It has its spec twice: as it is
+//! timed, and with `stats = true`, which makes the layers count what they do and so changes the time it takes. The macro
+//! cannot write the second from the first, because `hakmem::allocator!` reads a spec from the source's text.
 //!
 //! Requests of 16 bytes get a block of 32 here: with one entry for all classes, that is the least size that has four
 //! steps to the next power of two.
@@ -51,84 +51,14 @@ macro_rules! subject {
     )*};
 }
 
-stack! {
-    /// One bounded list.
-    unified {
-        [defaults]
-        layers = ["unified"]
-
-        [[class]]
-        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
-    }
-    counted {
-        [defaults]
-        layers = ["unified"]
-
-        [[class]]
-        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
-    }
-}
-
-stack! {
-    /// The default.
-    unified_sll {
-        [defaults]
-        layers = ["unified", "sll"]
-
-        [[class]]
-        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
-    }
-    counted {
-        [defaults]
-        layers = ["unified", "sll"]
-
-        [[class]]
-        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
-    }
-}
-
-stack! {
-    /// The default once more, to show how much two equal programs differ.
-    unified_sll_again {
-        [defaults]
-        layers = ["unified", "sll"]
-
-        [[class]]
-        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
-    }
-    counted {
-        [defaults]
-        layers = ["unified", "sll"]
-
-        [[class]]
-        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
-    }
-}
-
-stack! {
-    /// One list without a bound.
-    sll {
-        [defaults]
-        layers = ["sll"]
-
-        [[class]]
-        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
-    }
-    counted {
-        [defaults]
-        layers = ["sll"]
-
-        [[class]]
-        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
-    }
-}
+pub(crate) mod layers;
 
 /// What there is to compare, in the order of the tables' rows.
 pub(crate) static STACKS: &[Stack] = &[
-    Stack::of::<unified::Heap, unified::Counted>("unified"),
-    Stack::of::<unified_sll::Heap, unified_sll::Counted>(SAME.0),
-    Stack::of::<unified_sll_again::Heap, unified_sll_again::Counted>(SAME.1),
-    Stack::of::<sll::Heap, sll::Counted>("sll"),
+    Stack::of::<layers::unified::Heap, layers::unified::Counted>("unified"),
+    Stack::of::<layers::unified_sll::Heap, layers::unified_sll::Counted>(SAME.0),
+    Stack::of::<layers::unified_sll_again::Heap, layers::unified_sll_again::Counted>(SAME.1),
+    Stack::of::<layers::sll::Heap, layers::sll::Counted>("sll"),
 ];
 
 /// Two names for one stack: what they differ by is noise.
