@@ -52,6 +52,23 @@ impl LayerCounts {
     }
 }
 
+/// The sums over all classes, by layer.
+pub(crate) fn by_layer(rows: impl Iterator<Item = hakmem::LayerStats>) -> Vec<LayerCounts> {
+    let mut sums: Vec<LayerCounts> = Vec::new();
+    for row in rows {
+        let index = sums.iter().position(|sum| sum.layer == row.layer).unwrap_or_else(|| {
+            sums.push(LayerCounts { layer: row.layer, ..LayerCounts::default() });
+            sums.len() - 1
+        });
+        let sum = &mut sums[index];
+        sum.hits += row.hits;
+        sum.misses += row.misses;
+        sum.refills += row.refills;
+        sum.spills += row.spills;
+    }
+    sums
+}
+
 /// A layout of `size` bytes, aligned to a word as most things are.
 const fn layout(size: usize) -> Layout {
     match Layout::from_size_align(size, align_of::<u64>()) {

@@ -12,6 +12,7 @@ stack! {
     counted {
         [defaults]
         layers = ["unified"]
+        stats = true
 
         [[class]]
         sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
@@ -30,6 +31,7 @@ stack! {
     counted {
         [defaults]
         layers = ["unified", "sll"]
+        stats = true
 
         [[class]]
         sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
@@ -48,6 +50,7 @@ stack! {
     counted {
         [defaults]
         layers = ["unified", "sll"]
+        stats = true
 
         [[class]]
         sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
@@ -66,6 +69,235 @@ stack! {
     counted {
         [defaults]
         layers = ["sll"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// A ring, so that the block freed first is used first.
+    ring_sll {
+        [defaults]
+        layers = ["ring", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["ring", "sll"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// A small stack of pointers.
+    fast {
+        [defaults]
+        layers = ["fast"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["fast"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// A small stack of pointers, and a list behind it.
+    fast_sll {
+        [defaults]
+        layers = ["fast", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["fast", "sll"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// A stack of pointers that grows where blocks come back soon.
+    sfc_sll {
+        [defaults]
+        layers = ["sfc", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["sfc", "sll"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// A list without a count.
+    c23 {
+        [defaults]
+        layers = ["c23"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["c23"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// The default with two to four slots in front.
+    ultrahot_unified_sll {
+        [defaults]
+        layers = ["ultrahot", "unified", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["ultrahot", "unified", "sll"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// Magazines that threads exchange through a depot.
+    heapv2 {
+        [defaults]
+        layers = ["heapv2"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["heapv2"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// Magazines, and a list for what the depot does not take.
+    heapv2_sll {
+        [defaults]
+        layers = ["heapv2", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["heapv2", "sll"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// A run of fresh blocks, then a list.
+    hot {
+        [defaults]
+        layers = ["hot"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["hot"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// A run of fresh blocks, then a list, and another behind it.
+    hot_sll {
+        [defaults]
+        layers = ["hot", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["hot", "sll"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// Lists in the slabs themselves.
+    pages {
+        [defaults]
+        layers = ["pages"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["pages"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}
+
+stack! {
+    /// One bounded list in front of the slabs' own.
+    unified_pages {
+        [defaults]
+        layers = ["unified", "pages"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["unified", "pages"]
+        stats = true
 
         [[class]]
         sizes = { from = 32, to = 1024, steps_per_doubling = 4 }

@@ -44,14 +44,14 @@ macro_rules! subject {
             }
 
             fn counts() -> Vec<crate::subject::LayerCounts> {
-                // crate::subject::by_layer(<$heap>::layer_stats().iter())
-                Vec::new()
+                crate::subject::by_layer(<$heap>::layer_stats().iter())
             }
         }
     )*};
 }
 
 pub(crate) mod layers;
+mod policies;
 
 /// What there is to compare, in the order of the tables' rows.
 pub(crate) static STACKS: &[Stack] = &[
@@ -59,6 +59,22 @@ pub(crate) static STACKS: &[Stack] = &[
     Stack::of::<layers::unified_sll::Heap, layers::unified_sll::Counted>(SAME.0),
     Stack::of::<layers::unified_sll_again::Heap, layers::unified_sll_again::Counted>(SAME.1),
     Stack::of::<layers::sll::Heap, layers::sll::Counted>("sll"),
+    Stack::of::<layers::ring_sll::Heap, layers::ring_sll::Counted>("ring+sll"),
+    Stack::of::<layers::fast::Heap, layers::fast::Counted>("fast"),
+    Stack::of::<layers::fast_sll::Heap, layers::fast_sll::Counted>("fast+sll"),
+    Stack::of::<layers::sfc_sll::Heap, layers::sfc_sll::Counted>("sfc+sll"),
+    Stack::of::<layers::c23::Heap, layers::c23::Counted>("c23"),
+    Stack::of::<layers::ultrahot_unified_sll::Heap, layers::ultrahot_unified_sll::Counted>("ultrahot+unified+sll"),
+    Stack::of::<layers::heapv2::Heap, layers::heapv2::Counted>("heapv2"),
+    Stack::of::<layers::heapv2_sll::Heap, layers::heapv2_sll::Counted>("heapv2+sll"),
+    Stack::of::<layers::hot::Heap, layers::hot::Counted>("hot"),
+    Stack::of::<layers::hot_sll::Heap, layers::hot_sll::Counted>("hot+sll"),
+    Stack::of::<layers::pages::Heap, layers::pages::Counted>("pages"),
+    Stack::of::<layers::unified_pages::Heap, layers::unified_pages::Counted>("unified+pages"),
+    Stack::of::<policies::deferred::Heap, policies::deferred::Counted>("unified+sll, deferred"),
+    Stack::of::<policies::legacy::Heap, policies::legacy::Counted>("unified+sll, legacy"),
+    Stack::of::<policies::background::Heap, policies::background::Counted>("unified+sll, background"),
+    Stack::of::<policies::region_id::Heap, policies::region_id::Counted>("unified+sll, region-id"),
 ];
 
 /// Two names for one stack: what they differ by is noise.
