@@ -13,7 +13,8 @@
 //!   meets all of them.
 //! * Single operations are timed in runs of their own, because the clock takes longer than an allocation.
 //! * Counters are read from a twin of each stack that is not timed.
-//! * Memory is measured in a process for each workload and stack, because pages are returned to none of them at once.
+//! * Memory is measured in a new process for each workload and stack: in one that has run others, pages are resident
+//!   already.
 //!
 //! The modules: `stacks` and `workloads` are what is compared; `subject` and `probe` stand between the two; `measure`
 //! makes the rounds with `resident`, `clock`, `histogram` and `statistics`; `table`, `json` and `plot` show the results.
@@ -108,12 +109,12 @@ fn run(options: &Options) -> io::Result<()> {
 
 /// How the plot's numbers came about.
 fn note(options: &Options) -> String {
-    let rounds = options.rounds;
+    let rounds = table::rounds(options.rounds);
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let quick = if options.quick { "; --quick: a tenth of the work, the times say little" } else { "" };
     format!(
-        "ns for an allocation and its free, shorter is better; median of {rounds} rounds, whiskers: their middle half; \
-         * the least median; {processors} processors{quick}"
+        "ns for an allocation and its free, shorter is better; median of {rounds}, whiskers: their middle half; \
+         * the least median; processors: {processors}{quick}"
     )
 }
 

@@ -10,9 +10,9 @@ use crate::stacks::{SAME, STACKS};
 /// What the columns mean.
 pub(crate) fn legend(out: &mut impl Write, options: &Options) -> io::Result<()> {
     let clock = Clock::get();
-    let (rounds, stacks) = (options.rounds, STACKS.len());
+    let (rounds, stacks) = (rounds(options.rounds), STACKS.len());
     writeln!(out, "{stacks} stacks, each an allocator in this program; each proved to own what it allocates.")?;
-    writeln!(out, "ns/op: an allocation and its free; the median of {rounds} rounds, and their middle half.")?;
+    writeln!(out, "ns/op: an allocation and its free; the median of {rounds}, and their middle half.")?;
     writeln!(
         out,
         "p50, p99, p99.9: ns of one allocation or one free, timed by itself, less the {:.1} ns that reading the clock \
@@ -68,6 +68,11 @@ fn line(out: &mut impl Write, mark: char, width: usize, row: &Row) -> io::Result
 pub(crate) fn noise(comparison: &Comparison) -> Option<f64> {
     let (one, other) = (comparison.row(SAME.0)?.time.median, comparison.row(SAME.1)?.time.median);
     Some((one - other).abs() / one.min(other) * 100.0)
+}
+
+/// As a reader would say it.
+pub(crate) fn rounds(count: u32) -> String {
+    if count == 1 { "1 round".to_owned() } else { format!("{count} rounds") }
 }
 
 /// A number with about three digits that mean something.

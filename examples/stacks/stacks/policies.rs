@@ -64,7 +64,8 @@ stack! {
 }
 
 stack! {
-    /// A byte in front of each block tells its class. Blocks serve one byte less, so one more class is needed for 1,024.
+    /// A byte in front of each block tells its class. A block then serves one byte less than its size, so that 1,024
+    /// needs a larger class.
     region_id {
         [defaults]
         layers = ["unified", "sll"]
