@@ -78,8 +78,8 @@ impl Clock {
     }
 }
 
-/// The least distance between `gaps` that is not rounding: counters of another frequency than they claim go up by 24 or 25
-/// at a time.
+/// The least distance between `gaps` that is not rounding: counters of another frequency than they claim go up by 24 or
+/// 25 at a time.
 fn step(mut gaps: Vec<u64>) -> u64 {
     const ROUNDING: u64 = 2;
     gaps.sort_unstable();

@@ -4,10 +4,10 @@
 //! cargo run --release --example stacks -- [WORKLOAD …] [--plot FILE.svg] [--rounds N] [--json FILE] [--quick]
 //! ```
 //!
-//! Which layers a class should have depends on what the program does. Here each stack is an allocator of its own, compiled
-//! by `hakmem::allocator!` into this one program and called directly; the program itself runs on the system's allocator.
-//! So nothing but the stack differs between two rows of a table. One stack is there twice, under two names: differences
-//! that are not larger than between these two say nothing.
+//! Which layers a class should have depends on what the program does. Here each stack is an allocator of its own,
+//! compiled by `hakmem::allocator!` into this one program and called directly; the program itself runs on the system's
+//! allocator. So nothing but the stack differs between two rows of a table. One stack is there twice, under two names:
+//! differences that are not larger than between these two say nothing.
 //!
 //! * Time is taken of a whole workload. The stacks take turns, round by round, so that a change of the machine's speed
 //!   meets all of them.
@@ -17,7 +17,8 @@
 //!   already.
 //!
 //! The modules: `stacks` and `workloads` are what is compared; `subject` and `probe` stand between the two; `measure`
-//! makes the rounds with `resident`, `clock`, `histogram` and `statistics`; `table`, `json` and `plot` show the results.
+//! makes the rounds with `resident`, `clock`, `histogram` and `statistics`; `table`, `json` and `plot` show the
+//! results.
 
 mod args;
 mod clock;

@@ -195,8 +195,8 @@ pub(crate) fn compare(workload: &'static Named, options: &Options, progress: &mu
     Ok(Comparison { workload, rows, best })
 }
 
-/// The order of the stacks in a round. It begins elsewhere in each and runs backwards in every other one, so that no stack
-/// always comes first, or always after the same.
+/// The order of the stacks in a round. It begins elsewhere in each and runs backwards in every other one, so that no
+/// stack always comes first, or always after the same.
 fn order(round: u32, rounds: u32) -> Vec<usize> {
     let mut order: Vec<usize> = (0..STACKS.len()).collect();
     order.rotate_left(STACKS.len() * round as usize / rounds as usize);

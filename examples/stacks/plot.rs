@@ -1,7 +1,7 @@
 //! The comparison as a drawing: one SVG file that needs nothing else.
 //!
-//! A panel for each workload, two side by side; in it a bar for each stack as long as its median, and a whisker over the
-//! middle half of its rounds.
+//! A panel for each workload, two side by side; in it a bar for each stack as long as its median, and a whisker over
+//! the middle half of its rounds.
 
 use std::fmt::Write as _;
 

@@ -25,8 +25,8 @@ impl Progress {
         Self { terminal: io::stderr().is_terminal(), started: Instant::now(), turns, done: 0, workload: "" }
     }
 
-    /// The next turn begins. On a terminal one line is kept up to date; anything else, such as a log, gets a line for each
-    /// workload.
+    /// The next turn begins. On a terminal one line is kept up to date; anything else, such as a log, gets a line for
+    /// each workload.
     pub(crate) fn turn(&mut self, workload: &'static str, step: impl Display, stack: &str) {
         if self.terminal {
             print(format_args!("{ERASE_LINE}{}: {workload}, {step}, {stack}", self.so_far()));

@@ -1,5 +1,5 @@
-//! Resident memory, measured in a process of its own for each workload and stack: in one process, a stack would be given
-//! pages that another has touched, and all would share one number.
+//! Resident memory, measured in a process of its own for each workload and stack: in one process, a stack would be
+//! given pages that another has touched, and all would share one number.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,8 +11,8 @@ use crate::measure::Scale;
 use crate::stacks::Stack;
 use crate::workloads::Named;
 
-/// Starts this program again to run `workload` on `stack`; the bytes by which its resident memory grew, where the system
-/// tells.
+/// Starts this program again to run `workload` on `stack`; the bytes by which its resident memory grew, where the
+/// system tells.
 pub(crate) fn measure(workload: &Named, stack: &Stack, scale: Scale) -> io::Result<Option<u64>> {
     let mut command = Command::new(env::current_exe()?);
     command.args([args::RESIDENT, workload.name, stack.name]).stdin(Stdio::null()).stderr(Stdio::inherit());
@@ -27,12 +27,12 @@ pub(crate) fn measure(workload: &Named, stack: &Stack, scale: Scale) -> io::Resu
     Ok(str::from_utf8(&output.stdout).ok().and_then(|text| text.trim().parse().ok()))
 }
 
-/// Resident bytes of this process that no file backs, where the system tells. The code that was paged in meanwhile is not
-/// among them.
+/// Resident bytes of this process that no file backs, where the system tells. The code that was paged in meanwhile is
+/// not among them.
 ///
-/// `smaps_rollup` counts pages. `statm`, for where there is no such file, adds up counters of which each processor keeps
-/// a part to itself: it may be off by hundreds of KiB. Both are read into the stack, because an allocation would change
-/// the number.
+/// `smaps_rollup` counts pages. `statm`, for where there is no such file, adds up counters of which each processor
+/// keeps a part to itself: it may be off by hundreds of KiB. Both are read into the stack, because an allocation would
+/// change the number.
 pub(crate) fn resident() -> Option<u64> {
     let mut buffer = [0; 4096];
     if let Some(text) = read("/proc/self/smaps_rollup", &mut buffer)

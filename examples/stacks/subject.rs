@@ -1,5 +1,5 @@
-//! The allocators under test as the workloads see them: blocks that are written when they are allocated and checked when
-//! they are freed.
+//! The allocators under test as the workloads see them: blocks that are written when they are allocated and checked
+//! when they are freed.
 
 use std::alloc::{GlobalAlloc, Layout, handle_alloc_error};
 use std::hint::black_box;

@@ -1,8 +1,8 @@
 //! The stacks that are compared: each an allocator of its own, all in this one program.
 //!
-//! To add one, write a `stack!` in `layers` or `policies`, and a line for it in [`STACKS`]. It has its spec twice: as it is
-//! timed, and with `stats = true`, which makes the layers count what they do and so changes the time it takes. The macro
-//! cannot write the second from the first, because `hakmem::allocator!` reads a spec from the source's text.
+//! To add one, write a `stack!` in `layers` or `policies`, and a line for it in [`STACKS`]. It has its spec twice: as
+//! it is timed, and with `stats = true`, which makes the layers count what they do and so changes the time it takes.
+//! The macro cannot write the second from the first, because `hakmem::allocator!` reads a spec from the source's text.
 //!
 //! Requests of 16 bytes get a block of 32 here: with one entry for all classes, that is the least size that has four
 //! steps to the next power of two.
