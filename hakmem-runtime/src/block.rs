@@ -59,6 +59,11 @@ impl Chain {
     /// No blocks.
     pub const EMPTY: Chain = Chain { head: ptr::null_mut(), last: ptr::null_mut(), count: 0 };
 
+    /// The list of `count` blocks that starts at `head`.
+    pub(crate) const fn new(head: *mut Block, count: u32) -> Chain {
+        Chain { head, last: ptr::null_mut(), count }
+    }
+
     /// The chain of one block.
     ///
     /// # Safety

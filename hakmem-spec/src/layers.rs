@@ -21,7 +21,7 @@ pub static LAYERS: &[LayerKind] = &[
         .ahead(),
     bounded("heapv2", "HeapV2", "two magazines, exchanged with a depot").per_block("capacity", 8192, 2, 64),
     bounded("hot", "Hot", "run of fresh blocks, then a list").per_block("capacity", 16384, 2, 256),
-    unbounded("pages", "Pages", "lists in the slabs themselves").in_slabs(),
+    unbounded("pages", "Pages", "lists in the slabs themselves").per_block("pending", 16384, 1, 64).in_slabs(),
 ];
 
 /// The stack of a class where neither the class nor `[defaults]` names one.

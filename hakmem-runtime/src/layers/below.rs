@@ -4,7 +4,8 @@ use super::Layer;
 use crate::allocator::Allocator;
 use crate::block::{Block, Chain, Run};
 use crate::class::Class;
-use crate::thread::{Heap, spill::spill};
+use crate::thread::Heap;
+use crate::thread::spill::{spill, spill_one};
 
 /// The rest of a stack, as the layer above sees it.
 ///
@@ -170,9 +171,13 @@ impl Below for Slabs<'_> {
 
     #[inline(never)]
     fn absorb(&mut self, chain: Chain) {
-        if !chain.is_empty() {
-            // SAFETY: `new`'s caller promised the class.
-            unsafe { spill(self.allocator, self.heap, self.class, chain.into_iter()) };
+        // SAFETY: `new`'s caller promised the class.
+        unsafe {
+            match chain.count() {
+                0 => {}
+                1 => spill_one(self.allocator, self.heap, self.class, chain.head()),
+                _ => spill(self.allocator, self.heap, self.class, chain.into_iter()),
+            }
         }
     }
 

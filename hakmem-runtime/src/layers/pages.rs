@@ -4,8 +4,9 @@
 //! 129 sizes in steps of 8, which all threads share and which is a constant where the size is. An allocation pops the
 //! page's `free`. A free masks the address to the page's entry and compares one word, the owner: ours means that the
 //! page is this thread's, and neither full nor special, since a full page is adrift and a page of the pool is nobody's.
-//! Then the block is pushed on `local_free`. All other frees go, one compare-and-swap each, through the page's
-//! `thread_free`, which is [`RemoteWord`](crate::protocol::RemoteWord): a list and flag bits in one word.
+//! Then the block is pushed on `local_free`. All other frees go through the page's `thread_free`, which is
+//! [`RemoteWord`](crate::protocol::RemoteWord), a list and flag bits in one word; not with a compare-and-swap each, as in
+//! mimalloc, but gathered in the thread first, so that those of a page share one.
 //!
 //! Lists are collected when `free` is empty and not before: `local_free` becomes `free`; then what other threads freed;
 //! then what went home as bits; then memory never used. A page with none of it is full: it leaves the table adrift, and
@@ -27,20 +28,28 @@ use core::sync::atomic::Ordering;
 /// The state of one class, under slabs of `2^SLAB` bytes in regions of `2^REGION`.
 ///
 /// # Invariants
-/// `page` is null or the current slab of this class in the heap, `bound`. `owner` is the heap's identity, and 0, which no
-/// slab has for an owner, before the first cold path.
+/// `page` is null or the current slab of this class in the heap, bound. `owner` is the heap's identity, and 0, which no
+/// slab has for an owner, before the first cold path. `pending` has `count` blocks, fewer than the limit.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Pages<const SLAB: u32, const REGION: u32> {
     page: Cell<*const Slab>,
     owner: Cell<usize>,
+    /// Freed blocks of pages that are not this thread's.
+    pending: Cell<*mut Block>,
+    count: Cell<u32>,
 }
 
 // SAFETY: a block is on one list of its slab.
 unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
     type Shared = Limit;
 
-    const EMPTY: Self = Pages { page: Cell::new(ptr::null()), owner: Cell::new(0) };
+    const EMPTY: Self = Pages {
+        page: Cell::new(ptr::null()),
+        owner: Cell::new(0),
+        pending: Cell::new(ptr::null_mut()),
+        count: Cell::new(0),
+    };
 
     #[inline(always)]
     unsafe fn pop(&self) -> *mut Block {
@@ -62,25 +71,32 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
     }
 
     unsafe fn miss(&self, _: &Limit, below: &mut impl Below) -> *mut Block {
+        // What this thread freed since is the cheapest to have, and what a class in balance always finds.
+        // SAFETY: null or the thread's current slab.
+        if let Some(page) = unsafe { self.page.get().as_ref() }
+            && page.collect_local()
+        {
+            return page.pop_listed();
+        }
         let batch = below.class().batch;
         let Some((heap, class)) = below.home() else { return ptr::null_mut() };
         self.owner.set(heap.identity());
         let old = self.page.replace(ptr::null());
-        // SAFETY: ours until the refill lets go of it; then it must not be bound any more.
+        // SAFETY: ours until the refill lets go of it; then it must not be counted any more.
         if let Some(old) = unsafe { old.as_ref() } {
-            old.bound.set(false);
+            old.unbind();
         }
         let page = heap.refill(class, |slab| slab.list(batch).then(|| ptr::from_ref(slab)));
         self.page.set(page.unwrap_or(ptr::null()));
         // SAFETY: a slab of ours from the refill.
         if let Some(page) = unsafe { self.page.get().as_ref() } {
-            page.bound.set(true);
+            page.bind();
         }
         // SAFETY: on the owning thread.
         unsafe { self.pop() }
     }
 
-    unsafe fn overflow(&self, block: *mut Block, _: &Limit, below: &mut impl Below) {
+    unsafe fn overflow(&self, block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
         let page = Self::page_of(block).cast_mut();
         if let Some((heap, _)) = below.home() {
             // The first free of a thread may be of a page that was nobody's at the time.
@@ -95,7 +111,12 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
             }
         }
         // SAFETY: the block is the caller's; the push did not take it.
-        below.absorb(unsafe { Chain::one(block) });
+        unsafe { Block::set_next(block, self.pending.get()) };
+        self.pending.set(block);
+        self.count.set(self.count.get().wrapping_add(1));
+        if self.count.get() >= limit {
+            below.absorb(self.take_pending());
+        }
     }
 
     unsafe fn demand(&self, want: u32, shared: &Limit, below: &mut impl Below) -> Chain {
@@ -126,17 +147,22 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
         }
     }
 
-    unsafe fn drain(&self, _: &Limit, _: &mut impl Below) {
-        // The blocks are in their slabs already, and the heap empties the lists when it gives a slab away.
+    unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
+        below.absorb(self.take_pending());
+        // The other blocks are in their slabs already, and the heap empties the lists when it gives a slab away.
         self.owner.set(0);
         // SAFETY: null or the thread's current slab.
         if let Some(page) = unsafe { self.page.replace(ptr::null()).as_ref() } {
-            page.bound.set(false);
+            page.unbind();
         }
     }
 }
 
 impl<const SLAB: u32, const REGION: u32> Pages<SLAB, REGION> {
+    fn take_pending(&self) -> Chain {
+        Chain::new(self.pending.replace(ptr::null_mut()), self.count.replace(0))
+    }
+
     /// The entry of the slab that `block` is in: the region's base, and from there the entry with the slab's number.
     #[inline(always)]
     fn page_of(block: *mut Block) -> *const Slab {

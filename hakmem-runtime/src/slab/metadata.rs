@@ -41,7 +41,7 @@ impl Count {
 /// carved ≤ capacity
 /// free_count == number of ones in the bitmap, all of them below `carved` and none in a word before `lowest`
 /// free_count + |free| + |local_free| + used == carved
-/// used == allocated + remote.count
+/// used == allocated + remote.count + (1 while a `pages` layer has it in its table)
 /// ```
 ///
 /// where `allocated` includes the blocks that front layers keep elsewhere. The two lists are for the layer `pages` and
@@ -66,8 +66,6 @@ pub(crate) struct Slab {
     pub(crate) back: Cell<u16>,
     /// Whether memory that is not carved yet is still zero: nobody wrote to it since it was mapped or purged.
     pub(crate) fresh: Cell<bool>,
-    /// Whether a `pages` layer has it in its table.
-    pub(crate) bound: Cell<bool>,
     /// Blocks to allocate next, for `pages`.
     free: Cell<*mut Block>,
     /// Blocks that their owner freed since, for `pages`.
@@ -336,18 +334,35 @@ impl Slab {
         used != 0
     }
 
-    /// Sees to it that `free` has a block: what was freed here since, else what other threads freed and what has been at
-    /// home, else up to `want` of memory never used. `false`: every block is handed out.
-    pub(crate) fn list(&self, want: u32) -> bool {
+    /// Enters a table, which counts as a use: so a slab that is in use there is never found empty by a free.
+    pub(crate) fn bind(&self) {
+        self.used.set(self.used.get().wrapping_add(1));
+    }
+
+    /// Leaves it.
+    pub(crate) fn unbind(&self) {
+        self.used.set(self.used.get().wrapping_sub(1));
+    }
+
+    /// Where `free` is empty, makes `local_free` the list to allocate from. `false`: that is empty, too.
+    #[inline]
+    pub(crate) fn collect_local(&self) -> bool {
         if self.free.get().is_null() {
             self.free.set(self.local_free.replace(ptr::null_mut()));
         }
-        if self.free.get().is_null() {
-            let chain = self.take(want);
-            self.used.set(self.used.get().wrapping_sub(chain.count()));
-            self.free.set(chain.head());
-        }
         !self.free.get().is_null()
+    }
+
+    /// Sees to it that `free` has a block: what was freed here since, else what other threads freed and what has been at
+    /// home, else up to `want` of memory never used. `false`: every block is handed out.
+    pub(crate) fn list(&self, want: u32) -> bool {
+        if self.collect_local() {
+            return true;
+        }
+        let chain = self.take(want);
+        self.used.set(self.used.get().wrapping_sub(chain.count()));
+        self.free.set(chain.head());
+        !chain.is_empty()
     }
 
     /// Empties both lists into the bitmap.

@@ -184,8 +184,7 @@ impl Heap {
                 let current = bin.current();
                 if !current.is_null() {
                     (*current).collect();
-                    // What a `pages` layer points to must stay.
-                    if (*current).is_empty() && !(*current).bound.get() {
+                    if (*current).is_empty() {
                         self.retire(bin.take_current());
                     }
                 }

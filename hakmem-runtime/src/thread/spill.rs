@@ -116,6 +116,29 @@ pub(crate) unsafe fn spill(
     }
 }
 
+/// Frees one block into its slab.
+///
+/// # Safety
+/// The block is the caller's, and of `class` of `allocator`.
+pub(crate) unsafe fn spill_one(allocator: &'static Allocator, heap: Option<&Heap>, class: u32, block: *mut Block) {
+    // SAFETY: the block is ours, and in a slab in use, for it is allocated.
+    unsafe {
+        let slab = allocator.pool().geometry().slab_of(block.addr());
+        if (*slab).class() != class {
+            misuse(slab, block);
+        }
+        match heap {
+            Some(heap) if (*slab).owner.load(Ordering::Relaxed) == heap.identity() => {
+                (*slab).push(block);
+                if (*slab).is_empty() {
+                    heap.emptied(slab);
+                }
+            }
+            _ => send(allocator, heap, Batch { slab, head: block, tail: block, count: 1 }),
+        }
+    }
+}
+
 /// Frees a batch into its slab; the slab is ours afterwards if it was adrift.
 unsafe fn send(allocator: &'static Allocator, heap: Option<&Heap>, batch: Batch) {
     let Batch { slab, head, tail, count } = batch;
