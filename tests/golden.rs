@@ -177,13 +177,16 @@ fn limits(profile: &str, functions: &BTreeMap<String, Function>) {
         let counts = function.hit_path().unwrap_or_else(|| panic!("{profile}: {name} has no path to a return"));
         let most = if what == "alloc" { alloc } else { free };
         assert!(counts.instructions <= most, "{profile}: {name} takes {counts:?}, its budget is {most} instructions");
-        assert!(counts.branches <= 1, "{profile}: {name} branches more than once: {counts:?}");
+        // A free by way of `pages` asks whose the page is, and whether it is empty now.
+        let branches = if what == "alloc" { 1 } else { 2 };
+        assert!(counts.branches <= branches, "{profile}: {name} branches more than it must: {counts:?}");
         assert_eq!((counts.calls, counts.atomics, counts.stack), (0, 0, 0), "{profile}: {name}: {counts:?}");
     }
     assert!(budgets.len() >= 20, "the default spec states a budget for its small classes");
-    for name in ["alloc_any", "free_any"] {
+    // Size and alignment compared, the table, and the hit.
+    for (name, most) in [("alloc_any", 8 + 8), ("free_any", 8 + 13)] {
         let counts = functions[name].hit_path().expect("a hit calls nothing");
-        assert!(counts.instructions <= 14, "{profile}: {name} takes {counts:?}");
+        assert!(counts.instructions <= most, "{profile}: {name} takes {counts:?}");
         assert_eq!((counts.calls, counts.atomics, counts.stack), (0, 0, 0), "{profile}: {name}: {counts:?}");
     }
 }

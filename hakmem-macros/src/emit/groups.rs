@@ -7,7 +7,7 @@
 use super::levels::{self, Level};
 use super::statics::queue_name;
 use super::{Context, literal, sizes_of};
-use hakmem_spec::{Group, Header, Refill};
+use hakmem_spec::{Group, Header, Refill, SMALL_MAX};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
@@ -58,8 +58,11 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
     );
     let inline = if group.specialise {
         quote! { #[inline(always)] }
-    } else {
+    } else if context.plan.small.entries.iter().any(|&slot| group.slots.contains(&slot.into())) {
         quote! { #[inline(never)] }
+    } else {
+        // Only functions that are called themselves use it.
+        quote! { #[inline] }
     };
     let (mark, check) = match group.header {
         Header::None => (quote! { block }, TokenStream::new()),
@@ -242,6 +245,25 @@ fn entries(context: &Context) -> TokenStream {
         let module = module(number);
         quote! { #module::pop(place) }
     };
+    let medium = plan.medium.as_ref().map(|medium| {
+        // Its first entries are never asked for.
+        let asked = medium.entries.iter().skip((SMALL_MAX / medium.granularity) as usize + 1);
+        let serves = |slot: usize| asked.clone().any(|&entry| usize::from(entry) == slot);
+        let groups: Vec<usize> =
+            all.iter().copied().filter(|&number| plan.groups[number].slots.clone().any(serves)).collect();
+        (choose(context, &groups, allocate), choose(context, &groups, release))
+    });
+    let (allocate_medium, release_medium) = medium.map_or_else(Default::default, |(allocate, release)| {
+        let ways = [allocate, release].map(|way| {
+            quote! {
+                if let ::core::option::Option::Some(place) = place_of_medium(size, align) {
+                    // SAFETY: the caller's contract, and the place is that of the layout's class.
+                    return #way;
+                }
+            }
+        });
+        ways.into()
+    });
     let (allocate_small, release_small) = (choose(context, &small, allocate), choose(context, &small, release));
     let (allocate_any, release_any) = (choose(context, &all, allocate), choose(context, &all, release));
     let pop_any = choose(context, &all, pop);
@@ -275,11 +297,19 @@ fn entries(context: &Context) -> TokenStream {
             }
         }
 
-        /// Allocates the rest: larger classes, larger alignments, large blocks. Cold, so that the two comparisons before
-        /// it become two branches never taken and not one computed condition.
+        /// Allocates the rest. Cold, so that the two comparisons before it become two branches never taken and not one
+        /// computed condition.
         #[cold]
         #[inline(never)]
         fn allocate_other(size: usize, align: usize) -> *mut u8 {
+            #allocate_medium
+            allocate_rare(size, align)
+        }
+
+        /// Allocates what no table of ordinary alignment knows: larger alignments, large blocks.
+        #[cold]
+        #[inline(never)]
+        fn allocate_rare(size: usize, align: usize) -> *mut u8 {
             match place_of_other(size, align) {
                 ::core::option::Option::Some(place) => #allocate_any,
                 ::core::option::Option::None => RUNTIME.large().allocate(&RUNTIME, size, align),
@@ -293,6 +323,18 @@ fn entries(context: &Context) -> TokenStream {
         #[cold]
         #[inline(never)]
         unsafe fn release_other(block: *mut u8, size: usize, align: usize) {
+            #release_medium
+            // SAFETY: the caller's contract.
+            unsafe { release_rare(block, size, align) }
+        }
+
+        /// Frees what no table of ordinary alignment knows.
+        ///
+        /// # Safety
+        /// As [`release`].
+        #[cold]
+        #[inline(never)]
+        unsafe fn release_rare(block: *mut u8, size: usize, align: usize) {
             match place_of_other(size, align) {
                 // SAFETY: the caller's contract, and the place is that of the layout's class.
                 ::core::option::Option::Some(place) => #release_any,

@@ -32,10 +32,11 @@ pub(super) fn emit(context: &Context) -> TokenStream {
             if size <= SMALL_LARGEST && align <= ALIGN_OF_ALL {
                 return ::core::option::Option::Some(SMALL[0][(size + 7) >> 3] as usize);
             }
+            #medium_path
             place_of_other(size, align)
         }
 
-        /// The same for what `SMALL[0]` does not know: larger sizes and alignments.
+        /// The same for what the tables of ordinary alignment do not know: larger sizes and alignments.
         #[inline(never)]
         fn place_of_other(size: usize, align: usize) -> ::core::option::Option<usize> {
             if size <= SMALL_LARGEST && align <= 64 {
@@ -44,7 +45,6 @@ pub(super) fn emit(context: &Context) -> TokenStream {
                     return ::core::option::Option::Some(place as usize);
                 }
             }
-            #medium_path
             if size > LARGEST {
                 return ::core::option::Option::None;
             }
@@ -121,19 +121,40 @@ fn small(context: &Context) -> TokenStream {
 fn medium(context: &Context) -> (TokenStream, TokenStream) {
     let Some(medium) = &context.plan.medium else { return Default::default() };
     let (entries, grain) = (literal(medium.entries.len()), literal(medium.granularity));
-    let slots = medium.entries.iter().copied().map(literal);
+    let (slots, align) = (medium.entries.iter().copied().map(literal), literal(medium.align));
     let about =
         format!(" By the size in units of {grain} bytes, rounded up: the slot of the smallest class that serves.");
     let table = quote! {
         #[doc = #about]
-        static MEDIUM: [u8; #entries] = [#(#slots),*];
+        const MEDIUM_SLOTS: [u8; #entries] = [#(#slots),*];
+
+        /// The same as places.
+        static MEDIUM: [u16; #entries] = {
+            let mut places = [0; #entries];
+            let mut entry = 0;
+            while entry < #entries {
+                places[entry] = PLACES[MEDIUM_SLOTS[entry] as usize];
+                entry += 1;
+            }
+            places
+        };
+
+        /// The largest alignment that every class in `MEDIUM` has.
+        const MEDIUM_ALIGN: usize = #align;
+
+        /// The place of the smallest class that serves a size above `SMALL_LARGEST`, of ordinary alignment.
+        #[inline(always)]
+        fn place_of_medium(size: usize, align: usize) -> ::core::option::Option<usize> {
+            if size > SMALL_LARGEST && size <= LARGEST && align <= MEDIUM_ALIGN {
+                ::core::option::Option::Some(MEDIUM[size.div_ceil(#grain)] as usize)
+            } else {
+                ::core::option::Option::None
+            }
+        }
     };
     let path = quote! {
-        if size > SMALL_LARGEST && size <= LARGEST {
-            let slot = MEDIUM[size.div_ceil(#grain)] as usize;
-            if align <= CLASSES[slot].align as usize {
-                return ::core::option::Option::Some(PLACES[slot] as usize);
-            }
+        if let ::core::option::Option::Some(place) = place_of_medium(size, align) {
+            return ::core::option::Option::Some(place);
         }
     };
     (table, path)

@@ -18,9 +18,9 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Full magazines that a depot keeps of a class. Eight carry a producer and a consumer over each other's pauses; what
-/// they hold, with the default capacity at most 64 KiB a class, is not seen by any slab.
-const FULL: u32 = 8;
+/// Bytes of blocks in a depot's full magazines, which no slab sees: what carries a producer and a consumer over each
+/// other's pauses. At least one magazine is kept and at most sixteen.
+const FULL: u32 = 256 << 10;
 
 /// A magazine, in the page arena: made when first needed, used again for ever. Followed by its pointers.
 ///
@@ -97,9 +97,10 @@ impl Depot {
         magazine
     }
 
-    /// Takes a full magazine; `false`: there are enough.
-    fn keep(&self, magazine: *mut Magazine) -> bool {
-        if self.fulls.load(Ordering::Relaxed) >= FULL {
+    /// Takes a full magazine of blocks of `size`; `false`: there are enough.
+    fn keep(&self, magazine: *mut Magazine, size: u32) -> bool {
+        let most = (FULL / self.limit.saturating_mul(size).max(1)).clamp(1, 16);
+        if self.fulls.load(Ordering::Relaxed) >= most {
             return false;
         }
         self.fulls.fetch_add(1, Ordering::Relaxed);
@@ -279,7 +280,7 @@ impl HeapV2 {
     fn make_room(&self, depot: &Depot, below: &mut impl Below) -> *mut Magazine {
         let previous = self.previous.get();
         let empty = depot.empty();
-        if !empty.is_null() && depot.keep(previous) {
+        if !empty.is_null() && depot.keep(previous, below.class().size) {
             return empty;
         }
         Depot::push(&depot.empty, empty);

@@ -8,6 +8,9 @@
 //! [`RemoteWord`](crate::protocol::RemoteWord), a list and flag bits in one word; not with a compare-and-swap each, as in
 //! mimalloc, but gathered in the thread first, so that those of a page share one.
 //!
+//! A hit: load, load, test, branch, load, store, increment; a free: five instructions to the entry, load, compare,
+//! branch, load, store, store, decrement, branch.
+//!
 //! Lists are collected when `free` is empty and not before: `local_free` becomes `free`; then what other threads freed;
 //! then what went home as bits; then memory never used. A page with none of it is full: it leaves the table adrift, and
 //! the flag that says so makes the first thread that frees into it its owner.
@@ -25,15 +28,24 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::Ordering;
 
+/// What stands in an empty table: a page without a free block, so that a hit need not ask whether there is one. Entries
+/// are distances from it, which makes an empty table all zero.
+static NO_PAGE: NoPage = NoPage(Slab::unused());
+
+struct NoPage(Slab);
+
+// SAFETY: nobody writes to it: there is nothing to take, and no block is in it.
+unsafe impl Sync for NoPage {}
+
 /// The state of one class, under slabs of `2^SLAB` bytes in regions of `2^REGION`.
 ///
 /// # Invariants
-/// `page` is null or the current slab of this class in the heap, bound. `owner` is the heap's identity, and 0, which no
+/// `page` is the distance from [`NO_PAGE`] to the current slab of this class in the heap, bound; 0 where there is none. `owner` is the heap's identity, and 0, which no
 /// slab has for an owner, before the first cold path. `pending` has `count` blocks, fewer than the limit.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Pages<const SLAB: u32, const REGION: u32> {
-    page: Cell<*const Slab>,
+    page: Cell<usize>,
     owner: Cell<usize>,
     /// Freed blocks of pages that are not this thread's.
     pending: Cell<*mut Block>,
@@ -44,20 +56,12 @@ pub struct Pages<const SLAB: u32, const REGION: u32> {
 unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
     type Shared = Limit;
 
-    const EMPTY: Self = Pages {
-        page: Cell::new(ptr::null()),
-        owner: Cell::new(0),
-        pending: Cell::new(ptr::null_mut()),
-        count: Cell::new(0),
-    };
+    const EMPTY: Self =
+        Pages { page: Cell::new(0), owner: Cell::new(0), pending: Cell::new(ptr::null_mut()), count: Cell::new(0) };
 
     #[inline(always)]
     unsafe fn pop(&self) -> *mut Block {
-        // SAFETY: null or the thread's current slab; metadata is never unmapped.
-        match unsafe { self.page.get().as_ref() } {
-            Some(page) => page.pop_listed(),
-            None => ptr::null_mut(),
-        }
+        self.page().pop_listed()
     }
 
     #[inline(always)]
@@ -72,25 +76,17 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
 
     unsafe fn miss(&self, _: &Limit, below: &mut impl Below) -> *mut Block {
         // What this thread freed since is the cheapest to have, and what a class in balance always finds.
-        // SAFETY: null or the thread's current slab.
-        if let Some(page) = unsafe { self.page.get().as_ref() }
-            && page.collect_local()
-        {
-            return page.pop_listed();
+        if self.page.get() != 0 && self.page().collect_local() {
+            return self.page().pop_listed();
         }
         let batch = below.class().batch;
         let Some((heap, class)) = below.home() else { return ptr::null_mut() };
         self.owner.set(heap.identity());
-        let old = self.page.replace(ptr::null());
-        // SAFETY: ours until the refill lets go of it; then it must not be counted any more.
-        if let Some(old) = unsafe { old.as_ref() } {
-            old.unbind();
-        }
-        let page = heap.refill(class, |slab| slab.list(batch).then(|| ptr::from_ref(slab)));
-        self.page.set(page.unwrap_or(ptr::null()));
-        // SAFETY: a slab of ours from the refill.
-        if let Some(page) = unsafe { self.page.get().as_ref() } {
-            page.bind();
+        // Not counted any more: the refill may let go of it.
+        self.unbind();
+        if let Some(page) = heap.refill(class, |slab| slab.list(batch).then(|| ptr::from_ref(slab))) {
+            self.page.set(page.addr().wrapping_sub(ptr::from_ref(&NO_PAGE).addr()));
+            self.page().bind();
         }
         // SAFETY: on the owning thread.
         unsafe { self.pop() }
@@ -151,14 +147,27 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
         below.absorb(self.take_pending());
         // The other blocks are in their slabs already, and the heap empties the lists when it gives a slab away.
         self.owner.set(0);
-        // SAFETY: null or the thread's current slab.
-        if let Some(page) = unsafe { self.page.replace(ptr::null()).as_ref() } {
-            page.unbind();
-        }
+        self.unbind();
     }
 }
 
 impl<const SLAB: u32, const REGION: u32> Pages<SLAB, REGION> {
+    /// The page in the table, or [`NO_PAGE`].
+    #[inline(always)]
+    fn page(&self) -> &Slab {
+        let page = ptr::from_ref(&NO_PAGE.0).expose_provenance().wrapping_add(self.page.get());
+        // SAFETY: the thread's current slab, whose metadata is never unmapped, or the static.
+        unsafe { &*ptr::with_exposed_provenance(page) }
+    }
+
+    /// Takes the page out of the table.
+    fn unbind(&self) {
+        if self.page.get() != 0 {
+            self.page().unbind();
+            self.page.set(0);
+        }
+    }
+
     fn take_pending(&self) -> Chain {
         Chain::new(self.pending.replace(ptr::null_mut()), self.count.replace(0))
     }

@@ -184,7 +184,7 @@ fn check_first<F: Layer>(shared: impl Fn(u32) -> F::Shared, most: impl Fn(u32) -
         check::<F, Hot>(Some(Hot::EMPTY), (&own, &limit), with(second), batch);
         check::<F, C23>(Some(C23::EMPTY), (&own, &limit), None, batch);
         check::<F, Sfc<32>>(Some(Sfc::EMPTY), (&own, &limit), with(second.max(batch)), batch);
-        check::<F, HeapV2>(Some(HeapV2::EMPTY), (&own, &Depot::new(second)), with(10 * second), batch);
+        check::<F, HeapV2>(Some(HeapV2::EMPTY), (&own, &Depot::new(second)), with(18 * second), batch);
     }
 }
 
@@ -229,8 +229,8 @@ fn hot_keeps_its_blocks_and_its_limit() {
 
 #[test]
 fn heapv2_keeps_its_blocks_and_its_limit() {
-    // Two magazines of its own, eight in the depot.
-    check_first::<HeapV2>(Depot::new, |limit| Some(10 * limit as usize));
+    // Two magazines of its own, sixteen in the depot.
+    check_first::<HeapV2>(Depot::new, |limit| Some(18 * limit as usize));
 }
 
 #[test]

@@ -98,6 +98,12 @@ const _: () = assert!(size_of::<Slab>() == 128, "an address leads to its metadat
 const WORD: u32 = u64::BITS;
 
 impl Slab {
+    /// A slab never used.
+    pub(crate) const fn unused() -> Slab {
+        // SAFETY: all zero is that state; every field is an integer, a pointer or a bool.
+        unsafe { core::mem::zeroed() }
+    }
+
     /// The class, or [`NO_CLASS`].
     pub(crate) fn class(&self) -> u32 {
         self.class_plus_one.get().wrapping_sub(1)
