@@ -75,16 +75,16 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
     }
 
     unsafe fn miss(&self, _: &Limit, below: &mut impl Below) -> *mut Block {
+        let Some((heap, class)) = below.home() else { return ptr::null_mut() };
+        let bin = heap.bin(class);
         // What this thread freed since is the cheapest to have, and what a class in balance always finds.
-        if self.page.get() != 0 && self.page().collect_local() {
+        if self.page.get() != 0 && bin.is_long() && self.page().collect_local() {
             return self.page().pop_listed();
         }
         let batch = below.class().batch;
-        let Some((heap, class)) = below.home() else { return ptr::null_mut() };
-        self.owner.set(heap.identity());
         // Not counted any more: the refill may let go of it.
         self.unbind();
-        if let Some(page) = heap.refill(class, |slab| slab.list(batch).then(|| ptr::from_ref(slab))) {
+        if let Some(page) = heap.refill(class, |slab| bin.list(slab, batch).then(|| ptr::from_ref(slab))) {
             self.page.set(page.addr().wrapping_sub(ptr::from_ref(&NO_PAGE).addr()));
             self.page().bind();
         }

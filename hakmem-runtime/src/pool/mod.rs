@@ -25,6 +25,10 @@ use stack::SlabStack;
 /// Free slabs that the lock-free list keeps at most; more go to the shelves, where they can be purged.
 const LISTED: u32 = 16;
 
+/// Looks at the time in a purge delay, at most, of a heap and of the pool: memory goes back no more than a quarter of the
+/// delay late.
+pub(crate) const TICKS: u32 = 4;
+
 /// What the pool needs to know of the spec.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PoolConfig {

@@ -1,5 +1,6 @@
 //! Memory on its way back to the system.
 
+use super::TICKS;
 use super::superslab::SuperSlab;
 use super::{Pool, pop, push, slab_at};
 use crate::os::memory;
@@ -11,13 +12,13 @@ impl Pool {
     pub(crate) fn purge_if_due(&self, now: u32, units_of: impl Fn(u32) -> u32) {
         let Some(delay) = self.config.purge_delay else { return };
         let due = self.purge_due.load(Ordering::Relaxed);
-        // `due` lies at most half a delay and one ahead of the moment it was set in. Anything else is past, also after
+        // `due` lies at most a quarter of a delay and one ahead of the moment it was set in. Anything else is past, also after
         // the clock has wrapped.
-        if due.wrapping_sub(now).wrapping_sub(1) <= delay / 2 {
+        if due.wrapping_sub(now).wrapping_sub(1) <= delay / TICKS {
             return;
         }
-        // Whoever moves the time does the work, the others go on. Half the delay bounds the lateness at a half.
-        let next = now.wrapping_add(delay / 2).wrapping_add(1);
+        // Whoever moves the time does the work, the others go on.
+        let next = now.wrapping_add(delay / TICKS).wrapping_add(1);
         if self.purge_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             self.gather(now, units_of);
             self.purge(now, delay);

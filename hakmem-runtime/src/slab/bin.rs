@@ -8,6 +8,9 @@ use core::ptr;
 /// How many partial slabs are looked at for the fullest (mimalloc bounds its search at four, too).
 const CANDIDATES: u32 = 4;
 
+/// More blocks than any slab has.
+const LONGEST: u32 = 1 << 16;
+
 /// A bin: the slab that refills come from, and the others that have free blocks.
 ///
 /// # Invariants
@@ -18,6 +21,8 @@ const CANDIDATES: u32 = 4;
 pub(crate) struct Bin {
     current: Cell<*mut Slab>,
     pub(crate) partial: SlabList,
+    /// How many blocks a list of `pages` gets at most; 0 for as many as there are. See [`Bin::shorten`].
+    chunk: Cell<u32>,
 }
 
 impl Bin {
@@ -27,6 +32,38 @@ impl Bin {
 
     pub(crate) fn set_current(&self, slab: *mut Slab) {
         self.current.set(slab);
+    }
+
+    /// Lets the next allocations by way of `pages` come to a slow path, where time is looked at: first every one, then ever
+    /// fewer, as each list is half as long again as the one before. However slowly the program allocates, after a time
+    /// `t` the next slow path is no further off than `t / 2`; and a program that allocates quickly is through in a moment.
+    pub(crate) fn shorten(&self) {
+        self.chunk.set(1);
+        // SAFETY: null, or the owner's.
+        if let Some(slab) = unsafe { self.current.get().as_ref() } {
+            slab.unlist();
+        }
+    }
+
+    /// Ends that.
+    pub(crate) fn lengthen(&self) {
+        self.chunk.set(0);
+    }
+
+    /// Whether lists are as long as they come.
+    pub(crate) fn is_long(&self) -> bool {
+        self.chunk.get() == 0
+    }
+
+    /// [`Slab::list`], as long as it may be. `slab` is the current one.
+    pub(crate) fn list(&self, slab: &Slab, want: u32) -> bool {
+        let chunk = self.chunk.get();
+        if chunk == 0 {
+            return slab.list(want);
+        }
+        self.chunk.set((chunk + chunk / 2 + 1).min(LONGEST));
+        slab.unlist();
+        slab.list(chunk)
     }
 
     /// Takes the current slab out; null if there is none.

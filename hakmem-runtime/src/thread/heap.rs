@@ -2,6 +2,7 @@
 
 use crate::allocator::Allocator;
 use crate::os::{arena, clock};
+use crate::pool::TICKS;
 use crate::slab::{Bin, NOBODY, Slab, SlabList};
 use core::cell::Cell;
 use core::ptr;
@@ -30,6 +31,10 @@ pub struct Heap {
     warm: SlabList,
     /// When `maintain` last ran.
     ticked: Cell<u32>,
+    /// Whether lists were shortened since then.
+    shortened: Cell<bool>,
+    /// When they were shortened last, until they are not any more.
+    watching: Cell<Option<u32>>,
     /// The next in the list of heaps without a thread.
     pub(crate) idle_next: Cell<*mut Heap>,
     // Followed in memory by one `Bin` per class.
@@ -45,7 +50,7 @@ impl Heap {
         let heap = ptr::with_exposed_provenance_mut::<Heap>(arena::allocate(bytes));
         if !heap.is_null() {
             // SAFETY: fresh zeroed memory of the right size and alignment; zero is right for `warm`, `ticked`,
-            // `idle_next` and the bins.
+            // `shortened`, `watching`, `idle_next` and the bins.
             unsafe {
                 (&raw mut (*heap).allocator).write(allocator);
                 (&raw mut (*heap).front).write(Cell::new(ptr::null()));
@@ -70,7 +75,7 @@ impl Heap {
         ptr::from_ref(self).addr()
     }
 
-    pub(super) fn bin(&self, class: u32) -> &Bin {
+    pub(crate) fn bin(&self, class: u32) -> &Bin {
         let bins = ptr::from_ref(self).wrapping_add(1).cast::<Bin>();
         // SAFETY: `create` made room for a bin per class, and generated code passes classes of its own allocator.
         unsafe { &*bins.wrapping_add(class as usize) }
@@ -147,18 +152,43 @@ impl Heap {
                 self.warm.push(slab);
             } else {
                 self.allocator.pool().put_free(slab, units);
+                self.watch();
             }
         }
     }
 
-    /// What happens now and then on a slow path: at most once in the purge delay, the heap looks through its slabs, and
-    /// the pool gives memory back.
+    /// Memory waits for its purge: sees to it that allocations come by a slow path, though all might be hits of `pages`
+    /// from now on.
+    fn watch(&self) {
+        if self.shortened.get() || self.allocator.pool().purge_delay().is_none() {
+            return;
+        }
+        self.shortened.set(true);
+        self.watching.set(Some(self.ticked.get()));
+        self.each_bin(Bin::shorten);
+    }
+
+    /// Calls `act` for the bin of each class.
+    fn each_bin(&self, act: impl Fn(&Bin)) {
+        for class in 0..self.allocator.classes().len() as u32 {
+            act(self.bin(class));
+        }
+    }
+
+    /// What happens now and then on a slow path: a few times in the purge delay, the heap looks through its slabs, and the
+    /// pool gives memory back.
     #[inline]
     pub(crate) fn tick(&self) {
         let Some(delay) = self.allocator.pool().purge_delay() else { return };
         let now = clock::now_ms();
-        if now.wrapping_sub(self.ticked.get()) > delay {
+        if now.wrapping_sub(self.ticked.get()) > delay / TICKS {
             self.ticked.set(now);
+            self.shortened.set(false);
+            // What was free when lists were shortened has gone back by now.
+            if self.watching.get().is_some_and(|since| now.wrapping_sub(since) > delay.saturating_mul(2)) {
+                self.watching.set(None);
+                self.each_bin(Bin::lengthen);
+            }
             self.maintain();
             self.allocator.purge_if_due(now);
         }
