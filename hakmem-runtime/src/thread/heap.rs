@@ -70,7 +70,7 @@ impl Heap {
         ptr::from_ref(self).addr()
     }
 
-    pub(super) fn bin(&self, class: u32) -> &Bin {
+    pub(crate) fn bin(&self, class: u32) -> &Bin {
         let bins = ptr::from_ref(self).wrapping_add(1).cast::<Bin>();
         // SAFETY: `create` made room for a bin per class, and generated code passes classes of its own allocator.
         unsafe { &*bins.wrapping_add(class as usize) }
@@ -192,7 +192,7 @@ impl Heap {
         }
     }
 
-    /// Gives every slab away: the full are set adrift, the empty and the partial go to the pool.
+    /// Gives every slab away, after the layers were drained: the full are set adrift, the empty and the partial go to the pool.
     pub(super) fn abandon(&self) {
         let pool = self.allocator.pool();
         for class in 0..self.allocator.classes().len() as u32 {
@@ -207,7 +207,6 @@ impl Heap {
                     if slab.is_null() {
                         break;
                     }
-                    (*slab).unlist();
                     (*slab).collect();
                     if (*slab).is_empty() {
                         self.retire(slab);
