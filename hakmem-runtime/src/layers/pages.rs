@@ -145,8 +145,12 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
 
     unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
         below.absorb(self.take_pending());
-        // The other blocks are in their slabs already, and the heap empties the lists when it gives a slab away.
         self.owner.set(0);
+        // The other blocks are in their slabs already; but whoever gets the slabs knows nothing of lists.
+        if let Some((heap, class)) = below.home() {
+            // SAFETY: the heap is this thread's.
+            unsafe { heap.bin(class).each(Slab::unlist) };
+        }
         self.unbind();
     }
 }

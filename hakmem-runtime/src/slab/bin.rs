@@ -97,4 +97,22 @@ impl Bin {
         }
         best
     }
+
+    /// Shows every slab to `look`.
+    ///
+    /// # Safety
+    /// The caller owns the bin, and `look` leaves it as it is.
+    pub(crate) unsafe fn each(&self, look: impl Fn(&Slab)) {
+        // SAFETY: every slab of the bin is ours, and metadata is never unmapped.
+        unsafe {
+            if let Some(current) = self.current().as_ref() {
+                look(current);
+            }
+            let mut partial = self.partial.first();
+            while let Some(slab) = partial.as_ref() {
+                look(slab);
+                partial = slab.next.get();
+            }
+        }
+    }
 }

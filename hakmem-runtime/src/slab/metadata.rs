@@ -67,11 +67,11 @@ pub(crate) struct Slab {
     /// Whether memory that is not carved yet is still zero: nobody wrote to it since it was mapped or purged.
     pub(crate) fresh: Cell<bool>,
     /// Blocks to allocate next, for `pages`.
-    free: Cell<*mut Block>,
+    pub(super) free: Cell<*mut Block>,
     /// Blocks that their owner freed since, for `pages`.
-    local_free: Cell<*mut Block>,
+    pub(super) local_free: Cell<*mut Block>,
     /// Blocks handed out, by the owner's books.
-    used: Cell<u32>,
+    pub(super) used: Cell<u32>,
 
     /// The address of the first block.
     base: Cell<usize>,
@@ -309,76 +309,5 @@ impl Slab {
         self.carved.set(self.carved().wrapping_add(1));
         self.used.set(self.used.get().wrapping_add(1));
         ptr::with_exposed_provenance_mut(start)
-    }
-}
-
-/// The two lists of the layer `pages`. For the owner.
-impl Slab {
-    /// Takes the first block of `free`, or null.
-    #[inline(always)]
-    pub(crate) fn pop_listed(&self) -> *mut Block {
-        let block = self.free.get();
-        if !block.is_null() {
-            // SAFETY: what is on the list is free and the owner's.
-            self.free.set(unsafe { Block::next(block) });
-            self.used.set(self.used.get().wrapping_add(1));
-        }
-        block
-    }
-
-    /// Puts `block` on `local_free`. `false`: no block is handed out any more.
-    ///
-    /// # Safety
-    /// The block is the caller's, and of this slab.
-    #[inline(always)]
-    pub(crate) unsafe fn push_listed(&self, block: *mut Block) -> bool {
-        // SAFETY: the block is the caller's.
-        unsafe { Block::set_next(block, self.local_free.get()) };
-        self.local_free.set(block);
-        let used = self.used.get().wrapping_sub(1);
-        self.used.set(used);
-        used != 0
-    }
-
-    /// Enters a table, which counts as a use: so a slab that is in use there is never found empty by a free.
-    pub(crate) fn bind(&self) {
-        self.used.set(self.used.get().wrapping_add(1));
-    }
-
-    /// Leaves it.
-    pub(crate) fn unbind(&self) {
-        self.used.set(self.used.get().wrapping_sub(1));
-    }
-
-    /// Where `free` is empty, makes `local_free` the list to allocate from. `false`: that is empty, too.
-    #[inline]
-    pub(crate) fn collect_local(&self) -> bool {
-        if self.free.get().is_null() {
-            self.free.set(self.local_free.replace(ptr::null_mut()));
-        }
-        !self.free.get().is_null()
-    }
-
-    /// Sees to it that `free` has a block: what was freed here since, else what other threads freed and what has been at
-    /// home, else up to `want` of memory never used. `false`: every block is handed out.
-    pub(crate) fn list(&self, want: u32) -> bool {
-        if self.collect_local() {
-            return true;
-        }
-        let chain = self.take(want);
-        self.used.set(self.used.get().wrapping_sub(chain.count()));
-        self.free.set(chain.head());
-        !chain.is_empty()
-    }
-
-    /// Empties both lists into the bitmap.
-    pub(crate) fn unlist(&self) {
-        for list in [&self.free, &self.local_free] {
-            // SAFETY: the lists are the owner's.
-            for block in unsafe { Chain::walk(list.replace(ptr::null_mut())) } {
-                self.used.set(self.used.get().wrapping_add(1)); // which `push` takes back
-                self.push(block);
-            }
-        }
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bin;
 pub(crate) mod geometry;
 pub(crate) mod list;
+mod listed;
 pub(crate) mod metadata;
 pub(crate) mod remote;
 

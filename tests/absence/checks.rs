@@ -1,0 +1,158 @@
+//! The checks: each returns what it found in a binary that its spec does not name.
+
+use crate::binary::{Binary, Kind, Symbol};
+use crate::programs::{POLICIES, Spec};
+use hakmem_spec::LAYERS;
+
+/// Functions in files that several layers share, of use to one of them alone.
+const PARTS: &[(&str, &str)] = &[("::supply", "hot"), ("::take_run", "hot")];
+
+/// Bytes of a state of the class of 64 bytes, which allows `ring` 63 blocks, `fast` 32, `sfc` 256 and `ultrahot` 2.
+pub(crate) const STATES: &[(&str, u64)] = &[
+    ("unified", 16),
+    ("sll", 16),
+    ("ring", 16 + 64 * 8),
+    ("fast", 8 + 32 * 8),
+    ("sfc", 16 + 256 * 8),
+    ("c23", 16),
+    ("ultrahot", 2 * 8),
+    ("heapv2", 40),
+    ("hot", 32),
+    ("pages", 32),
+];
+
+/// Bytes of the allocator's functions in each program, as measured with rustc 1.95. All but some hundreds of them are the
+/// runtime's under every stack: its pool, its large blocks. A twentieth more is no finding: compilers differ.
+const TEXT: &[(&str, u64)] = &[
+    ("with_unified", 34_779),
+    ("with_sll", 34_258),
+    ("with_ring", 34_478),
+    ("with_fast", 34_441),
+    ("with_sfc", 34_833),
+    ("with_c23", 34_556),
+    ("with_ultrahot", 34_236),
+    ("with_heapv2", 38_830),
+    ("with_hot", 34_991),
+    ("with_pages", 35_084),
+    ("with_legacy", 35_930),
+    ("with_background", 39_287),
+    ("with_deferred", 34_930),
+    ("with_region_id", 39_080),
+    ("with_counted", 34_902),
+    ("with_unified_over_sll", 35_643),
+    ("with_ultrahot_ahead", 38_179),
+];
+
+/// Symbols of functions that nobody named.
+pub(crate) fn functions(binary: &Binary, spec: &Spec) -> Vec<String> {
+    let functions = binary.symbols.iter().filter(|symbol| symbol.kind == Kind::Function);
+    functions
+        .filter_map(|Symbol { name, .. }| {
+            let part = PARTS.iter().find(|(part, layer)| {
+                name.contains("hakmem_runtime::") && name.contains(part) && !spec.layers.contains(layer)
+            });
+            let foreign = foreign_module(name, spec).or(part.map(|(_, layer)| (*layer).to_owned()))?;
+            Some(format!("function of {foreign}: {name}"))
+        })
+        .collect()
+}
+
+/// Statics and thread-locals that nobody named: the runtime's by their module; the generated ones by the words of their
+/// names, which are those of layers and of what a policy needs.
+pub(crate) fn statics(binary: &Binary, spec: &Spec) -> Vec<String> {
+    let foreign_word = |name: &str| {
+        let (_, generated) = name.split_once("::__hakmem_heap::")?;
+        let lower = generated.to_lowercase();
+        let words: Vec<&str> = lower.split(|letter: char| !letter.is_alphanumeric()).collect();
+        let layers = LAYERS.iter().map(|kind| kind.name).filter(|name| !spec.layers.contains(name));
+        let policies = POLICIES.iter().filter(|&policy| spec.policy != Some(policy));
+        let mut foreign = layers.chain(policies.flat_map(|policy| policy.statics.iter().copied()));
+        foreign.find(|word| words.contains(word)).map(str::to_owned)
+    };
+    let statics = binary.symbols.iter().filter(|symbol| symbol.kind != Kind::Function);
+    statics
+        .filter_map(|Symbol { name, size, .. }| {
+            let foreign = foreign_module(name, spec).or_else(|| foreign_word(name))?;
+            Some(format!("static of {foreign}, {size} bytes: {name}"))
+        })
+        .collect()
+}
+
+/// A module of the runtime in a symbol's name that the spec does not allow.
+fn foreign_module(name: &str, spec: &Spec) -> Option<String> {
+    name.match_indices("hakmem_runtime::").find_map(|(start, crate_name)| {
+        let mut path = name[start + crate_name.len()..].split("::");
+        let (folder, module) = (path.next()?, path.next()?);
+        // After `layers::` there may also be an item of that module itself.
+        let is_module =
+            module.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_');
+        let module = format!("{folder}::{module}");
+        (is_module && !spec.allows(&module)).then_some(module)
+    })
+}
+
+/// Instructions that nobody named.
+pub(crate) fn code(binary: &Binary, spec: &Spec) -> Vec<String> {
+    let foreign = binary.code.iter().filter(|(module, _)| !spec.allows(module));
+    foreign
+        .map(|(module, line)| {
+            let function = binary.function_at(line.address);
+            format!("code of {module}: line {} at {:#x}, in {function}", line.number, line.address)
+        })
+        .collect()
+}
+
+/// Texts that nobody named. A layer's name is a common word, so only a string that *is* the name counts, and only if the
+/// same program without hakmem has no such string.
+pub(crate) fn strings(binary: &Binary, spec: &Spec, system: &Binary) -> Vec<String> {
+    let names = binary.names.difference(&system.names).filter(|name| !spec.layers.contains(name));
+    let policies = POLICIES.iter().filter(|&policy| spec.policy != Some(policy));
+    let texts = policies.flat_map(|policy| policy.texts).filter(|text| contains(binary, text));
+    names.chain(texts).map(|text| format!("text {text:?}")).collect()
+}
+
+/// Whether the constants of `binary` contain `text`.
+pub(crate) fn contains(binary: &Binary, text: &str) -> bool {
+    binary.constants.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Thread-local bytes that nobody named: the generated struct has the states of the layers and the pointer to the heap,
+/// in whole cache lines; the program has no more than that beside what it has with the system's allocator.
+pub(crate) fn thread_local(binary: &Binary, spec: &Spec, system: &Binary) -> Vec<String> {
+    const LINE: u64 = 64;
+    let layers = spec.layers.iter().flat_map(|layer| STATES.iter().find(|(name, _)| name == layer));
+    let state = layers.map(|(_, bytes)| bytes).sum::<u64>() + spec.policy.map_or(0, |policy| policy.state);
+    let expected = (state + size_of::<usize>() as u64).next_multiple_of(LINE);
+    let mut findings = Vec::new();
+    if binary.state() != expected {
+        findings.push(format!("thread-local: the generated struct has {} bytes, not {expected}", binary.state()));
+    }
+    // The struct begins at a cache line.
+    let most = system.thread_local.next_multiple_of(LINE) + expected;
+    if binary.thread_local > most {
+        findings.push(format!("thread-local: the program has {} bytes, not {most}", binary.thread_local));
+    }
+    findings
+}
+
+/// Bytes of code above those of the table.
+pub(crate) fn text(binary: &Binary) -> Vec<String> {
+    text_of(binary, &binary.name)
+}
+
+/// The same, above those of the program called `name`.
+pub(crate) fn text_of(binary: &Binary, name: &str) -> Vec<String> {
+    let measured = TEXT.iter().find(|(program, _)| *program == name).map_or(0, |(_, bytes)| *bytes);
+    let (found, most) = (binary.text(), measured + measured / 20);
+    (found > most).then(|| format!("text: the allocator has {found} bytes, not {most}")).into_iter().collect()
+}
+
+/// Everything but the size of the text.
+pub(crate) fn all(binary: &Binary, spec: &Spec, system: &Binary) -> Vec<String> {
+    let mut findings = functions(binary, spec);
+    findings.extend(statics(binary, spec));
+    findings.extend(code(binary, spec));
+    findings.extend(strings(binary, spec, system));
+    findings.extend(thread_local(binary, spec, system));
+    findings
+}
