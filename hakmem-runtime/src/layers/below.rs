@@ -42,6 +42,9 @@ pub trait Below {
         None
     }
 
+    /// Hears that such a layer got blocks from a slab.
+    fn filled(&mut self) {}
+
     /// Lets time-driven work happen: for a layer whose cold path has nothing to demand or to absorb.
     fn tick(&mut self);
 }

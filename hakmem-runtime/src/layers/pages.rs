@@ -84,9 +84,11 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
         let batch = below.class().batch;
         // Not counted any more: the refill may let go of it.
         self.unbind();
-        if let Some(page) = heap.refill(class, |slab| bin.list(slab, batch).then(|| ptr::from_ref(slab))) {
+        let page = heap.refill(class, |slab| bin.list(slab, batch).then(|| ptr::from_ref(slab)));
+        if let Some(page) = page {
             self.page.set(page.addr().wrapping_sub(ptr::from_ref(&NO_PAGE).addr()));
             self.page().bind();
+            below.filled();
         }
         // SAFETY: on the owning thread.
         unsafe { self.pop() }

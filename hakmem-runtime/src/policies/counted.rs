@@ -184,9 +184,11 @@ impl<B: Below> Below for Watched<'_, B> {
     }
 
     fn home(&self) -> Option<(&Heap, u32)> {
-        // Only a layer that works on the slabs asks, and only in a cold path.
-        self.refilled(true);
         self.below.home()
+    }
+
+    fn filled(&mut self) {
+        self.refilled(true);
     }
 
     fn tick(&mut self) {

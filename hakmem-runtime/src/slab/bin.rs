@@ -8,9 +8,6 @@ use core::ptr;
 /// How many partial slabs are looked at for the fullest (mimalloc bounds its search at four, too).
 const CANDIDATES: u32 = 4;
 
-/// More blocks than any slab has.
-const LONGEST: u32 = 1 << 16;
-
 /// A bin: the slab that refills come from, and the others that have free blocks.
 ///
 /// # Invariants
@@ -21,8 +18,10 @@ const LONGEST: u32 = 1 << 16;
 pub(crate) struct Bin {
     current: Cell<*mut Slab>,
     pub(crate) partial: SlabList,
-    /// How many blocks a list of `pages` gets at most; 0 for as many as there are. See [`Bin::shorten`].
-    chunk: Cell<u32>,
+    /// How many blocks a slab's list gets at most; 0 for as many as there are.
+    pub(super) chunk: Cell<u32>,
+    /// What empties the lists of a slab, where a layer keeps any.
+    pub(super) unlist: Cell<Option<fn(&Slab)>>,
 }
 
 impl Bin {
@@ -34,36 +33,19 @@ impl Bin {
         self.current.set(slab);
     }
 
-    /// Lets the next allocations by way of `pages` come to a slow path, where time is looked at: first every one, then ever
-    /// fewer, as each list is half as long again as the one before. However slowly the program allocates, after a time
-    /// `t` the next slow path is no further off than `t / 2`; and a program that allocates quickly is through in a moment.
+    /// Lets the next allocations come to a slow path, where time is looked at: first every one, then ever fewer. See
+    /// `listed.rs`; of layers that keep no lists in slabs nothing is asked.
     pub(crate) fn shorten(&self) {
         self.chunk.set(1);
         // SAFETY: null, or the owner's.
-        if let Some(slab) = unsafe { self.current.get().as_ref() } {
-            slab.unlist();
+        if let (Some(slab), Some(unlist)) = (unsafe { self.current.get().as_ref() }, self.unlist.get()) {
+            unlist(slab);
         }
     }
 
     /// Ends that.
     pub(crate) fn lengthen(&self) {
         self.chunk.set(0);
-    }
-
-    /// Whether lists are as long as they come.
-    pub(crate) fn is_long(&self) -> bool {
-        self.chunk.get() == 0
-    }
-
-    /// [`Slab::list`], as long as it may be. `slab` is the current one.
-    pub(crate) fn list(&self, slab: &Slab, want: u32) -> bool {
-        let chunk = self.chunk.get();
-        if chunk == 0 {
-            return slab.list(want);
-        }
-        self.chunk.set((chunk + chunk / 2 + 1).min(LONGEST));
-        slab.unlist();
-        slab.list(chunk)
     }
 
     /// Takes the current slab out; null if there is none.

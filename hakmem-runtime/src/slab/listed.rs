@@ -1,8 +1,33 @@
 //! The two lists of a slab under the layer `pages`: in a file of their own, as no other stack has any of this.
 
+use super::bin::Bin;
 use super::metadata::Slab;
 use crate::block::{Block, Chain};
 use core::ptr;
+
+/// More blocks than any slab has.
+const LONGEST: u32 = 1 << 16;
+
+impl Bin {
+    /// Whether lists are as long as they come.
+    pub(crate) fn is_long(&self) -> bool {
+        self.chunk.get() == 0
+    }
+
+    /// [`Slab::list`] of the current slab. Where memory waits for its purge, lists are short: one block, and from then on
+    /// half as many again as the time before. So however slowly the program allocates, after a time `t` it comes to a
+    /// slow path again within `t / 2`; and one that allocates quickly is through in a moment.
+    pub(crate) fn list(&self, slab: &Slab, want: u32) -> bool {
+        self.unlist.set(Some(Slab::unlist));
+        let chunk = self.chunk.get();
+        if chunk == 0 {
+            return slab.list(want);
+        }
+        self.chunk.set((chunk + chunk / 2 + 1).min(LONGEST));
+        slab.unlist();
+        slab.list(chunk)
+    }
+}
 
 /// For the owner.
 impl Slab {
