@@ -254,10 +254,8 @@ fn hit_paths_are_the_committed_ones() {
             names.retain(|name| name.starts_with("alloc_") || name.starts_with("free_"));
         } else {
             layer_limits(&functions);
-            let layers: Vec<String> = LAYERS
-                .iter()
-                .flat_map(|(layer, _)| PATHS.iter().map(move |path| format!("{layer}_{path}")))
-                .collect();
+            let layers: Vec<String> =
+                LAYERS.iter().flat_map(|(layer, _)| PATHS.iter().map(move |path| format!("{layer}_{path}"))).collect();
             compare("layers.txt", &table(&functions, &layers));
         }
         names.sort_by_key(|name| order(name));
