@@ -89,7 +89,9 @@ fn what_is_derived_is_as_in_the_table() {
         }
         let stack = layer.map_or_else(|| "\"unified\", \"sll\"".to_owned(), |layer| format!("{:?}", layer.name));
         for (size, shown) in sizes.iter().zip(&row[2..]) {
-            let spec = spec(&format!("[[class]]\nsize = {size}\nlayers = [{stack}]\n"));
+            // Slabs so large that each class has spans of one, which `pages` needs. No limit depends on them.
+            let slabs = "[superslab]\nsize = \"64 MiB\"\nslab = \"1 MiB\"\n";
+            let spec = spec(&format!("{slabs}[[class]]\nsize = {size}\nlayers = [{stack}]\n"));
             let class = &spec.classes[0];
             let derived = if layer.is_some() { class.stack[0].limit } else { class.batch };
             assert_eq!(derived as usize, number(shown), "{} of the class of {size}", row[0]);

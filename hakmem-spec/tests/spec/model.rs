@@ -145,7 +145,7 @@ fn limits_of_all_layers_follow_from_the_size() {
         assert_eq!(derived(like_unified), [256, 128, 16, 4], "{like_unified}");
     }
     assert_eq!(derived("ultrahot"), [2, 2, 2, 2]);
-    assert_eq!(derived("pages"), [0, 0, 0, 0]);
+    assert_eq!(derived("pages"), [64, 64, 16, 4]);
 }
 
 #[test]

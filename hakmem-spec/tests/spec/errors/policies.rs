@@ -92,7 +92,7 @@ fn the_other_arrays_have_the_same_bound() {
 }
 
 #[test]
-fn a_parameter_for_pages() {
+fn a_key_of_another_layer() {
     assert_error(
         r"[[class]]
 size = 64
@@ -106,7 +106,7 @@ unknown key `capacity` in `pages`
 4 | pages = { capacity = 8 }
   |           ^^^^^^^^ nothing reads this
   |
-  = help: nothing can be set in `pages`; remove it
+  = help: possible here: `pending`
 ",
     );
 }
