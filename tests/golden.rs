@@ -3,6 +3,7 @@
 //! The test builds `examples/inspect` twice (fat LTO, and a plain release build), disassembles each named function,
 //! follows its hit path, and counts. Any change of a row fails with a diff; `BLESS=1 cargo test --test golden` accepts
 //! it. Beyond the table, the limits that the project promises are asserted here, and the budgets of the default spec.
+//! Each layer and policy has its rows in a table of its own, `layers.txt`, from the build with fat LTO alone.
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, Mnemonic, OpAccess, Register};
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -105,6 +106,36 @@ fn build(profile: &str) -> PathBuf {
     target.join(if profile == "release" { "release" } else { profile }).join("examples/inspect")
 }
 
+/// The allocators of `examples/inspect/layers.rs`, and the most instructions of an allocation and of a free of constant
+/// size where the project promises a limit. What a layer costs, and why, is in `docs/LAYERS.md`.
+const LAYERS: &[(&str, Option<(usize, usize)>)] = &[
+    ("unified", Some((5, 6))),
+    ("sll", None),
+    ("ring", Some((8, 8))),
+    ("fast", Some((8, 8))),
+    ("sfc", Some((8, 8))),
+    // A free without a count and without a look would take three. Why it looks is at the head of the layer's file.
+    ("c23", Some((5, 5))),
+    ("ultrahot", Some((5, 4))),
+    ("heapv2", Some((8, 8))),
+    ("hot", Some((7, 6))),
+    // Five of the thirteen find the slab's entry, which is apart from the blocks, from the address.
+    ("pages", Some((9, 13))),
+    ("deferred", None),
+    ("region_id", None),
+    ("stats", None),
+];
+
+/// The paths of each, as the example names them.
+const PATHS: [&str; 4] = ["alloc", "free", "alloc_any", "free_any"];
+
+/// Whether a symbol is a path of a layer.
+fn is_layers(name: &str) -> bool {
+    LAYERS.iter().any(|(layer, _)| {
+        name.strip_prefix(layer).and_then(|rest| rest.strip_prefix('_')).is_some_and(|path| PATHS.contains(&path))
+    })
+}
+
 /// The functions of the example by name.
 fn functions(binary: &Path) -> BTreeMap<String, Function> {
     let bytes = std::fs::read(binary).expect("the binary was just built");
@@ -113,6 +144,7 @@ fn functions(binary: &Path) -> BTreeMap<String, Function> {
     for symbol in file.symbols() {
         let Ok(name) = symbol.name() else { continue };
         let ours = ["alloc_", "free_", "box_", "vec_push"].iter().any(|prefix| name.starts_with(prefix));
+        let ours = ours || is_layers(name);
         let Some(section) = symbol.section_index().filter(|_| ours && symbol.size() > 0) else { continue };
         let section = file.section_by_index(section).expect("the symbol's section");
         let code = section.data_range(symbol.address(), symbol.size()).expect("readable").expect("inside the section");
@@ -127,18 +159,19 @@ fn order(name: &str) -> (String, u32) {
     size.parse().map_or_else(|_| (name.to_owned(), u32::MAX), |size| (what.to_owned(), size))
 }
 
-fn table(functions: &BTreeMap<String, Function>) -> String {
-    let mut names: Vec<&String> = functions.keys().collect();
-    names.sort_by_key(|name| order(name));
-    let mut table = String::from("function      instructions branches loads stores calls atomics stack\n");
+/// The rows of `names`, in this order.
+fn table(functions: &BTreeMap<String, Function>, names: &[String]) -> String {
+    let width = names.iter().map(String::len).max().unwrap_or(0).max(13);
+    let mut table = format!("{:<width$} instructions branches loads stores calls atomics stack\n", "function");
     for name in names {
-        match functions[name].hit_path() {
+        let function = functions.get(name).unwrap_or_else(|| panic!("{name} is not a symbol of the binary"));
+        match function.hit_path() {
             Some(c) => writeln!(
                 table,
-                "{name:<13} {:>12} {:>8} {:>5} {:>6} {:>5} {:>7} {:>5}",
+                "{name:<width$} {:>12} {:>8} {:>5} {:>6} {:>5} {:>7} {:>5}",
                 c.instructions, c.branches, c.loads, c.stores, c.calls, c.atomics, c.stack
             ),
-            None => writeln!(table, "{name:<13} leaves by a jump"),
+            None => writeln!(table, "{name:<width$} leaves by a jump"),
         }
         .expect("writing to a string");
     }
@@ -191,16 +224,41 @@ fn limits(profile: &str, functions: &BTreeMap<String, Function>) {
     }
 }
 
+/// The limits of the layers, and what holds of every hit path of a layer.
+fn layer_limits(functions: &BTreeMap<String, Function>) {
+    let path = |name: &str| functions[name].hit_path().unwrap_or_else(|| panic!("{name} has no path to a return"));
+    for (layer, limits) in LAYERS {
+        for what in PATHS {
+            let counts = path(&format!("{layer}_{what}"));
+            assert_eq!((counts.calls, counts.atomics), (0, 0), "{layer}_{what}: {counts:?}");
+            // A free with a header may save the block across the question whether the pointer is ours.
+            assert!(counts.stack == 0 || *layer == "region_id", "{layer}_{what}: {counts:?}");
+        }
+        let Some((alloc, free)) = *limits else { continue };
+        for (what, most) in [("alloc", alloc), ("free", free)] {
+            let counts = path(&format!("{layer}_{what}"));
+            assert!(counts.instructions <= most, "{layer}_{what} takes {counts:?}, its limit is {most} instructions");
+        }
+    }
+}
+
 #[test]
 fn hit_paths_are_the_committed_ones() {
     for (profile, name) in [("release", "fat-lto.txt"), ("plain", "plain.txt")] {
-        let mut functions = functions(&build(profile));
+        let functions = functions(&build(profile));
         assert!(functions.len() > 50, "the example's functions are symbols of the binary");
         limits(profile, &functions);
+        let mut names: Vec<String> = functions.keys().filter(|name| !is_layers(name)).cloned().collect();
         if profile == "plain" {
             // How std's generics fall into codegen units, and what is inlined there, changes with unrelated code.
-            functions.retain(|name, _| name.starts_with("alloc_") || name.starts_with("free_"));
+            names.retain(|name| name.starts_with("alloc_") || name.starts_with("free_"));
+        } else {
+            layer_limits(&functions);
+            let layers: Vec<String> =
+                LAYERS.iter().flat_map(|(layer, _)| PATHS.iter().map(move |path| format!("{layer}_{path}"))).collect();
+            compare("layers.txt", &table(&functions, &layers));
         }
-        compare(name, &table(&functions));
+        names.sort_by_key(|name| order(name));
+        compare(name, &table(&functions, &names));
     }
 }

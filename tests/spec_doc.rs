@@ -1,6 +1,6 @@
 //! `docs/SPEC.md` says what the code does: its examples, its error messages and its tables are checked here.
 
-use hakmem_spec::{Plan, Source, Spec};
+use hakmem_spec::{LAYERS, Parameter, Plan, Source, Spec, Unit};
 
 const TEXT: &str = include_str!("../docs/SPEC.md");
 
@@ -58,46 +58,134 @@ fn requests_go_to_the_classes_that_are_named() {
     }
 }
 
+/// A number as text: `65,535`.
+fn written(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| str::from_utf8(group).unwrap()).collect();
+    groups.join(",")
+}
+
 #[test]
 fn what_is_derived_is_as_in_the_table() {
     let head = TEXT.lines().find(|line| line.starts_with("| value | formula |")).expect("the table is there");
     let sizes: Vec<usize> = head.trim_matches('|').split('|').skip(2).map(|cell| number(cell.trim())).collect();
     let [table] = &tables("| value | formula |")[..] else { panic!("there is one such table") };
-    assert_eq!(table.len(), 3);
+    // Every limit that follows from the size has a row, and `batch`.
+    let derived = |parameter: &Parameter| parameter.default.bytes > 0;
+    let layers = LAYERS.iter().filter(|layer| layer.parameter.as_ref().is_some_and(derived));
+    let values = layers.map(|layer| match layer.parameter {
+        Some(Parameter { key, unit: Unit::Blocks, .. }) => format!("`{}.{key}`", layer.name),
+        _ => format!("blocks in `{}`", layer.name),
+    });
+    let mut values: Vec<String> = values.chain(["`batch`".to_owned()]).collect();
+    let mut rows: Vec<&str> = table.iter().map(|row| &*row[0]).collect();
+    rows.sort_unstable();
+    values.sort_unstable();
+    assert_eq!(rows, values);
     for row in table {
-        for (size, shown) in sizes.iter().zip(&row[2..]) {
-            let spec = spec(&format!("[[class]]\nsize = {size}\nlayers = [\"unified\", \"sll\"]\n"));
-            let class = &spec.classes[0];
-            let limit = |name| class.stack.iter().find(|layer| layer.kind.name == name).map(|layer| layer.limit);
-            let derived = match &*row[0] {
-                "`unified.capacity`" => limit("unified"),
-                "blocks in `sll`" => limit("sll"),
-                _ => Some(class.batch),
-            };
-            assert_eq!(derived, u32::try_from(number(shown)).ok(), "{} of the class of {size}", row[0]);
+        let layer = LAYERS.iter().find(|layer| row[0].contains(&format!("`{}", layer.name)));
+        if let Some(default) = layer.and_then(|layer| layer.parameter).map(|parameter| parameter.default) {
+            assert_eq!(row[1], format!("`clamp({} / size, {}, {})`", default.bytes, default.min, default.max));
         }
+        let stack = layer.map_or_else(|| "\"unified\", \"sll\"".to_owned(), |layer| format!("{:?}", layer.name));
+        for (size, shown) in sizes.iter().zip(&row[2..]) {
+            // Slabs so large that each class has spans of one, which `pages` needs. No limit depends on them.
+            let slabs = "[superslab]\nsize = \"64 MiB\"\nslab = \"1 MiB\"\n";
+            let spec = spec(&format!("{slabs}[[class]]\nsize = {size}\nlayers = [{stack}]\n"));
+            let class = &spec.classes[0];
+            let derived = if layer.is_some() { class.stack[0].limit } else { class.batch };
+            assert_eq!(derived as usize, number(shown), "{} of the class of {size}", row[0]);
+        }
+    }
+}
+
+#[test]
+fn layers_are_as_in_their_table() {
+    let [table] = &tables("| layer | bounded | parameter | what it does |")[..] else {
+        panic!("there is one such table")
+    };
+    let rows: Vec<[&str; 3]> = table.iter().map(|row| [&*row[0], &*row[1], &*row[2]]).collect();
+    assert_eq!(rows.len(), LAYERS.len());
+    for layer in LAYERS {
+        let (name, bounded) = (format!("`{}`", layer.name), if layer.bounded { "yes" } else { "no" });
+        let parameter = layer.parameter.map_or("none".to_owned(), |parameter| format!("`{}`", parameter.key));
+        assert!(rows.contains(&[&name, bounded, &parameter]), "{name}, {bounded}, {parameter} in {rows:?}");
+    }
+}
+
+#[test]
+fn ranges_of_parameters_are_as_in_their_table() {
+    let [_whole, shared, _class] = &tables("| key | type | default | range | effect |")[..] else {
+        panic!("there are three such tables")
+    };
+    for layer in LAYERS {
+        let Some(Parameter { key, unit, min, max, .. }) = layer.parameter else { continue };
+        let key = format!("`{}.{key}`", layer.name);
+        let row = shared.iter().find(|row| row[0] == key).unwrap_or_else(|| panic!("no row for {key}"));
+        match unit {
+            Unit::Blocks => assert_eq!(
+                (&*row[1], row[3].clone()),
+                ("blocks", format!("{} to {}", written(min), written(max))),
+                "{key}"
+            ),
+            Unit::Bytes => assert_eq!(
+                (&*row[1], row[3].clone()),
+                ("bytes", format!("{min} byte to {}", hakmem_spec::format_bytes(max))),
+                "{key}"
+            ),
+        }
+    }
+}
+
+/// The words of the table of policies are those that the parser knows, and the first of each key is the default.
+#[test]
+fn policies_are_as_in_their_table() {
+    let [table] = &tables("| key | value | what it does |")[..] else { panic!("there is one such table") };
+    let default = spec("[[class]]\nsize = 64\n");
+    let mut last = String::new();
+    for row in table {
+        let (key, value) = (row[0].trim_matches('`'), row[1].trim_matches('`'));
+        let mut written = spec(&format!("[[class]]\nsize = 64\n{key} = {value}\n"));
+        written.classes[0].span = default.classes[0].span.clone();
+        assert_eq!(written == default, key != last, "{key} = {value}");
+        key.clone_into(&mut last);
+    }
+    for key in ["refill", "free", "header"] {
+        let source = Source::file("classes.toml", format!("[[class]]\nsize = 64\n{key} = \"?\"\n"));
+        let errors = hakmem_spec::parse(&source).expect_err("there is no such word");
+        let help = errors[0].help.clone().unwrap_or_default();
+        let words: Vec<&str> = help.split('`').skip(1).step_by(2).collect();
+        let rows = table.iter().filter(|row| row[0].trim_matches('`') == key);
+        let shown: Vec<&str> = rows.map(|row| row[1].trim_matches(['`', '"'])).collect();
+        assert_eq!(shown, words, "{key}");
     }
 }
 
 /// Each default written out makes the spec that leaving it out makes.
 #[test]
 fn defaults_are_as_in_the_tables() {
-    let default = spec("[[class]]\nsize = 64\n");
     let [whole, shared, _class] = &tables("| key | type | default | range | effect |")[..] else {
         panic!("there are three such tables")
     };
     let mut written_out = 0;
-    for (row, place) in whole.iter().map(|row| (row, "")).chain(shared.iter().map(|row| (row, "[defaults]\n"))) {
+    for (row, place) in whole.iter().map(|row| (row, "")).chain(shared.iter().map(|row| (row, "defaults"))) {
         let (key, Some(value)) = (row[0].trim_matches('`'), row[2].strip_prefix('`')) else { continue };
         let value = value.trim_end_matches('`');
-        let text = match key.split_once('.') {
-            Some((table, key)) => format!("[{table}]\n{key} = {value}\n"),
-            None => format!("{place}{key} = {value}\n"),
+        let (table, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let heading = match (place, table) {
+            ("", "") => String::new(),
+            ("", name) | (name, "") => format!("[{name}]\n"),
+            (place, table) => format!("[{place}.{table}]\n"),
         };
-        let mut written = spec(&format!("{text}\n[[class]]\nsize = 64\n"));
+        // A layer's parameter shows in a class that has the layer.
+        let stack =
+            if place.is_empty() || table.is_empty() { String::new() } else { format!("layers = [{table:?}]\n") };
+        let class = format!("[[class]]\nsize = 64\n{stack}");
+        let (default, mut written) = (spec(&class), spec(&format!("{heading}{last} = {value}\n\n{class}")));
         written.classes[0].span = default.classes[0].span.clone();
         assert_eq!(written, default, "{key}");
         written_out += 1;
     }
-    assert_eq!(written_out, whole.len() + 3, "`layers`, `specialise` and `budget` have defaults that are not derived");
+    let not_derived = ["layers", "ultrahot.slots", "specialise", "refill", "free", "header", "stats", "budget"];
+    assert_eq!(written_out, whole.len() + not_derived.len(), "defaults of `[defaults]` that are not derived");
 }

@@ -65,8 +65,7 @@ fn errors_name_the_layers_of_the_catalogue() {
          = help: did you mean `ring`? Possible here: `unified`, `sll`, `ring`, `pair`"
     );
     assert!(error("[[class]]\nsize = 8\nring = {}\n").starts_with("the class does not use the layer `ring`\n"));
-    assert!(
-        error("[[class]]\nsize = 8\nlayers = ['pair']\npair = { slots = 2 }\n")
-            .contains("unknown key `slots` in `pair`")
-    );
+    let error = error("[[class]]\nsize = 8\nlayers = ['pair']\npair = { slots = 2 }\n");
+    assert!(error.contains("unknown key `slots` in `pair`"), "{error}");
+    assert!(error.ends_with("= help: nothing can be set in `pair`; remove it"), "{error}");
 }

@@ -135,12 +135,11 @@ impl Reader<'_> {
 
     /// Reports a key that its table does not have.
     pub(crate) fn unknown_key(&mut self, key: &str, span: Range<usize>, place: &str, possible: &[&str]) {
-        self.diagnostics.error(
-            span,
-            format!("unknown key `{key}` in {place}"),
-            "nothing reads this",
-            suggest::names(key, possible),
-        );
+        let help = match possible {
+            [] => format!("nothing can be set in {place}; remove it"),
+            _ => suggest::names(key, possible),
+        };
+        self.diagnostics.error(span, format!("unknown key `{key}` in {place}"), "nothing reads this", help);
     }
 
     /// Reports a key that its table needs and does not have.

@@ -19,6 +19,7 @@ struct Table<'a> {
 }
 
 impl Table<'_> {
+    /// The line of a class above one that serves requests up to `below`.
     fn row(&self, class: &Class, below: u32) -> [String; 8] {
         let span = class.slab.units * self.spec.geometry.slab;
         let layers = class.stack.iter().map(|layer| match layer.limit {
@@ -45,7 +46,7 @@ fn percent(part: u32, whole: u32) -> String {
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let classes = &self.spec.classes;
-        let below = std::iter::once(0).chain(classes.iter().map(|class| class.size));
+        let below = std::iter::once(0).chain(classes.iter().map(Class::usable));
         let mut rows = vec![HEADINGS.map(str::to_owned)];
         rows.extend(classes.iter().zip(below).map(|(class, below)| self.row(class, below)));
 

@@ -189,7 +189,10 @@ impl Classes<'_> {
             let header = policy.header.as_ref().map_or(Header::None, |header| *header.get_ref());
             let lead = if header == Header::RegionId { align } else { 0 };
             let slab = self.slab(raw.slab_units.as_ref(), size, lead);
-            self.check_policies(&policy, member, size, &slab);
+            self.check_policies(&policy, size);
+            if let Some(geometry) = self.geometry {
+                self.check_span(&policy, member, raw.slab_units.as_ref(), geometry, slab.units, size);
+            }
             let (budget, specialise) = (policy.budget(), policy.specialise());
             let span = member.span.clone();
             let refill = policy.refill.as_ref().map_or_else(Refill::default, |refill| *refill.get_ref());
@@ -301,39 +304,63 @@ impl Classes<'_> {
         align
     }
 
-    /// Whether the policies fit the stack and the size.
-    fn check_policies(&mut self, policy: &Policy, member: &Member, size: u32, slab: &SlabShape) {
-        let stack = policy.stack.as_deref().unwrap_or_default();
-        let in_slabs = stack.iter().find(|kind| kind.arguments == Arguments::Geometry);
-        if let Some(kind) = in_slabs
-            && slab.units > 1
-        {
-            let name = kind.name;
-            self.diagnostics.error(
-                member.span.clone(),
-                format!("`{name}` needs spans of one slab"),
-                format!("the class of {size} has {}", slab.units),
-                "give it other layers, larger slabs, or `slab_units = 1`",
-            );
+    /// Whether a layer that finds slabs by arithmetic has spans in which it can.
+    fn check_span(
+        &mut self,
+        policy: &Policy,
+        member: &Member,
+        written: Option<&Spanned<u64>>,
+        geometry: Geometry,
+        units: u32,
+        size: u32,
+    ) {
+        let Some(kind) = in_slabs(policy) else { return };
+        if units < 2 {
+            return;
         }
-        if let Some(refill) = &policy.refill {
-            let word = if *refill.get_ref() == Refill::Legacy { "legacy" } else { "background" };
+        let (span, label, help) = match written {
+            Some(written) if size <= geometry.slab => {
+                (written.span(), format!("these are {units}"), "write `slab_units = 1`, or give it other layers".into())
+            }
+            _ if size <= geometry.slab => (
+                member.span.clone(),
+                format!("the class of {size} has {units}"),
+                "give it other layers, larger slabs, or `slab_units = 1`".into(),
+            ),
+            _ => (
+                member.span.clone(),
+                format!("the class of {size} has {units}"),
+                format!("give it other layers: {} hold no block of {size}", format_bytes(geometry.slab.into())),
+            ),
+        };
+        self.diagnostics.error(span, format!("`{}` needs spans of one slab", kind.name), label, help);
+    }
+
+    /// Whether the policies fit the stack and the size.
+    fn check_policies(&mut self, policy: &Policy, size: u32) {
+        let stack = policy.stack.as_deref().unwrap_or_default();
+        if let Some(refill) = &policy.refill
+            && *refill.get_ref() != Refill::FrontDirect
+        {
+            let legacy = *refill.get_ref() == Refill::Legacy;
             let names: Vec<&str> = stack.iter().map(|kind| kind.name).collect();
-            if *refill.get_ref() == Refill::Legacy && !stack.is_empty() && !names.contains(&"sll") {
+            if let Some(kind) = in_slabs(policy) {
+                self.diagnostics.error(
+                    refill.span(),
+                    format!(
+                        "`{}` has no refill that could be `{}`",
+                        kind.name,
+                        if legacy { "legacy" } else { "background" }
+                    ),
+                    format!("it takes blocks where they are, in the class of {size}"),
+                    "write `refill = \"front-direct\"` for this class",
+                );
+            } else if legacy && !stack.is_empty() && !names.contains(&"sll") {
                 self.diagnostics.error(
                     refill.span(),
                     "`legacy` refills go through `sll`",
                     format!("the layers of the class of {size} are {names:?}"),
                     "add \"sll\" to its `layers`, or write `refill = \"front-direct\"`",
-                );
-            } else if *refill.get_ref() != Refill::FrontDirect
-                && let Some(kind) = in_slabs
-            {
-                self.diagnostics.error(
-                    refill.span(),
-                    format!("`{}` has no refill that could be `{word}`", kind.name),
-                    format!("it takes blocks where they are, in the class of {size}"),
-                    "write `refill = \"front-direct\"` for this class",
                 );
             }
         }
@@ -345,7 +372,7 @@ impl Classes<'_> {
                 header.span(),
                 format!("a class with a header must have at least {MIN_WITH_HEADER} bytes"),
                 format!("the class of {size} has no room: the last byte of a block is the next one's header"),
-                "write `header = \"none\"` for this class, or begin with larger ones",
+                "write `header = \"none\"` for this class, or let the classes begin at 16",
             );
         }
     }
@@ -374,4 +401,9 @@ impl Classes<'_> {
         }
         shape
     }
+}
+
+/// The layer of a stack that keeps blocks in their slabs, if there is one.
+fn in_slabs(policy: &Policy) -> Option<&'static LayerKind> {
+    policy.stack.iter().flatten().copied().find(|kind| kind.arguments == Arguments::Geometry)
 }

@@ -1,7 +1,7 @@
 //! What a spec comes to.
 
 use crate::spec;
-use hakmem_spec::{Budget, Geometry, Large, Purge, Source, parse, table};
+use hakmem_spec::{Budget, Free, Geometry, Header, Large, Purge, Refill, Source, parse, table};
 
 fn sizes(text: &str) -> Vec<u32> {
     spec(text).classes.iter().map(|class| class.size).collect()
@@ -62,6 +62,90 @@ sll = { high_water = 4096 }
     assert_eq!(first.stack.iter().map(|layer| layer.limit).collect::<Vec<_>>(), [40, 682]);
     assert_eq!((second.size, second.batch, second.specialise, second.budget), (1024, 20, true, None));
     assert_eq!(second.stack.iter().map(|layer| layer.limit).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn policies_are_off_unless_they_are_named() {
+    let class = &spec("class = [{ size = 64 }]").classes[0];
+    assert_eq!((class.refill, class.free), (Refill::FrontDirect, Free::Immediate));
+    assert_eq!((class.header, class.stats), (Header::None, false));
+}
+
+#[test]
+fn a_class_overrides_the_policies_of_the_defaults() {
+    let spec = spec(
+        r"
+[defaults]
+refill = 'legacy'
+free = 'deferred'
+header = 'region-id'
+stats = true
+[[class]]
+size = 64
+[[class]]
+size = 72
+refill = 'front-direct'
+free = 'immediate'
+header = 'none'
+stats = false
+[[class]]
+size = 80
+refill = 'background'
+",
+    );
+    let policies: Vec<_> =
+        spec.classes.iter().map(|class| (class.refill, class.free, class.header, class.stats)).collect();
+    assert_eq!(
+        policies,
+        [
+            (Refill::Legacy, Free::Deferred, Header::RegionId, true),
+            (Refill::FrontDirect, Free::Immediate, Header::None, false),
+            (Refill::Background, Free::Deferred, Header::RegionId, true),
+        ]
+    );
+}
+
+#[test]
+fn a_header_costs_eight_bytes_of_a_request_and_a_block_of_a_span() {
+    let spec = spec("class = [{ sizes = [16, 24, 64, 1024, 1152, 4096], header = 'region-id' }]");
+    let usable: Vec<_> = spec.classes.iter().map(|class| (class.size, class.usable())).collect();
+    assert_eq!(usable, [(16, 8), (24, 16), (64, 56), (1024, 1016), (1152, 1024), (4096, 3968)]);
+    // The first block begins one alignment behind the start of the span.
+    for class in &spec.classes {
+        assert_eq!(class.slab.lead, class.align);
+        assert_eq!(class.slab.lead + class.slab.blocks * class.size + class.slab.tail, 64 << 10);
+    }
+    assert_eq!(spec.classes[3].slab.blocks, 63);
+    assert_eq!(crate::spec("class = [{ size = 1024 }]").classes[0].slab.lead, 0);
+}
+
+#[test]
+fn the_batch_is_bounded_by_the_first_layer_that_takes_part_in_refills() {
+    let batch =
+        |layers: &str| spec(&format!("class = [{{ size = 64, layers = {layers}, fast = {{ capacity = 20 }} }}]"));
+    assert_eq!(batch("['fast', 'unified', 'sll']").classes[0].batch, 20);
+    assert_eq!(batch("['ultrahot', 'fast', 'sll']").classes[0].batch, 20);
+    assert_eq!(batch("['unified', 'fast']").classes[0].batch, 32);
+    let spec =
+        spec("[[class]]\nsize = 64\nlayers = ['ultrahot']\n[[class]]\nsize = 72\nlayers = ['ultrahot', 'sll']\n");
+    // Alone it is what a refill fills; in front of a list without a bound nothing bounds the batch.
+    assert_eq!(spec.classes.iter().map(|class| class.batch).collect::<Vec<_>>(), [2, 32]);
+}
+
+#[test]
+fn limits_of_all_layers_follow_from_the_size() {
+    let derived = |layer: &str| {
+        let spec = spec(&format!("class = [{{ sizes = [8, 128, 1024, 4096], layers = ['{layer}'] }}]"));
+        spec.classes.iter().map(|class| class.stack[0].limit).collect::<Vec<_>>()
+    };
+    assert_eq!(derived("ring"), [63, 63, 8, 2]);
+    assert_eq!(derived("fast"), [32, 32, 4, 2]);
+    assert_eq!(derived("heapv2"), [64, 64, 8, 2]);
+    for like_unified in ["unified", "sfc", "c23", "hot"] {
+        assert_eq!(derived(like_unified), [256, 128, 16, 4], "{like_unified}");
+    }
+    assert_eq!(derived("ultrahot"), [2, 2, 2, 2]);
+    assert_eq!(derived("pages"), [64, 64, 16, 4]);
 }
 
 #[test]
@@ -146,4 +230,12 @@ fn the_table_lists_the_classes() {
 10240   2048      1       6     6.2     99.8      1  unified 2, sll 3
 "
     );
+}
+
+#[test]
+fn the_table_counts_what_a_header_costs_as_waste() {
+    let text = table(&spec("class = [{ sizes = [16, 24], header = 'region-id' }]")).to_string();
+    let rows: Vec<Vec<&str>> = text.lines().skip(2).map(|row| row.split_whitespace().collect()).collect();
+    // A request of one byte in 16; one of 9 bytes, which the class below cannot serve, in 24.
+    assert_eq!((rows[0][5], rows[1][5]), ("93.8", "62.5"));
 }

@@ -16,7 +16,7 @@ layers = []
 3 | layers = []
   |          ^^ a class needs at least one
   |
-  = help: possible here: `unified`, `sll`, `ring`, `fast`, `sfc`, `c23`, `ultrahot`, `heapv2`, `hot`, `pages`
+  = help: possible here: ALL_LAYERS
 ",
     );
 }
@@ -35,7 +35,7 @@ there is no layer `unifed`
 3 | layers = ['unifed', 'sll']
   |           ^^^^^^^^ not in the catalogue
   |
-  = help: did you mean `unified`? Possible here: `unified`, `sll`, `ring`, `fast`, `sfc`, `c23`, `ultrahot`, `heapv2`, `hot`, `pages`
+  = help: did you mean `unified`? Possible here: ALL_LAYERS
 ",
     );
 }
@@ -55,7 +55,7 @@ there is no layer `bloom_filter`
 2 | layers = ['bloom_filter']
   |           ^^^^^^^^^^^^^^ not in the catalogue
   |
-  = help: possible here: `unified`, `sll`, `ring`, `fast`, `sfc`, `c23`, `ultrahot`, `heapv2`, `hot`, `pages`
+  = help: possible here: ALL_LAYERS
 ",
     );
 }
@@ -114,7 +114,7 @@ there is no layer `ssl`
 3 | layers = ['ssl']
   |           ^^^^^ not in the catalogue
   |
-  = help: did you mean `sll`? Possible here: `unified`, `sll`, `ring`, `fast`, `sfc`, `c23`, `ultrahot`, `heapv2`, `hot`, `pages`
+  = help: did you mean `sll`? Possible here: ALL_LAYERS
 ",
     );
 }

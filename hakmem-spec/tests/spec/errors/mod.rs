@@ -2,6 +2,7 @@
 
 mod front;
 mod geometry;
+mod policies;
 mod ranges;
 mod sizes;
 mod syntax;

@@ -171,7 +171,7 @@ unknown key `bacth` in [[class]]
 3 | bacth = 4
   | ^^^^^ nothing reads this
   |
-  = help: did you mean `batch`? Possible here: `size`, `sizes`, `align`, `slab_units`, `layers`, `batch`, `specialise`, `budget`, `refill`, `free`, `header`, `stats`, `unified`, `sll`, `ring`, `fast`, `sfc`, `c23`, `ultrahot`, `heapv2`, `hot`, `pages`
+  = help: did you mean `batch`? Possible here: `size`, `sizes`, `align`, `slab_units`, `layers`, `batch`, `specialise`, `budget`, `refill`, `free`, `header`, `stats`, ALL_LAYERS
 ",
     );
 }
@@ -191,7 +191,7 @@ unknown key `specialize` in [defaults]
 2 | specialize = false
   | ^^^^^^^^^^ nothing reads this
   |
-  = help: did you mean `specialise`? Possible here: `layers`, `batch`, `specialise`, `budget`, `refill`, `free`, `header`, `stats`, `unified`, `sll`, `ring`, `fast`, `sfc`, `c23`, `ultrahot`, `heapv2`, `hot`, `pages`
+  = help: did you mean `specialise`? Possible here: `layers`, `batch`, `specialise`, `budget`, `refill`, `free`, `header`, `stats`, ALL_LAYERS
 ",
     );
 }
@@ -211,7 +211,7 @@ unknown key `slab_units` in [defaults]
 2 | slab_units = 2
   | ^^^^^^^^^^ nothing reads this
   |
-  = help: possible here: `layers`, `batch`, `specialise`, `budget`, `refill`, `free`, `header`, `stats`, `unified`, `sll`, `ring`, `fast`, `sfc`, `c23`, `ultrahot`, `heapv2`, `hot`, `pages`
+  = help: possible here: `layers`, `batch`, `specialise`, `budget`, `refill`, `free`, `header`, `stats`, ALL_LAYERS
 ",
     );
 }
