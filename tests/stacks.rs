@@ -198,7 +198,7 @@ fn round<A: Subject>(classes: &'static [Class], number: u64) {
             }
         }
         // The rest dies with the thread, or later by another's hand.
-        if own % 2 == 0 {
+        if own.is_multiple_of(2) {
             mailboxes[own].lock().expect("no thread panics").append(&mut set);
         }
     };
