@@ -195,7 +195,7 @@ mod not_counted {
 }
 
 subjects!(queue::Heap, short_lived::Heap, through_sll::Heap, counted::Heap, counted_in_threads::Heap);
-subjects!(not_counted::Heap, depot::Heap);
+subjects!(counted_behind_a_queue::Heap, not_counted::Heap, depot::Heap);
 
 /// The rows of a table: size, layer, hits, misses, refills, spills.
 fn rows(table: hakmem::LayerTable) -> Vec<(u64, &'static str, [u64; 4])> {
@@ -227,6 +227,33 @@ fn layers_count_what_they_do() {
         let after = rows(counted::Heap::layer_stats());
         let [(.., [.., unified_after]), (.., [.., sll_after])] = after[..] else { panic!("two rows: {after:?}") };
         assert_eq!((unified_after, sll_after), (unified + 1, sll + 1));
+    });
+}
+
+mod counted_behind_a_queue {
+    hakmem::allocator! {
+        pub(super) struct Heap {
+            [[class]]
+            size = 64
+            layers = ["unified"]
+            unified = { capacity = 8 }
+            batch = 4
+            free = "deferred"
+            stats = true
+        }
+    }
+}
+
+#[test]
+fn a_miss_counts_once_behind_a_queue_of_frees() {
+    type Heap = counted_behind_a_queue::Heap;
+    on_a_thread(|| {
+        let mut set = pieces::<Heap>(64, 20);
+        assert_eq!(rows(Heap::layer_stats()), [(64, "unified", [15, 5, 5, 0])]);
+        // What waits in the queue is found after a miss, by a hit.
+        set.truncate(17);
+        set.extend(pieces(64, 3));
+        assert_eq!(rows(Heap::layer_stats()), [(64, "unified", [18, 6, 5, 0])]);
     });
 }
 
