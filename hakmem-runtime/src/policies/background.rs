@@ -5,9 +5,9 @@
 //! that empties one wakes it.
 //!
 //! ```text
-//!   NONE ──first miss──▶ AWAKE ◀──────wake (a miss)────── ASLEEP
-//!    ▲                     │   ───nothing is wanted─────────▶ │
-//!    └── in a forked child ┴────────────────────────────────┘       exit: STOPPED, for good
+//!   NONE ──first miss──▶ STARTING ──▶ AWAKE ◀──────wake (a miss)────── ASLEEP
+//!    ▲                      │           │   ───nothing is wanted─────────▶ │
+//!    └── in a forked child ─┴───────────┴────────────────────────────────┘       exit: STOPPED, for good
 //! ```
 //!
 //! A fork waits until the worker is between two rounds; the child has no worker and starts one when it misses, with the
@@ -35,6 +35,8 @@ const NONE: u32 = 0;
 const AWAKE: u32 = 1;
 const ASLEEP: u32 = 2;
 const STOPPED: u32 = 3;
+/// The thread is on its way, and has not said yet which one it is.
+const STARTING: u32 = 4;
 
 /// The batches that wait for one class.
 ///
@@ -159,7 +161,8 @@ pub struct Worker {
     listed: AtomicBool,
 }
 
-// SAFETY: atomics and a lock; `thread` is written by whoever makes the state AWAKE from NONE, and read at exit.
+// SAFETY: atomics and a lock; `thread` is written by the worker before it makes the state AWAKE from STARTING, and read at
+// exit by who finds it AWAKE or ASLEEP.
 unsafe impl Sync for Worker {}
 
 /// Every worker that was ever started.
@@ -195,14 +198,14 @@ impl Worker {
 
     #[cold]
     fn start(&'static self) {
-        if self.state.compare_exchange(NONE, AWAKE, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+        if self.state.compare_exchange(NONE, STARTING, Ordering::SeqCst, Ordering::Relaxed).is_err() {
             return;
         }
         self.list();
         // SAFETY: the attributes live on this stack while they are used; the worker is a static. The new thread takes no
         // signals, which are the program's.
         unsafe {
-            let mut attributes = MaybeUninit::uninit();
+            let (mut attributes, mut thread) = (MaybeUninit::uninit(), MaybeUninit::uninit());
             let (mut all, mut old) = (MaybeUninit::uninit(), MaybeUninit::uninit());
             libc::sigfillset(all.as_mut_ptr());
             libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
@@ -210,8 +213,7 @@ impl Worker {
             if started {
                 libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
                 let worker = ptr::from_ref(self).cast_mut().cast();
-                started =
-                    libc::pthread_create((*self.thread.get()).as_mut_ptr(), attributes.as_ptr(), run, worker) == 0;
+                started = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, worker) == 0;
                 libc::pthread_attr_destroy(attributes.as_mut_ptr());
             }
             libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
@@ -247,6 +249,9 @@ impl Worker {
 
     /// Rounds over the queues, until the end.
     fn work(&'static self) {
+        // SAFETY: nobody reads it before the state is AWAKE. An exit in between stops us, and does not wait for us.
+        unsafe { (*self.thread.get()).write(libc::pthread_self()) };
+        let _ = self.state.compare_exchange(STARTING, AWAKE, Ordering::SeqCst, Ordering::Relaxed);
         while self.state.load(Ordering::SeqCst) != STOPPED {
             let round = self.round.lock();
             let mut heap = self.heap.load(Ordering::Relaxed);
