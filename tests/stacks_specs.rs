@@ -43,7 +43,7 @@ fn names(stack: &[&LayerKind]) -> Vec<&'static str> {
 #[test]
 fn the_parser_accepts_exactly_these_stacks() {
     for list in lists() {
-        let spec = Source::file("stack.toml", &format!("[[class]]\nsize = 64\nlayers = {:?}\n", names(&list)));
+        let spec = Source::file("stack.toml", format!("[[class]]\nsize = 64\nlayers = {:?}\n", names(&list)));
         assert_eq!(hakmem_spec::parse(&spec).is_ok(), is_stack(&list), "{:?}", names(&list));
     }
 }
@@ -111,7 +111,7 @@ fn entry(stack: &Stack, number: usize, background: bool) -> Entry {
     let in_slabs = stack.iter().any(|layer| layer.arguments == Arguments::Geometry);
     if background && !in_slabs {
         text += "refill = \"background\"\n";
-    } else if stack.iter().any(|layer| layer.name == "sll") && number % 3 > 0 {
+    } else if stack.iter().any(|layer| layer.name == "sll") && !number.is_multiple_of(3) {
         text += "refill = \"legacy\"\n";
     }
     for (flag, line) in [
