@@ -43,7 +43,21 @@ mod other {
     }
 }
 
-subjects!(queued::Heap, other::Heap);
+/// With a class whose first miss asks no worker.
+mod mixed {
+    hakmem::allocator! {
+        pub(super) struct Heap {
+            [[class]]
+            size = 16
+
+            [[class]]
+            size = 64
+            refill = "background"
+        }
+    }
+}
+
+subjects!(queued::Heap, other::Heap, mixed::Heap);
 
 type Heap = queued::Heap;
 
@@ -114,6 +128,38 @@ fn the_worker_begins_with_a_miss_and_sleeps_when_idle() {
         // Another allocator has another.
         drop(pieces::<other::Heap>(64, 100));
         assert_eq!(tasks().difference(&before).count(), 2);
+    });
+}
+
+fn limit_address_space(bytes: libc::rlim_t) {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a place for the result, and then a value.
+    unsafe {
+        assert_eq!(libc::getrlimit(libc::RLIMIT_AS, &raw mut limit), 0);
+        limit.rlim_cur = bytes.min(limit.rlim_max);
+        assert_eq!(libc::setrlimit(libc::RLIMIT_AS, &raw const limit), 0);
+    }
+}
+
+#[test]
+fn without_a_thread_to_be_had_every_miss_goes_to_the_slabs() {
+    isolated("without_a_thread_to_be_had_every_miss_goes_to_the_slabs", || {
+        let (before, mut set) = (tasks(), Vec::with_capacity(1000));
+        set.extend(pieces::<mixed::Heap>(16, 1));
+        // No address space for a stack; slabs come from what is there already.
+        limit_address_space(1);
+        let size = Layout::from_size_align(64, 8).expect("a power of two");
+        // SAFETY: errno is this thread's own.
+        unsafe { *libc::__errno_location() = 77 };
+        for _ in 0..500 {
+            set.push(Piece::new(size, 1, false));
+        }
+        // SAFETY: as above.
+        let errno = unsafe { *libc::__errno_location() };
+        limit_address_space(libc::RLIM_INFINITY);
+        assert_eq!(errno, 77, "an allocation that succeeds does not show in errno");
+        set.extend(pieces(64, 500));
+        assert_eq!(tasks(), before, "it is not tried again");
     });
 }
 

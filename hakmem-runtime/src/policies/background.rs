@@ -19,6 +19,7 @@ use crate::class::Class;
 use crate::layers::Below;
 use crate::os::futex;
 use crate::os::lock::Lock;
+use crate::os::memory;
 use crate::thread::Heap;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -213,7 +214,9 @@ impl Worker {
             if started {
                 libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
                 let worker = ptr::from_ref(self).cast_mut().cast();
-                started = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, worker) == 0;
+                started = memory::keeping_errno(|| {
+                    libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, worker) == 0
+                });
                 libc::pthread_attr_destroy(attributes.as_mut_ptr());
             }
             libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
