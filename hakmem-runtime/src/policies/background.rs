@@ -299,24 +299,36 @@ extern "C" fn run(worker: *mut libc::c_void) -> *mut libc::c_void {
     ptr::null_mut()
 }
 
+/// The newest of the workers whose rounds a fork holds. Another allocator's may begin meanwhile. Written and read by who
+/// holds the round of the eldest.
+static HELD: AtomicPtr<Worker> = AtomicPtr::new(ptr::null_mut());
+
+/// All workers, the newest first.
 fn workers() -> impl Iterator<Item = &'static Worker> {
-    let mut next = NEWEST.load(Ordering::Acquire);
+    since(NEWEST.load(Ordering::Acquire))
+}
+
+/// `worker` and those before it.
+fn since(worker: *const Worker) -> impl Iterator<Item = &'static Worker> {
+    let mut next = worker;
     core::iter::from_fn(move || {
         // SAFETY: null or a static.
         let worker = unsafe { next.as_ref() }?;
-        next = worker.elder.load(Ordering::Relaxed);
+        next = worker.elder.load(Ordering::Relaxed).cast_const();
         Some(worker)
     })
 }
 
 extern "C" fn before_fork() {
-    for worker in workers() {
+    let newest = NEWEST.load(Ordering::Acquire);
+    for worker in since(newest) {
         worker.round.acquire();
     }
+    HELD.store(newest, Ordering::Relaxed);
 }
 
 extern "C" fn after_fork() {
-    for worker in workers() {
+    for worker in since(HELD.load(Ordering::Relaxed)) {
         // SAFETY: `before_fork` took the lock on this thread.
         unsafe { worker.round.release() };
     }
@@ -324,6 +336,13 @@ extern "C" fn after_fork() {
 
 /// The worker's thread exists in the parent alone.
 extern "C" fn in_child() {
+    let held = HELD.load(Ordering::Relaxed).cast_const();
+    for worker in workers().take_while(|&worker| !ptr::eq(worker, held)) {
+        // It began while the fork was under way, and may have been in the middle of a round: its heap is given up.
+        worker.heap.store(ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: the holder, if there is one, does not exist here.
+        unsafe { worker.round.release() };
+    }
     for worker in workers() {
         if worker.state.load(Ordering::Relaxed) != STOPPED {
             worker.state.store(NONE, Ordering::Relaxed);
