@@ -360,7 +360,8 @@ fn what_is_allocated_at_exit_needs_no_worker() {
         let set = pieces::<Heap>(64, 5000);
         drop(set);
         Heap::purge();
-        assert_eq!(tasks().len(), BEFORE.load(Ordering::Relaxed));
+        // A thread that was joined may take a moment to leave the kernel's list.
+        eventually("the worker is gone", || tasks().len() == BEFORE.load(Ordering::Relaxed));
     }
     static BEFORE: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     ends("what_is_allocated_at_exit_needs_no_worker", 1, || {
