@@ -154,7 +154,21 @@ fn alone<A: Subject>(classes: &'static [Class]) {
         while !model.set.is_empty() {
             model.remove(&mut random);
         }
+        no_block_is_left::<A>(&format!("{:?}", class.class.layers));
+    }
+}
+
+/// Nothing is allocated, and layers keep nothing after a purge. A worker may be about to fill its queues once more, which
+/// the next purge empties.
+fn no_block_is_left<A: Subject>(what: &str) {
+    let patience = Instant::now() + Duration::from_secs(5);
+    loop {
         A::purge();
+        if blocks_live::<A>() == 0 {
+            return;
+        }
+        assert!(Instant::now() < patience, "left behind by {what}:\n{}", A::stats());
+        thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -230,15 +244,7 @@ fn threads_and_worker<A: Subject>(classes: &'static [Class]) {
     let mut kept = None;
     for number in 0..4 {
         round::<A>(classes, number);
-        let patience = Instant::now() + Duration::from_secs(10);
-        loop {
-            A::purge();
-            if blocks_live::<A>() == 0 {
-                break;
-            }
-            assert!(Instant::now() < patience, "left behind:\n{}", A::stats());
-            thread::sleep(Duration::from_millis(5));
-        }
+        no_block_is_left::<A>("threads");
         // One slab of each class at least; those beside it wait until the worker looks at them.
         let slabs = slabs::<A>();
         let first = *kept.get_or_insert(slabs);
