@@ -5,11 +5,13 @@
 
 mod common;
 
-use common::{Piece, Random, Subject, blocks_live, slabs, subjects};
+use common::{Piece, Random, Subject, blocks_live, isolated, mapped, slabs, subjects};
 use hakmem::Class;
 use std::alloc::Layout;
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Barrier, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -250,6 +252,106 @@ fn threads_and_worker<A: Subject>(classes: &'static [Class]) {
         let first = *kept.get_or_insert(slabs);
         assert!(slabs <= first + classes.len() as u64, "{first} slabs after the first round, {slabs} after {number}");
     }
+}
+
+/// Limits the address space to what there is now and `more` bytes.
+fn limit(more: usize) {
+    let bytes = (mapped() + more) as libc::rlim_t;
+    let limit = libc::rlimit { rlim_cur: bytes, rlim_max: libc::RLIM_INFINITY };
+    // SAFETY: the limit is a valid one.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+}
+
+/// Allocates blocks of `layout` until there is no memory, and links them through their first words. Returns the first and
+/// how many there are.
+fn gather<A: Subject>(layout: Layout) -> (*mut *mut u8, usize) {
+    let (mut first, mut count) = (ptr::null_mut::<*mut u8>(), 0);
+    loop {
+        let zeroed = count % 64 == 0;
+        // SAFETY: no layout in these tests has size 0.
+        let block = unsafe { if zeroed { A::default().alloc_zeroed(layout) } else { A::default().alloc(layout) } };
+        let block = block.cast::<*mut u8>();
+        if block.is_null() {
+            return (first, count);
+        }
+        // SAFETY: the block is ours, of 8 bytes at least, and aligned to 8.
+        unsafe { block.write(first.cast()) };
+        first = block;
+        count += 1;
+    }
+}
+
+/// Frees what `gather` linked.
+fn scatter<A: Subject>(mut first: *mut *mut u8, layout: Layout) {
+    while !first.is_null() {
+        let block = first;
+        // SAFETY: `gather` wrote the link, and gave the block to the caller.
+        unsafe {
+            first = block.read().cast();
+            A::default().dealloc(block.cast(), layout);
+        }
+    }
+}
+
+/// For each class: one thread takes all memory, and another, for which there may be none left to begin with, frees it;
+/// then the first takes it again.
+fn without_memory<A: Subject>(classes: &'static [Class]) {
+    let classes = served(classes);
+    let hoard: &AtomicPtr<*mut u8> = &AtomicPtr::new(ptr::null_mut());
+    let turns: &Vec<Barrier> = &classes.iter().map(|_| Barrier::new(2)).collect();
+    thread::scope(|scope| {
+        let threads: Vec<_> = classes
+            .iter()
+            .zip(turns)
+            .map(|(class, turn)| {
+                let layout = Layout::from_size_align(class.class.usable as usize, 8).expect("a power of two");
+                let stranger = move || {
+                    turn.wait();
+                    // SAFETY: the size is not 0.
+                    let none = unsafe { A::default().alloc(layout) };
+                    assert!(none.is_null());
+                    scatter::<A>(hoard.swap(ptr::null_mut(), Ordering::Relaxed), layout);
+                    turn.wait();
+                };
+                thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, stranger).expect("a thread")
+            })
+            .collect();
+        limit(5 << 20);
+        for ((class, turn), thread) in classes.iter().zip(turns).zip(threads) {
+            let layout = Layout::from_size_align(class.class.usable as usize, 8).expect("a power of two");
+            let (first, count) = gather::<A>(layout);
+            assert!(count * layout.size() >= 1 << 20, "{count} of {:?}", class.class);
+            hoard.store(first, Ordering::Relaxed);
+            turn.wait();
+            turn.wait();
+            thread.join().expect("the thread ends well");
+            let (first, again) = gather::<A>(layout);
+            assert!(again >= count - count / 8, "{count}, and then {again} of {:?}", class.class);
+            scatter::<A>(first, layout);
+            A::purge();
+            assert_eq!(blocks_live::<A>(), 0, "left behind by {:?}:\n{}", class.class.layers, A::stats());
+        }
+    });
+}
+
+#[test]
+fn without_memory_one() {
+    isolated("without_memory_one", || without_memory::<one::Heap>(one::Heap::CLASSES));
+}
+
+#[test]
+fn without_memory_two() {
+    isolated("without_memory_two", || without_memory::<two::Heap>(two::Heap::CLASSES));
+}
+
+#[test]
+fn without_memory_three() {
+    isolated("without_memory_three", || without_memory::<three::Heap>(three::Heap::CLASSES));
+}
+
+#[test]
+fn without_memory_four() {
+    isolated("without_memory_four", || without_memory::<four::Heap>(four::Heap::CLASSES));
 }
 
 #[test]
