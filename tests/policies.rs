@@ -6,6 +6,7 @@ mod common;
 
 use common::{Piece, Random, Subject, blocks_live, slabs, subjects};
 use std::alloc::Layout;
+use std::sync::Barrier;
 use std::thread;
 
 fn layout(size: usize) -> Layout {
@@ -188,6 +189,38 @@ mod counted_in_threads {
     }
 }
 
+mod counted_ahead {
+    hakmem::allocator! {
+        pub(super) struct Heap {
+            [[class]]
+            size = 64
+            layers = ["ultrahot", "fast"]
+            fast = { capacity = 4 }
+            stats = true
+        }
+    }
+}
+
+/// Another thread's counts are as old as its last cold path, those of a layer ahead as well.
+#[test]
+fn a_cold_path_publishes_what_a_thread_counted() {
+    type Heap = counted_ahead::Heap;
+    let (counted, looked) = (Barrier::new(2), Barrier::new(2));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // The 1st of every four finds nothing.
+            let set = pieces::<Heap>(64, 13);
+            counted.wait();
+            looked.wait();
+            drop(set);
+        });
+        counted.wait();
+        let table = rows(Heap::layer_stats());
+        looked.wait();
+        assert_eq!(table, [(64, "ultrahot", [0, 13, 0, 0]), (64, "fast", [9, 4, 4, 0])]);
+    });
+}
+
 mod not_counted {
     hakmem::allocator! {
         pub(super) struct Heap;
@@ -195,7 +228,7 @@ mod not_counted {
 }
 
 subjects!(queue::Heap, short_lived::Heap, through_sll::Heap, counted::Heap, counted_in_threads::Heap);
-subjects!(counted_behind_a_queue::Heap, not_counted::Heap, depot::Heap);
+subjects!(counted_ahead::Heap, counted_behind_a_queue::Heap, not_counted::Heap, depot::Heap);
 
 /// The rows of a table: size, layer, hits, misses, refills, spills.
 fn rows(table: hakmem::LayerTable) -> Vec<(u64, &'static str, [u64; 4])> {
