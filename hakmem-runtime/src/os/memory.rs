@@ -23,7 +23,7 @@ pub(crate) fn round_up(value: usize, to: usize) -> Option<usize> {
 }
 
 /// Runs `call` and puts `errno` back: an allocation that succeeds after a refused attempt must not show.
-fn keeping_errno<T>(call: impl FnOnce() -> T) -> T {
+pub(crate) fn keeping_errno<T>(call: impl FnOnce() -> T) -> T {
     // SAFETY: errno is this thread's own place.
     let errno = unsafe { *libc::__errno_location() };
     let result = call();

@@ -5,9 +5,9 @@
 //! that empties one wakes it.
 //!
 //! ```text
-//!   NONE ──first miss──▶ AWAKE ◀──────wake (a miss)────── ASLEEP
-//!    ▲                     │   ───nothing is wanted─────────▶ │
-//!    └── in a forked child ┴────────────────────────────────┘       exit: STOPPED, for good
+//!   NONE ──first miss──▶ STARTING ──▶ AWAKE ◀──────wake (a miss)────── ASLEEP
+//!    ▲                      │           │   ───nothing is wanted─────────▶ │
+//!    └── in a forked child ─┴───────────┴────────────────────────────────┘       exit: STOPPED, for good
 //! ```
 //!
 //! A fork waits until the worker is between two rounds; the child has no worker and starts one when it misses, with the
@@ -19,6 +19,7 @@ use crate::class::Class;
 use crate::layers::Below;
 use crate::os::futex;
 use crate::os::lock::Lock;
+use crate::os::memory;
 use crate::thread::Heap;
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
@@ -35,6 +36,8 @@ const NONE: u32 = 0;
 const AWAKE: u32 = 1;
 const ASLEEP: u32 = 2;
 const STOPPED: u32 = 3;
+/// The thread is on its way, and has not said yet which one it is.
+const STARTING: u32 = 4;
 
 /// The batches that wait for one class.
 ///
@@ -159,7 +162,8 @@ pub struct Worker {
     listed: AtomicBool,
 }
 
-// SAFETY: atomics and a lock; `thread` is written by whoever makes the state AWAKE from NONE, and read at exit.
+// SAFETY: atomics and a lock; `thread` is written by the worker before it makes the state AWAKE from STARTING, and read at
+// exit by who finds it AWAKE or ASLEEP.
 unsafe impl Sync for Worker {}
 
 /// Every worker that was ever started.
@@ -195,14 +199,14 @@ impl Worker {
 
     #[cold]
     fn start(&'static self) {
-        if self.state.compare_exchange(NONE, AWAKE, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+        if self.state.compare_exchange(NONE, STARTING, Ordering::SeqCst, Ordering::Relaxed).is_err() {
             return;
         }
         self.list();
         // SAFETY: the attributes live on this stack while they are used; the worker is a static. The new thread takes no
         // signals, which are the program's.
         unsafe {
-            let mut attributes = MaybeUninit::uninit();
+            let (mut attributes, mut thread) = (MaybeUninit::uninit(), MaybeUninit::uninit());
             let (mut all, mut old) = (MaybeUninit::uninit(), MaybeUninit::uninit());
             libc::sigfillset(all.as_mut_ptr());
             libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
@@ -210,8 +214,9 @@ impl Worker {
             if started {
                 libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
                 let worker = ptr::from_ref(self).cast_mut().cast();
-                started =
-                    libc::pthread_create((*self.thread.get()).as_mut_ptr(), attributes.as_ptr(), run, worker) == 0;
+                started = memory::keeping_errno(|| {
+                    libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, worker) == 0
+                });
                 libc::pthread_attr_destroy(attributes.as_mut_ptr());
             }
             libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
@@ -247,6 +252,9 @@ impl Worker {
 
     /// Rounds over the queues, until the end.
     fn work(&'static self) {
+        // SAFETY: nobody reads it before the state is AWAKE. An exit in between stops us, and does not wait for us.
+        unsafe { (*self.thread.get()).write(libc::pthread_self()) };
+        let _ = self.state.compare_exchange(STARTING, AWAKE, Ordering::SeqCst, Ordering::Relaxed);
         while self.state.load(Ordering::SeqCst) != STOPPED {
             let round = self.round.lock();
             let mut heap = self.heap.load(Ordering::Relaxed);
@@ -291,24 +299,36 @@ extern "C" fn run(worker: *mut libc::c_void) -> *mut libc::c_void {
     ptr::null_mut()
 }
 
+/// The newest of the workers whose rounds a fork holds. Another allocator's may begin meanwhile. Written and read by who
+/// holds the round of the eldest.
+static HELD: AtomicPtr<Worker> = AtomicPtr::new(ptr::null_mut());
+
+/// All workers, the newest first.
 fn workers() -> impl Iterator<Item = &'static Worker> {
-    let mut next = NEWEST.load(Ordering::Acquire);
+    since(NEWEST.load(Ordering::Acquire))
+}
+
+/// `worker` and those before it.
+fn since(worker: *const Worker) -> impl Iterator<Item = &'static Worker> {
+    let mut next = worker;
     core::iter::from_fn(move || {
         // SAFETY: null or a static.
         let worker = unsafe { next.as_ref() }?;
-        next = worker.elder.load(Ordering::Relaxed);
+        next = worker.elder.load(Ordering::Relaxed).cast_const();
         Some(worker)
     })
 }
 
 extern "C" fn before_fork() {
-    for worker in workers() {
+    let newest = NEWEST.load(Ordering::Acquire);
+    for worker in since(newest) {
         worker.round.acquire();
     }
+    HELD.store(newest, Ordering::Relaxed);
 }
 
 extern "C" fn after_fork() {
-    for worker in workers() {
+    for worker in since(HELD.load(Ordering::Relaxed)) {
         // SAFETY: `before_fork` took the lock on this thread.
         unsafe { worker.round.release() };
     }
@@ -316,6 +336,13 @@ extern "C" fn after_fork() {
 
 /// The worker's thread exists in the parent alone.
 extern "C" fn in_child() {
+    let held = HELD.load(Ordering::Relaxed).cast_const();
+    for worker in workers().take_while(|&worker| !ptr::eq(worker, held)) {
+        // It began while the fork was under way, and may have been in the middle of a round: its heap is given up.
+        worker.heap.store(ptr::null_mut(), Ordering::Relaxed);
+        // SAFETY: the holder, if there is one, does not exist here.
+        unsafe { worker.round.release() };
+    }
     for worker in workers() {
         if worker.state.load(Ordering::Relaxed) != STOPPED {
             worker.state.store(NONE, Ordering::Relaxed);

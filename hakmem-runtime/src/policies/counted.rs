@@ -100,6 +100,8 @@ unsafe impl<L: Layer> Layer for Counted<L> {
     }
 
     unsafe fn absorb(&self, chain: Chain, shared: &Self::Shared, below: &mut impl Below) {
+        // All that a layer ahead of another hears of cold paths.
+        self.publish(shared);
         // SAFETY: as above.
         unsafe { self.layer.absorb(chain, &shared.of_layer, &mut Watched { below, counts: &shared.counts }) }
     }

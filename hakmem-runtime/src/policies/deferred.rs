@@ -47,17 +47,23 @@ unsafe impl<L: Layer> Layer for Deferred<L> {
     }
 
     unsafe fn miss(&self, shared: &L::Shared, below: &mut impl Below) -> *mut Block {
+        let queued = self.take_queue();
         // SAFETY: as above.
         unsafe {
-            self.work_off(shared, below);
-            let block = self.layer.pop();
-            if block.is_null() { self.layer.miss(shared, below) } else { block }
+            if !queued.is_empty() {
+                self.work_off(queued, shared, below);
+                let block = self.layer.pop();
+                if !block.is_null() {
+                    return block;
+                }
+            }
+            self.layer.miss(shared, below)
         }
     }
 
     unsafe fn overflow(&self, _block: *mut Block, shared: &L::Shared, below: &mut impl Below) {
         // SAFETY: as above.
-        unsafe { self.work_off(shared, below) };
+        unsafe { self.work_off(self.take_queue(), shared, below) };
     }
 
     unsafe fn demand(&self, want: u32, shared: &L::Shared, below: &mut impl Below) -> Chain {
@@ -93,12 +99,12 @@ impl<L: Layer> Deferred<L> {
         unsafe { Chain::walk(self.queue.replace(ptr::null_mut())) }
     }
 
-    /// Passes every queued block to the layer.
+    /// Passes what was queued to the layer.
     ///
     /// # Safety
     /// On the owning thread.
-    unsafe fn work_off(&self, shared: &L::Shared, below: &mut impl Below) {
-        for block in self.take_queue() {
+    unsafe fn work_off(&self, queued: Chain, shared: &L::Shared, below: &mut impl Below) {
+        for block in queued {
             // SAFETY: on the owning thread; the blocks were the queue's.
             unsafe {
                 if !self.layer.push(block) {

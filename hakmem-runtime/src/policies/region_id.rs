@@ -10,8 +10,9 @@
 //!
 //! A free compares the byte with what the layout's class says, and flips it. A wrong layout, a second free and a pointer
 //! from elsewhere end the program with one line; two classes that are a multiple of 16 apart have the same byte, and are
-//! told apart by the slab at the latest. A pointer at the start of a page might have nothing readable in front of it, so
-//! the registry is asked first whether it is ours at all.
+//! told apart by the slab at the latest. A pointer at the start of a page might have nothing readable in front of it: it
+//! may be a large block, or a page of a region that is not in use. So the registry and the slab are asked first whether
+//! the byte is one of this class's.
 
 use crate::allocator::Allocator;
 use crate::os::die::Line;
@@ -49,7 +50,7 @@ pub unsafe fn check(allocator: &'static Allocator, block: *mut u8, slot: usize) 
         look(allocator, block, slot);
     }
     let header = block.wrapping_sub(1);
-    // SAFETY: on the same page as the block, or in a region of ours.
+    // SAFETY: on the same page as the block, or in a slab of ours that has a class.
     unsafe {
         if *header != byte(slot) {
             misuse(allocator, block, slot)
@@ -58,13 +59,20 @@ pub unsafe fn check(allocator: &'static Allocator, block: *mut u8, slot: usize) 
     }
 }
 
-/// Whether there is anything in front of a block at the start of a page.
+/// Whether what is in front of a block at the start of a page is of the block's class. The header of every block is, as
+/// the first one of a span begins behind some bytes of it.
 #[cold]
 #[inline(never)]
 fn look(allocator: &'static Allocator, block: *mut u8, slot: usize) {
-    if !allocator.owns(block.addr()) {
+    if allocator.class_at(block.addr().wrapping_sub(1)) != Some(slot as u32) {
         misuse(allocator, block, slot)
     }
+}
+
+/// Whether the byte in front of `block` can be read, if `block` itself can.
+fn has_header(allocator: &'static Allocator, block: *mut u8) -> bool {
+    block.addr() & (PAGE - 1) != 0
+        || allocator.class_at(block.addr().wrapping_sub(1)).is_some_and(|class| class != NO_CLASS)
 }
 
 /// Ends the program with the line that says why.
@@ -74,19 +82,27 @@ fn misuse(allocator: &'static Allocator, block: *mut u8, slot: usize) -> ! {
     let size = |class: usize| allocator.classes().get(class).map_or(0, |class| class.size as usize);
     let mut line = Line::new();
     let Some(found) = allocator.class_at(block.addr()) else {
-        line.text("a pointer was freed that is not a block of this allocator").pointer(block.addr());
+        line.text(if allocator.owns(block.addr()) {
+            "a large block was freed with another size or alignment than it was allocated with"
+        } else {
+            "a pointer was freed that is not a block of this allocator"
+        });
+        line.pointer(block.addr());
         line.text(", expected class ").number(size(slot)).text(", found none)").die()
     };
-    // SAFETY: the pointer is in a slab or behind a region's metadata; the byte in front is readable.
-    let header = unsafe { *block.wrapping_sub(1) };
+    // SAFETY: the pointer is in a region of ours, and the byte in front can be read.
+    let header = has_header(allocator, block).then(|| unsafe { *block.wrapping_sub(1) });
     let of_class = found != NO_CLASS && found as usize == slot;
     line.text(match header {
-        _ if header == !byte(slot) && of_class => "a block was freed twice",
+        _ if header == Some(!byte(slot)) && of_class => "a block was freed twice",
         _ if found == NO_CLASS => "a block was freed whose slab is free: a second free, or a pointer from elsewhere",
         _ if !of_class => "a block was freed with another size or alignment than it was allocated with",
         _ => "a block was freed that has no header: not the start of a block, or written to in front",
     });
     line.pointer(block.addr()).text(", expected class ").number(size(slot));
-    line.text(", found class ").number(size(found as usize)).text(", byte ").hexadecimal(header.into(), 2);
+    line.text(", found class ").number(size(found as usize));
+    if let Some(header) = header {
+        line.text(", byte ").hexadecimal(header.into(), 2);
+    }
     line.text(")").die()
 }
