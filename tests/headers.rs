@@ -160,7 +160,7 @@ fn a_second_free_after_the_slab_went_back() {
         all::Heap::purge();
         free(block, 100);
     };
-    let parts = ["whose slab is free", "expected class 112, found class 0, byte 0x00"];
+    let parts = ["whose slab is free", "expected class 112, found none, byte 0x00"];
     dies("a_second_free_after_the_slab_went_back", body, &parts);
 }
 
@@ -281,7 +281,7 @@ fn a_page_of_a_region_that_is_not_in_use() {
         assert!(page.addr() > block.addr());
         free(say(page), 64);
     };
-    dies("a_page_of_a_region_that_is_not_in_use", body, &["expected class 80, found class 0"]);
+    dies("a_page_of_a_region_that_is_not_in_use", body, &["expected class 80, found none"]);
 }
 
 /// The first page of a region, which holds its metadata.
@@ -295,7 +295,7 @@ fn the_start_of_a_region() {
         }
         free(say(page), 64);
     };
-    dies("the_start_of_a_region", body, &["expected class 80, found class 0"]);
+    dies("the_start_of_a_region", body, &["expected class 80, found none"]);
 }
 
 /// The first byte of a slab, which is no block's: the byte in front of it is another slab's.

@@ -43,7 +43,7 @@ impl Class {
         Class { size, usable, align, units, lead, blocks, tail, batch, layers }
     }
 
-    /// Bytes of a block that are wasted on the smallest request served by it, given the next smaller class.
+    /// Bytes of a block that are wasted on the smallest request served by it, given what the next smaller class serves.
     pub const fn worst_waste(&self, smaller: u32) -> u32 {
         self.size.saturating_sub(smaller).saturating_sub(1)
     }
@@ -63,9 +63,9 @@ impl ClassTable {
         ClassTable { classes, slab }
     }
 
-    /// The largest class smaller than `size`, or 0.
+    /// The largest request that a class smaller than `size` serves, or 0.
     fn smaller(&self, size: u32) -> u32 {
-        self.classes.iter().map(|class| class.size).filter(|&other| other < size).max().unwrap_or(0)
+        self.classes.iter().filter(|class| class.size < size).map(|class| class.usable).max().unwrap_or(0)
     }
 
     /// The smallest class larger than `size`.

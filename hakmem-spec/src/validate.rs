@@ -187,7 +187,8 @@ impl Classes<'_> {
             let stack = policy.limits(size);
             let batch = policy.batch(size, &stack, self.diagnostics);
             let header = policy.header.as_ref().map_or(Header::None, |header| *header.get_ref());
-            let lead = if header == Header::RegionId { align } else { 0 };
+            // Not the alignment, which may be less: blocks are to stay at multiples of what divides their size.
+            let lead = if header == Header::RegionId { sizes::natural_align(member.size) } else { 0 };
             let slab = self.slab(raw.slab_units.as_ref(), size, lead);
             self.check_policies(&policy, size);
             if let Some(geometry) = self.geometry {

@@ -6,8 +6,9 @@
 //! thread's slab again. As the block at the start goes home, it is not the next one handed out: a program that frees and
 //! allocates the same block again and again is not sent into the cold path each time.
 //!
-//! A page here is a power of two from 4 KiB to 64 KiB, about half of what the limit is worth in bytes, so that a look
-//! comes once in about half as many frees as the list may hold.
+//! A page here is a power of two: so many of the largest power of two that divides the size that a block begins one once
+//! in about half as many blocks as the list may hold. (Four KiB would do for 64 bytes, but not for 40, of which only
+//! every 512th block begins an OS page.) A class whose limit is less than four blocks looks at every other free.
 //!
 //! A hit: load, test, branch, load, store; a free: load, store, store, test, branch. (Three instructions would do for a
 //! free that never looks. But then the list of a thread that only frees would have no bound, and its blocks would be lost
@@ -17,9 +18,6 @@ use super::{Below, Layer, Limit};
 use crate::block::{Block, Chain};
 use core::cell::Cell;
 use core::ptr;
-
-/// The least and the greatest distance between blocks that call for a look.
-const PAGE: (u32, u32) = (4 << 10, 64 << 10);
 
 /// The state of one class.
 ///
@@ -106,8 +104,9 @@ unsafe impl Layer for C23 {
 impl C23 {
     /// Sets the page.
     fn begin(&self, limit: &Limit, below: &impl Below) {
-        let bytes = limit.0.saturating_mul(below.class().size) / 2;
-        self.mask.set(bytes.clamp(PAGE.0, PAGE.1).next_power_of_two().min(PAGE.1).wrapping_sub(1));
+        let grain = 1_u32.unbounded_shl(below.class().size.trailing_zeros());
+        let blocks = (limit.0 / 2).max(2).next_power_of_two();
+        self.mask.set(grain.saturating_mul(blocks).wrapping_sub(1));
     }
 
     /// Returns the whole list if it is longer than `limit`.

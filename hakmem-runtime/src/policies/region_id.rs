@@ -1,7 +1,7 @@
 //! `header = "region-id"`: a byte in front of each block names its class and whether it is allocated.
 //!
 //! The byte is the last one of the block before; a class with headers serves requests one byte shorter than its blocks,
-//! and its first block begins one alignment behind the start of its slab. So every block stays where it would be without
+//! and its first block begins behind the start of its slab by the largest power of two that divides the size. So every block stays where it would be without
 //! headers, at a multiple of its class's alignment: what Rust is promised for a layout holds.
 //!
 //! ```text
@@ -100,7 +100,11 @@ fn misuse(allocator: &'static Allocator, block: *mut u8, slot: usize) -> ! {
         _ => "a block was freed that has no header: not the start of a block, or written to in front",
     });
     line.pointer(block.addr()).text(", expected class ").number(size(slot));
-    line.text(", found class ").number(size(found as usize));
+    if found == NO_CLASS {
+        line.text(", found none");
+    } else {
+        line.text(", found class ").number(size(found as usize));
+    }
     if let Some(header) = header {
         line.text(", byte ").hexadecimal(header.into(), 2);
     }
