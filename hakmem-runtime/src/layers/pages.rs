@@ -78,7 +78,7 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
         let Some((heap, class)) = below.home() else { return ptr::null_mut() };
         let bin = heap.bin(class);
         // What this thread freed since is the cheapest to have, and what a class in balance always finds.
-        if self.page.get() != 0 && bin.is_long() && self.page().collect_local() {
+        if self.page.get() != 0 && bin.collect_local(self.page(), || heap.tick()) {
             return self.page().pop_listed();
         }
         let batch = below.class().batch;

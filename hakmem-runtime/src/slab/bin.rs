@@ -20,6 +20,8 @@ pub(crate) struct Bin {
     pub(crate) partial: SlabList,
     /// How many blocks a slab's list gets at most; 0 for as many as there are.
     pub(super) chunk: Cell<u32>,
+    /// Blocks that may be allocated before the next look at the time.
+    pub(super) patience: Cell<i32>,
     /// What empties the lists of a slab, where a layer keeps any.
     pub(super) unlist: Cell<Option<fn(&Slab)>>,
 }

@@ -5,27 +5,42 @@ use super::metadata::Slab;
 use crate::block::{Block, Chain};
 use core::ptr;
 
-/// More blocks than any slab has.
-const LONGEST: u32 = 1 << 16;
+/// Blocks allocated between two looks at the time, while memory waits for its purge.
+const LOOK: i32 = 256;
 
 impl Bin {
-    /// Whether lists are as long as they come.
-    pub(crate) fn is_long(&self) -> bool {
-        self.chunk.get() == 0
+    /// Makes `local_free` of the current slab its list to allocate from. `false`: it is empty, or lists are to be short.
+    /// `look` is called now and then while memory waits for its purge.
+    pub(crate) fn collect_local(&self, slab: &Slab, look: impl FnOnce()) -> bool {
+        let chunk = self.chunk.get();
+        if chunk < slab.capacity() && chunk > 0 || !slab.collect_local() {
+            return false;
+        }
+        if chunk > 0 {
+            // The list is no longer than this. A look costs as much as ten allocations.
+            self.patience.set(self.patience.get().wrapping_sub_unsigned(slab.carved().wrapping_sub(slab.used())));
+            if self.patience.get() < 0 {
+                self.patience.set(LOOK);
+                look();
+            }
+        }
+        true
     }
 
     /// [`Slab::list`] of the current slab. Where memory waits for its purge, lists are short: one block, and from then on
-    /// half as many again as the time before. So however slowly the program allocates, after a time `t` it comes to a
-    /// slow path again within `t / 2`; and one that allocates quickly is through in a moment.
+    /// half as many again as the time before, up to a whole slab. So however slowly the program allocates, after a time
+    /// `t` it comes to a slow path again within `t / 2`; and one that allocates quickly is through in a moment.
     pub(crate) fn list(&self, slab: &Slab, want: u32) -> bool {
         self.unlist.set(Some(Slab::unlist));
         let chunk = self.chunk.get();
-        if chunk == 0 {
+        if chunk == 0 || chunk >= slab.capacity() {
             return slab.list(want);
         }
-        self.chunk.set((chunk + chunk / 2 + 1).min(LONGEST));
-        slab.unlist();
-        slab.list(chunk)
+        self.chunk.set(chunk + chunk / 2 + 1);
+        if slab.free_count() == 0 {
+            slab.unlist();
+        }
+        slab.list_from_bits(chunk.min(want))
     }
 }
 
@@ -69,7 +84,7 @@ impl Slab {
 
     /// Where `free` is empty, makes `local_free` the list to allocate from. `false`: that is empty, too.
     #[inline]
-    pub(crate) fn collect_local(&self) -> bool {
+    fn collect_local(&self) -> bool {
         if self.free.get().is_null() {
             self.free.set(self.local_free.replace(ptr::null_mut()));
         }
@@ -78,8 +93,13 @@ impl Slab {
 
     /// Sees to it that `free` has a block: what was freed here since, else what other threads freed and what has been at
     /// home, else up to `want` of memory never used. `false`: every block is handed out.
-    pub(crate) fn list(&self, want: u32) -> bool {
-        if self.collect_local() {
+    fn list(&self, want: u32) -> bool {
+        self.collect_local() || self.list_from_bits(want)
+    }
+
+    /// The same without what was freed here since.
+    fn list_from_bits(&self, want: u32) -> bool {
+        if !self.free.get().is_null() {
             return true;
         }
         let chain = self.take(want);

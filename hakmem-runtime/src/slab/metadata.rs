@@ -49,8 +49,8 @@ impl Count {
 /// are empty and `carved == capacity`), in the pool or free. In the pool, and without a class, the lists are empty; a slab
 /// without a class has an empty bitmap, too.
 ///
-/// The first cache line is what a free by way of `pages` needs, and what other threads read and write; the second is for
-/// the owner's slow paths.
+/// The first cache line is what other threads read and write, the second is the owner's alone: a thread that frees what
+/// another allocates reads `owner` each time, and must not wait for the other's `used`.
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub(crate) struct Slab {
@@ -66,18 +66,19 @@ pub(crate) struct Slab {
     pub(crate) back: Cell<u16>,
     /// Whether memory that is not carved yet is still zero: nobody wrote to it since it was mapped or purged.
     pub(crate) fresh: Cell<bool>,
+    /// The address of the first block.
+    base: Cell<usize>,
+    /// Free blocks, a bit each.
+    bitmap: Cell<*mut u64>,
+    /// The heap that last allocated from it: whoever claims for that heap keeps the slab.
+    pub(crate) home: Cell<usize>,
+
     /// Blocks to allocate next, for `pages`.
     pub(super) free: Cell<*mut Block>,
     /// Blocks that their owner freed since, for `pages`.
     pub(super) local_free: Cell<*mut Block>,
     /// Blocks handed out, by the owner's books.
     pub(super) used: Cell<u32>,
-
-    /// The address of the first block.
-    base: Cell<usize>,
-    /// Free blocks, a bit each.
-    bitmap: Cell<*mut u64>,
-
     free_count: Count,
     carved: Count,
     capacity: Cell<u32>,
@@ -86,8 +87,6 @@ pub(crate) struct Slab {
     reciprocal: Cell<u32>,
     /// The first word of the bitmap that may have ones.
     lowest: Cell<u32>,
-    /// The heap that last allocated from it: whoever claims for that heap keeps the slab.
-    pub(crate) home: Cell<usize>,
     pub(crate) previous: Cell<*mut Slab>,
     pub(crate) next: Cell<*mut Slab>,
 }
@@ -115,6 +114,11 @@ impl Slab {
 
     pub(crate) fn carved(&self) -> u32 {
         self.carved.get()
+    }
+
+    /// Blocks that there may be.
+    pub(crate) fn capacity(&self) -> u32 {
+        self.capacity.get()
     }
 
     /// Where the first block is.
