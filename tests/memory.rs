@@ -148,3 +148,20 @@ fn memory_freed_by_other_threads_goes_back() {
         assert!(kept < 10 * MIB, "{kept} bytes kept after a purge\n{}", Heap::stats());
     });
 }
+
+/// A burst is gone a second later though the program allocates all the while, and every allocation is a hit.
+#[test]
+fn a_trickle_of_hits_lets_memory_go_back() {
+    isolated("a_trickle_of_hits_lets_memory_go_back", || {
+        let mut pieces = room::<Heap>(PIECES);
+        let before = resident();
+        burst(&mut Random::new(3), BURST, &mut pieces);
+        pieces.clear();
+        for _ in 0..120 {
+            drop(Piece::<Heap>::new(layout(64), 1, false));
+            thread::sleep(Duration::from_millis(10));
+        }
+        let kept = resident().saturating_sub(before);
+        assert!(kept < 10 * MIB, "{} MiB are still resident", kept / MIB);
+    });
+}

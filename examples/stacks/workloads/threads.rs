@@ -9,12 +9,17 @@ use super::{Workload, lists};
 use crate::probe::Probe;
 use crate::subject::{Block, Heap, User};
 
+/// Blocks handed over together. One by one, a consumer that is as fast as the producer waits for the very cache line that
+/// the other is writing, and nothing but that is measured.
+const TOGETHER: usize = 64;
+
 /// One thread allocates, another frees.
 pub(crate) struct ProducerConsumer;
 
 impl Workload for ProducerConsumer {
     const NAME: &'static str = "producer-consumer";
-    const ABOUT: &'static str = "64 B each, allocated in one thread and freed in another, 1,024 at most on the way";
+    const ABOUT: &'static str =
+        "64 B each, allocated in one thread and freed in another, 64 together, 1,024 at most on the way";
     const REPEATS: u32 = 400;
 
     #[inline(never)]
@@ -41,17 +46,19 @@ fn produce<A: Heap, P: Probe>(
     consumer: &ScopedJoinHandle<P>,
 ) {
     for round in 0..u64::from(repeats) {
-        for (tag, place) in ring.iter().enumerate() {
-            let block = user.take(round << 32 | tag as u64);
+        for (number, places) in ring.chunks(TOGETHER).enumerate() {
             let mut waiting = Waiting::default();
-            while !place.load(Ordering::Acquire).is_null() {
+            // The consumer empties them in order.
+            while places.last().is_some_and(|last| !last.load(Ordering::Acquire).is_null()) {
                 if consumer.is_finished() {
                     // It has found a broken block; whoever joins it will say so.
                     return;
                 }
                 waiting.turn();
             }
-            place.store(block.into_raw(), Ordering::Release);
+            for (place, tag) in places.iter().zip(number * TOGETHER..) {
+                place.store(user.take(round << 32 | tag as u64).into_raw(), Ordering::Release);
+            }
         }
     }
 }
@@ -59,18 +66,20 @@ fn produce<A: Heap, P: Probe>(
 /// Frees what [`produce`] allocates.
 fn consume<A: Heap, P: Probe>(mut user: User<A, P>, ring: &[AtomicPtr<u64>], repeats: u32) -> P {
     for round in 0..u64::from(repeats) {
-        for (tag, place) in ring.iter().enumerate() {
+        for (number, places) in ring.chunks(TOGETHER).enumerate() {
             let mut waiting = Waiting::default();
-            let block = loop {
-                // SAFETY: the producer stores blocks of the same allocator, and each is taken out once: only this thread
-                // empties a place, and does so before it goes on.
-                if let Some(block) = unsafe { Block::from_raw(place.load(Ordering::Acquire)) } {
-                    break block;
-                }
+            // The producer fills them in order.
+            while places.last().is_some_and(|last| last.load(Ordering::Acquire).is_null()) {
                 waiting.turn();
-            };
-            place.store(std::ptr::null_mut(), Ordering::Release);
-            user.give(block, round << 32 | tag as u64);
+            }
+            for (place, tag) in places.iter().zip(number * TOGETHER..) {
+                // SAFETY: the producer stores blocks of the same allocator, and each is taken out once: only this thread
+                // empties a place.
+                if let Some(block) = unsafe { Block::from_raw(place.load(Ordering::Acquire)) } {
+                    place.store(std::ptr::null_mut(), Ordering::Release);
+                    user.give(block, round << 32 | tag as u64);
+                }
+            }
         }
     }
     user.probe

@@ -22,6 +22,8 @@ impl Bin {
             if self.patience.get() < 0 {
                 self.patience.set(LOOK);
                 look();
+                // Which may have shortened all lists, this one to nothing.
+                return !slab.free.get().is_null();
             }
         }
         true
