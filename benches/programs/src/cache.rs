@@ -69,10 +69,10 @@ fn run(scale: u32) -> u64 {
         let threads: Vec<_> = (0..THREADS)
             .map(|thread| {
                 let cache = &cache;
-                scope.spawn(move || (0..scale).fold(0, |sum: u64, phase| sum.wrapping_add(work(cache, phase, thread))))
+                scope.spawn(move || (0..scale).fold(0_u64, |sum, phase| sum.wrapping_add(work(cache, phase, thread))))
             })
             .collect();
-        threads.into_iter().fold(0, |sum, thread| sum.wrapping_add(thread.join().expect("no thread panics")))
+        threads.into_iter().fold(0_u64, |sum, thread| sum.wrapping_add(thread.join().expect("no thread panics")))
     })
 }
 

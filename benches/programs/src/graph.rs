@@ -5,7 +5,7 @@ use crate::input::{self, Rng};
 use crate::Program;
 use petgraph::algo::{condensation, dijkstra, min_spanning_tree};
 use petgraph::data::FromElements;
-use petgraph::graph::UnGraph;
+use petgraph::graph::{Graph, UnGraph};
 use petgraph::graphmap::DiGraphMap;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::{Bfs, EdgeRef, IntoEdgeReferences};
@@ -81,7 +81,7 @@ fn run(scale: u32) -> u64 {
         sum.count(thin(&mut graph));
 
         let plain = graph.map(|_, word| word.clone(), |_, edge| edge.weight);
-        let condensed = condensation(plain.clone().into(), true);
+        let condensed = condensation(Graph::from(plain.clone()), true);
         for component in condensed.node_weights() {
             let longest = component.iter().max().cloned().unwrap_or_default();
             sum.count(component.len());

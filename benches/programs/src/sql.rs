@@ -3,7 +3,6 @@
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use crate::Program;
-use futures_executor::block_on;
 use gluesql::gluesql_memory_storage::MemoryStorage;
 use gluesql::prelude::{Glue, Payload};
 use std::fmt::Write;
@@ -42,7 +41,7 @@ struct Database {
 
 impl Database {
     fn execute(&mut self, statement: &str) {
-        let payloads = block_on(self.glue.execute(statement)).expect("the statement is right");
+        let payloads = self.glue.execute(statement).expect("the statement is right");
         for payload in payloads {
             match payload {
                 Payload::Select { labels, rows } => {
