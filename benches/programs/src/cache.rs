@@ -1,8 +1,8 @@
 //! A cache between threads: lookups by skewed keys, misses computed, and sizes that shift from phase to phase.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::Rng;
-use crate::Program;
 use moka::sync::Cache;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::thread;
 pub(crate) const PROGRAM: Program = Program {
     name: "cache",
     about: "moka, three threads: a concurrent cache under eviction, value sizes shifting",
-    default_scale: 40,
+    default_scale: 12,
     run,
 };
 

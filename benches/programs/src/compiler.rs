@@ -1,8 +1,8 @@
 //! A compiler: shaders through lexer, parser, type checker, validator and two back ends.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::Rng;
-use crate::Program;
 use naga::back::{glsl, spv};
 use naga::proc::BoundsCheckPolicies;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
@@ -12,7 +12,7 @@ use std::fmt::Write;
 pub(crate) const PROGRAM: Program = Program {
     name: "compiler",
     about: "naga: shaders parsed, checked, and compiled to SPIR-V and GLSL",
-    default_scale: 40,
+    default_scale: 80,
     run,
 };
 
@@ -27,8 +27,8 @@ fn expression(rng: &mut Rng, depth: usize, text: &mut String) {
         text.push_str(["x", "y", "t.x", "t.y", "t.z", "0.5", "1.25", "material.roughness"][rng.below(8)]);
         return;
     }
-    let (open, middle) = [("(", " + "), ("(", " * "), ("(", " - "), ("min(", ", "), ("max(", ", "), ("step(", ", ")]
-        [rng.below(6)];
+    let (open, middle) =
+        [("(", " + "), ("(", " * "), ("(", " - "), ("min(", ", "), ("max(", ", "), ("step(", ", ")][rng.below(6)];
     text.push_str(open);
     expression(rng, depth - 1, text);
     text.push_str(middle);
@@ -88,22 +88,24 @@ fn run(scale: u32) -> u64 {
     for round in 0..scale {
         let source = source(&mut rng);
         let module = wgsl::parse_str(&source).expect("the shaders parse");
-        let info =
-            Validator::new(ValidationFlags::all(), Capabilities::all()).validate(&module).expect("the shaders are valid");
+        let info = Validator::new(ValidationFlags::all(), Capabilities::all())
+            .validate(&module)
+            .expect("the shaders are valid");
         let words = spv::write_vec(&module, &info, &spv::Options::default(), None).expect("all of it is in SPIR-V");
         words.iter().for_each(|&word| sum.add(u64::from(word)));
-        for (shader_stage, entry_point) in [(ShaderStage::Fragment, "fragment_main"), (ShaderStage::Compute, "compute_main")] {
+        for (shader_stage, entry_point) in
+            [(ShaderStage::Fragment, "fragment_main"), (ShaderStage::Compute, "compute_main")]
+        {
             let pipeline = glsl::PipelineOptions { shader_stage, entry_point: entry_point.to_owned(), multiview: None };
             let options = glsl::Options::default();
             let mut text = String::new();
             glsl::Writer::new(&mut text, &module, &info, &options, &pipeline, BoundsCheckPolicies::default())
                 .and_then(|mut writer| writer.write())
                 .expect("all of it is in GLSL");
-            // Some numbers of names depend on the order of a map in naga's writer.
-            sum.count(text.len());
+            sum.text(&text);
         }
         // What a renderer keeps.
-        if round % 8 == 0 {
+        if round % 4 == 0 {
             kept.push((module, info, words));
         }
     }

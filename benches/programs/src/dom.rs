@@ -1,22 +1,22 @@
 //! Pages to DOM trees: parsed as browsers do, queried by selectors, walked, written.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
-use crate::Program;
 use scraper::{Html, Selector};
 use std::collections::{BTreeMap, VecDeque};
 
 pub(crate) const PROGRAM: Program = Program {
     name: "dom",
     about: "scraper (html5ever): HTML pages to trees, queried by selectors, walked, written",
-    default_scale: 40,
+    default_scale: 150,
     run,
 };
 
 const ARTICLES: usize = 150;
 
 /// Pages alive at a time.
-const KEPT: usize = 8;
+const KEPT: usize = 20;
 
 const SELECTORS: [&str; 6] = [
     "article.card.featured h2 > a",

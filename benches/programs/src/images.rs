@@ -1,8 +1,8 @@
 //! Images and archives: buffers of 8 to 512 KiB filled, compressed, decompressed, some kept.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
-use crate::Program;
 use miniz_oxide::{deflate, inflate};
 use png::{BitDepth, ColorType, Compression, Decoder, Encoder};
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use std::io::Cursor;
 pub(crate) const PROGRAM: Program = Program {
     name: "images",
     about: "png and miniz_oxide: buffers of 8 to 512 KiB drawn, compressed, decompressed, thumbnails kept",
-    default_scale: 40,
+    default_scale: 110,
     run,
 };
 
@@ -19,6 +19,8 @@ pub(crate) const PROGRAM: Program = Program {
 const IMAGES: usize = 12;
 /// Compressed images and texts alive at a time.
 const KEPT: usize = 400;
+/// Decoded images alive at a time.
+const SHOWN: usize = 100;
 
 /// Bands, a gradient and specks, in RGBA.
 fn draw(rng: &mut Rng, width: usize, height: usize) -> Vec<u8> {
@@ -64,6 +66,7 @@ fn run(scale: u32) -> u64 {
     let mut rng = Rng::new(13);
     let mut sum = Checksum::default();
     let mut kept = VecDeque::new();
+    let mut shown = VecDeque::new();
     for _ in 0..scale {
         for _ in 0..IMAGES {
             // 8 KiB to 512 KiB of pixels.
@@ -73,6 +76,10 @@ fn run(scale: u32) -> u64 {
             let again = decode(&file);
             sum.count(usize::from(again == pixels));
             let thumbnail = halve(&again, width);
+            shown.push_back(again);
+            if shown.len() > SHOWN {
+                shown.pop_front();
+            }
             sum.bytes(&thumbnail);
             kept.push_back(encode(&thumbnail, width.div_ceil(2), height.div_ceil(2)));
 

@@ -1,8 +1,8 @@
 //! A search engine's index: texts to stems, stems to postings, segments merged, a dictionary built, queries answered.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
-use crate::Program;
 use fst::{IntoStreamer, Map, Streamer};
 use rust_stemmers::{Algorithm, Stemmer};
 use std::collections::{BTreeMap, HashMap};
@@ -12,14 +12,14 @@ use unicode_segmentation::UnicodeSegmentation;
 pub(crate) const PROGRAM: Program = Program {
     name: "index",
     about: "unicode-segmentation, rust-stemmers, fst: texts indexed in segments, merged, queried",
-    default_scale: 40,
+    default_scale: 100,
     run,
 };
 
 /// Documents of one segment.
 const DOCUMENTS: u32 = 200;
 /// Segments of one merged index.
-const SEGMENTS: u32 = 8;
+const SEGMENTS: u32 = 20;
 
 /// Document and places in it.
 type Postings = Vec<(u32, Vec<u32>)>;

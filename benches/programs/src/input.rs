@@ -85,7 +85,8 @@ pub(crate) fn json(rng: &mut Rng, words: &[&str], records: usize) -> String {
         );
         for label in 0..rng.skewed(6) {
             let comma = if label == 0 { "" } else { "," };
-            let _ = write!(text, "{comma}{{\"name\":\"{}\",\"color\":\"{:06x}\"}}", rng.pick(words), rng.below(1 << 24));
+            let _ =
+                write!(text, "{comma}{{\"name\":\"{}\",\"color\":\"{:06x}\"}}", rng.pick(words), rng.below(1 << 24));
         }
         text.push(']');
         if rng.below(4) > 0 {
@@ -106,7 +107,12 @@ pub(crate) fn html(rng: &mut Rng, words: &[&str], articles: usize) -> String {
     let mut page = String::from("<!DOCTYPE html><html lang=en><head><meta charset=utf-8><title>");
     let _ = write!(page, "{}</title></head><body class=\"main wide\"><nav><ul>", rng.sentence(words, 5));
     for link in 0..30 {
-        let _ = write!(page, "<li><a href=\"/s/{}?p={link}&amp;q=1\" class=\"nav\">{}</a>", rng.pick(words), rng.pick(words));
+        let _ = write!(
+            page,
+            "<li><a href=\"/s/{}?p={link}&amp;q=1\" class=\"nav\">{}</a>",
+            rng.pick(words),
+            rng.pick(words)
+        );
     }
     page.push_str("</ul></nav><div id=content>\n");
     for id in 0..articles {
@@ -134,11 +140,7 @@ pub(crate) fn html(rng: &mut Rng, words: &[&str], articles: usize) -> String {
         for row in 0..rng.skewed(12) {
             let _ = write!(page, "<tr><td class=k>{}<td class=v>{}", rng.pick(words), rng.below(100 + row));
         }
-        let _ = write!(
-            page,
-            "</table><img src=\"/i/{id}.png\" alt=\"{}\"><ul class=tags>",
-            rng.sentence(words, 3)
-        );
+        let _ = write!(page, "</table><img src=\"/i/{id}.png\" alt=\"{}\"><ul class=tags>", rng.sentence(words, 3));
         for _ in 0..rng.skewed(8) {
             let _ = write!(page, "<li><a class=tag href=\"/t/{0}\">{0}</a></li>", rng.pick(words));
         }

@@ -1,8 +1,8 @@
 //! JSON to values and back: parsed untyped and typed, merged into a growing document, mutated, written.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
-use crate::Program;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -100,7 +100,7 @@ fn run(scale: u32) -> u64 {
         // The merged document is keyed by owner, so that it stops growing when all are there.
         let Value::Array(records) = document else { unreachable!("an array was made") };
         for record in records {
-            let owner = record["owner"]["login"].as_str().unwrap_or("nobody").to_owned();
+            let owner = record["owner"]["id"].to_string();
             merge(&mut merged, json!({ owner: record }));
         }
         let again: Value = serde_json::from_slice(&serde_json::to_vec(&merged).expect("a value")).expect("JSON");

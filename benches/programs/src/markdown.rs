@@ -1,8 +1,8 @@
 //! Markdown rendered: streamed into one string that grows, and through a tree that is edited and written twice.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
-use crate::Program;
 use comrak::nodes::NodeValue;
 use comrak::{Arena, Options as TreeOptions};
 use pulldown_cmark::{Event, Options, Parser, html};
@@ -11,7 +11,7 @@ use std::fmt::Write;
 pub(crate) const PROGRAM: Program = Program {
     name: "markdown",
     about: "pulldown-cmark and comrak: a large text to HTML in a growing string, and through an edited tree",
-    default_scale: 40,
+    default_scale: 150,
     run,
 };
 
@@ -32,7 +32,13 @@ fn chapter(rng: &mut Rng, words: &[&str]) -> String {
             rng.sentence(words, 9),
         );
         for item in 0..rng.skewed(9) {
-            let _ = write!(text, "{}- [{}] {}\n", "  ".repeat(item % 3), if item % 2 == 0 { ' ' } else { 'x' }, rng.sentence(words, 8));
+            let _ = write!(
+                text,
+                "{}- [{}] {}\n",
+                "  ".repeat(item % 3),
+                if item % 2 == 0 { ' ' } else { 'x' },
+                rng.sentence(words, 8)
+            );
         }
     }
     text

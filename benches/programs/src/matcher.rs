@@ -1,15 +1,15 @@
 //! Automata built and used: regular expressions and sets of them compiled, word lists to Aho-Corasick machines.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
-use crate::Program;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::{Captures, Regex, RegexSet};
 
 pub(crate) const PROGRAM: Program = Program {
     name: "matcher",
     about: "regex and aho-corasick: automata built from patterns and word lists, texts searched and replaced",
-    default_scale: 40,
+    default_scale: 120,
     run,
 };
 
@@ -55,7 +55,8 @@ fn run(scale: u32) -> u64 {
             .kind(Some(kind))
             .build(&list)
             .expect("the list is small enough");
-        let found: Vec<_> = machine.find_iter(text).map(|found| (found.start(), list[found.pattern()].clone())).collect();
+        let found: Vec<_> =
+            machine.find_iter(text).map(|found| (found.start(), list[found.pattern()].clone())).collect();
         found.iter().for_each(|(at, word)| {
             sum.count(*at);
             sum.text(word);

@@ -1,8 +1,8 @@
 //! An asynchronous message system: services behind channels, boxed messages, a task for each request.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
-use crate::Program;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::runtime::Builder;
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 pub(crate) const PROGRAM: Program = Program {
     name: "messages",
     about: "tokio, two workers: services behind channels, boxed messages, a task for each request",
-    default_scale: 40,
+    default_scale: 120,
     run,
 };
 
@@ -21,10 +21,20 @@ const SERVICES: usize = 16;
 const REQUESTS: usize = 2_000;
 
 enum Message {
-    Put { key: u64, text: String },
-    Get { key: u64, reply: oneshot::Sender<Option<Arc<str>>> },
+    Put {
+        key: u64,
+        text: String,
+    },
+    Get {
+        key: u64,
+        reply: oneshot::Sender<Option<Arc<str>>>,
+    },
     /// Goes on to the service after this one until no hops are left.
-    Pass { hops: usize, trail: Vec<String>, reply: oneshot::Sender<Vec<String>> },
+    Pass {
+        hops: usize,
+        trail: Vec<String>,
+        reply: oneshot::Sender<Vec<String>>,
+    },
 }
 
 type Mailbox = mpsc::Sender<Box<Message>>;
@@ -36,7 +46,11 @@ fn content(key: u64, words: &[&str]) -> String {
     rng.sentence(words, count)
 }
 
-async fn serve(name: usize, mut mailbox: mpsc::Receiver<Box<Message>>, next: mpsc::UnboundedSender<Box<Message>>) -> u64 {
+async fn serve(
+    name: usize,
+    mut mailbox: mpsc::Receiver<Box<Message>>,
+    next: mpsc::UnboundedSender<Box<Message>>,
+) -> u64 {
     let mut store: BTreeMap<u64, Arc<str>> = BTreeMap::new();
     let mut served = 0;
     while let Some(message) = mailbox.recv().await {
@@ -60,7 +74,7 @@ async fn serve(name: usize, mut mailbox: mpsc::Receiver<Box<Message>>, next: mps
 async fn request(seed: u64, services: Arc<[Mailbox]>, words: Arc<[&'static str]>) -> u64 {
     let mut rng = Rng::new(seed);
     let mut sum = Checksum::default();
-    let key = rng.skewed(8_000) as u64;
+    let key = rng.skewed(60_000) as u64;
     let home = &services[key as usize % SERVICES];
     let text = content(key, &words);
     home.send(Box::new(Message::Put { key, text })).await.expect("served to the end");

@@ -1,8 +1,8 @@
 //! An editor's state in persistent collections: every step makes a new version, old ones stay for undo.
 
+use crate::Program;
 use crate::checksum::{self, Checksum};
 use crate::input::{self, Rng};
-use crate::Program;
 use rpds::{HashTrieMapSync, QueueSync, RedBlackTreeMapSync, VectorSync};
 use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, DefaultHasher};
@@ -18,7 +18,7 @@ pub(crate) const PROGRAM: Program = Program {
 /// Steps of one round.
 const STEPS: usize = 2_000;
 /// Versions that undo can reach.
-const VERSIONS: usize = 300;
+const VERSIONS: usize = 1_000;
 /// Distinct keys.
 const KEYS: usize = 20_000;
 

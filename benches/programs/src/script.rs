@@ -1,14 +1,14 @@
 //! A script interpreter at work: scripts compiled and run that build strings, arrays, maps and closures.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
-use crate::Program;
 use rhai::{Engine, Map, OptimizationLevel, Scope};
 
 pub(crate) const PROGRAM: Program = Program {
     name: "script",
     about: "rhai: scripts compiled and run that build strings, maps and closures",
-    default_scale: 40,
+    default_scale: 120,
     run,
 };
 
@@ -22,7 +22,7 @@ fn run(scale: u32) -> u64 {
     engine.set_optimization_level(OptimizationLevel::Simple);
     // Debug builds allow less, and the script would not compile there.
     engine.set_max_expr_depths(64, 32);
-    // Kept from run to run: what the last fifty made.
+    // Kept from run to run: what the last ninety made.
     let mut scope = Scope::new();
     scope.push("store", Map::new());
     for round in 0..i64::from(scale) {

@@ -1,8 +1,8 @@
 //! A database in memory: statements parsed, planned and run, over tables that grow and shrink.
 
+use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
-use crate::Program;
 use gluesql::gluesql_memory_storage::MemoryStorage;
 use gluesql::prelude::{Glue, Payload};
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use std::fmt::Write;
 pub(crate) const PROGRAM: Program = Program {
     name: "sql",
     about: "gluesql, in memory: inserts, joins, groups, updates and deletes as SQL text",
-    default_scale: 40,
+    default_scale: 14,
     run,
 };
 
@@ -81,7 +81,8 @@ fn run(scale: u32) -> u64 {
         database.execute(&orders);
         QUERIES.iter().for_each(|query| database.execute(query));
         let (customer, price) = (rng.below(CUSTOMERS), rng.below(90));
-        database.execute(&format!("UPDATE orders SET item = item || '+', price = price + 1 WHERE customer = {customer}"));
+        database
+            .execute(&format!("UPDATE orders SET item = item || '+', price = price + 1 WHERE customer = {customer}"));
         database.execute(&format!("DELETE FROM orders WHERE price < {price}.0 AND id < {}", round * ORDERS));
     }
     database.sum.value()
