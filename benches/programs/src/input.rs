@@ -116,9 +116,9 @@ pub(crate) fn html(rng: &mut Rng, words: &[&str], articles: usize) -> String {
     }
     page.push_str("</ul></nav><div id=content>\n");
     for id in 0..articles {
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<article id=\"a{id}\" class=\"card {} {}\" data-rank=\"{}\"><h2><a href='/item/{id}'>{}</a></h2>\n",
+            "<article id=\"a{id}\" class=\"card {} {}\" data-rank=\"{}\"><h2><a href='/item/{id}'>{}</a></h2>",
             rng.pick(words),
             if id % 4 == 0 { "featured" } else { "plain" },
             rng.below(1000),
@@ -126,9 +126,9 @@ pub(crate) fn html(rng: &mut Rng, words: &[&str], articles: usize) -> String {
         );
         for _ in 0..1 + rng.skewed(5) {
             let (head, tail) = (10 + rng.skewed(40), 5 + rng.skewed(20));
-            let _ = write!(
+            let _ = writeln!(
                 page,
-                "<p>{} <em>{}</em> &mdash; <code>{}</code> <b>{}</b> {}.\n",
+                "<p>{} <em>{}</em> &mdash; <code>{}</code> <b>{}</b> {}.",
                 rng.sentence(words, head),
                 rng.pick(words),
                 rng.pick(words),

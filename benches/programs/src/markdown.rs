@@ -32,9 +32,9 @@ fn chapter(rng: &mut Rng, words: &[&str]) -> String {
             rng.sentence(words, 9),
         );
         for item in 0..rng.skewed(9) {
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "{}- [{}] {}\n",
+                "{}- [{}] {}",
                 "  ".repeat(item % 3),
                 if item % 2 == 0 { ' ' } else { 'x' },
                 rng.sentence(words, 8)
