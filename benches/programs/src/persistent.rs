@@ -60,7 +60,7 @@ impl State {
     fn sum(&self) -> u64 {
         let mut sum = Checksum::default();
         // The map's order is the hasher's, which std may change: commutative.
-        sum.add(self.names.iter().fold(0, |all, (key, text)| all.wrapping_add(key * checksum::of(text))));
+        sum.add(self.names.iter().fold(0, |all, (key, text)| all.wrapping_add(key.wrapping_mul(checksum::of(text)))));
         for ((rank, key), text) in &self.ranks {
             sum.add(u64::from(*rank) ^ key);
             sum.text(text);
