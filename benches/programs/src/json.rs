@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 pub(crate) const PROGRAM: Program = Program {
     name: "json",
     about: "serde_json: text to values, merged and mutated, to structs, and back to text",
-    default_scale: 55,
+    default_scale: 80,
     run,
 };
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 pub(crate) const PROGRAM: Program = Program {
     name: "persistent",
     about: "rpds: persistent maps, trees and vectors, hundreds of versions alive",
-    default_scale: 44,
+    default_scale: 76,
     run,
 };
 
