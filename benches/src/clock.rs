@@ -54,8 +54,15 @@ impl Ticks {
         nothing.0.sort_unstable();
         self.0.sort_unstable();
         let overhead = nothing.share(0.5);
+        let step = step(nothing.0.iter().copied().filter(|&ticks| ticks <= 3 * overhead));
         let at = |share| f64::from(self.share(share).saturating_sub(overhead)) * rate.nanoseconds_per_tick();
-        Latency { p50: at(0.5), p99: at(0.99), p99_9: at(0.999), max: at(1.0) }
+        Latency {
+            p50: at(0.5),
+            p99: at(0.99),
+            p99_9: at(0.999),
+            max: at(1.0),
+            step: step * rate.nanoseconds_per_tick(),
+        }
     }
 
     /// The value that a share of all values does not exceed; they are sorted.
@@ -63,6 +70,15 @@ impl Ticks {
         let count = (self.0.len() as f64 * share).ceil() as usize;
         self.0.get(count.max(1) - 1).copied().unwrap_or(0)
     }
+}
+
+/// The least distance between ascending readings that is not rounding: counters of another frequency than they claim go
+/// up by 24 or 25 at a time.
+fn step(readings: impl Iterator<Item = u32>) -> f64 {
+    const ROUNDING: u32 = 2;
+    let mut last = None;
+    let distances = readings.filter_map(|reading| Some(reading - last.replace(reading)?));
+    distances.filter(|&distance| distance > ROUNDING).min().unwrap_or(1).into()
 }
 
 /// Finds the rate of the counter: by what it counts while the workload runs.
@@ -89,5 +105,11 @@ mod tests {
         let ticks = Ticks((1..=1000).collect());
         assert_eq!([0.0, 0.5, 0.99, 0.999, 1.0].map(|share| ticks.share(share)), [1, 500, 990, 999, 1000]);
         assert_eq!(Ticks(Vec::new()).share(0.5), 0);
+    }
+
+    #[test]
+    fn rounding_is_no_step() {
+        assert_eq!(step([49, 50, 73, 74, 98].into_iter()), 23.0);
+        assert_eq!(step([40, 41, 42].into_iter()), 1.0);
     }
 }

@@ -48,6 +48,8 @@ pub struct Latency {
     pub p99_9: f64,
     /// All.
     pub max: f64,
+    /// The step by which the clock moves: what is shorter cannot be told apart.
+    pub step: f64,
 }
 
 /// A line of JSON on a runner's standard output.

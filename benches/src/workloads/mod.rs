@@ -27,12 +27,11 @@ pub struct Workload {
 }
 
 #[derive(Clone, Copy, Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "the programs are not there yet"))]
 enum Run {
     /// One of ours.
     Pattern(fn(Scale) -> Outcome),
-    /// A whole program, which returns a checksum.
-    Program(fn(u32) -> u64),
+    /// A whole program, which returns a checksum, and its usual scale.
+    Program { run: fn(u32) -> u64, scale: u32 },
 }
 
 impl Workload {
@@ -40,9 +39,9 @@ impl Workload {
     pub fn run(&self, scale: Scale) -> Outcome {
         match self.run {
             Run::Pattern(run) => run(scale),
-            Run::Program(run) => {
+            Run::Program { run, scale: usual } => {
                 let started = Instant::now();
-                let checksum = run(scale.of(programs::SCALE as u64) as u32);
+                let checksum = run(u32::try_from(scale.of(usual.into())).unwrap_or(usual));
                 Outcome { checksum: Some(checksum), ..outcome(1, started.elapsed()) }
             }
         }

@@ -1,14 +1,7 @@
 //! The allocator in force, and the proof that it is.
 //!
-//! Each allocator is asked about blocks that `Box` has made, as far as it answers such questions; and of all of them but
-//! the system's, the C library must not have noticed anything.
-
-#[cfg(any(
-    all(feature = "on-hakmem", feature = "on-mimalloc"),
-    all(feature = "on-hakmem", feature = "on-jemalloc"),
-    all(feature = "on-hakmem", feature = "on-snmalloc"),
-))]
-compile_error!("one allocator at a time; `peers` is for `--bench micro`");
+//! Each allocator is asked about blocks that `Box` has made, as far as it answers such questions; and of all but
+//! the system's, the C library must not have noticed anything. (With two allocators at a time this does not compile.)
 
 /// Boxes of 64 B that are alive while the question is asked.
 const BOXES: usize = 100;
@@ -95,8 +88,8 @@ mod subject {
         let mut arena = 0_u32;
         let (mut version_size, mut arena_size) = (size_of_val(&version), size_of_val(&arena));
         let mut block = block;
-        // SAFETY: "version" gives a string that stays; "arenas.lookup" takes a pointer and gives the number of its arena,
-        // or an error where it has none.
+        // SAFETY: "version" gives a string that stays; "arenas.lookup" takes a pointer and gives the number of its
+        // arena, or an error where it has none.
         unsafe {
             let errors = (
                 tikv_jemalloc_sys::mallctl(

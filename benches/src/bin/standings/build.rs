@@ -72,6 +72,7 @@ fn build(allocator: &Allocator, folder: &Path, path: &Path) -> Result<(), String
         .arg("--target-dir")
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args(["--features", "runner"]);
     if let Some(feature) = allocator.feature {
         command.args(["--features", feature]);
     }

@@ -85,7 +85,8 @@ pub(crate) fn curves(title: &str, x: Axis, y: Axis, curves: &[Curve]) -> String 
         let mark = label(mark);
         let _ = writeln!(
             out,
-            "<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/><text class=\"middle\" x=\"{at:.1}\" y=\"{below}\">{mark}</text>"
+            "<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/>\
+             <text class=\"middle\" x=\"{at:.1}\" y=\"{below}\">{mark}</text>"
         );
     }
     for mark in up.marks() {
@@ -93,7 +94,8 @@ pub(crate) fn curves(title: &str, x: Axis, y: Axis, curves: &[Curve]) -> String 
         let (before, text, mark) = (left - 6.0, at + 4.0, label(mark));
         let _ = writeln!(
             out,
-            "<path class=\"grid\" d=\"M{left} {at:.1}H{right}\"/><text class=\"end\" x=\"{before}\" y=\"{text:.1}\">{mark}</text>"
+            "<path class=\"grid\" d=\"M{left} {at:.1}H{right}\"/>\
+             <text class=\"end\" x=\"{before}\" y=\"{text:.1}\">{mark}</text>"
         );
     }
     let (middle, below) = ((left + right) / 2.0, bottom + 34.0);
@@ -120,7 +122,8 @@ pub(crate) fn curves(title: &str, x: Axis, y: Axis, curves: &[Curve]) -> String 
 
 fn open(width: f64, height: f64, title: &str) -> String {
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
+         viewBox=\"0 0 {width} {height}\">\n\
          <text class=\"title\" x=\"0\" y=\"13\">{}</text>\n",
         escape(title)
     )
