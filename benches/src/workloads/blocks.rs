@@ -6,6 +6,8 @@
 use std::alloc::{self, Layout, handle_alloc_error};
 use std::ptr::NonNull;
 
+use super::growth::Written;
+
 /// A block whose size the compiler does not know, at least 8 bytes.
 #[derive(Debug)]
 pub(super) struct Block {
@@ -70,15 +72,15 @@ impl Block {
         unsafe { alloc::dealloc(self.address.as_ptr().cast(), layout(self.size)) };
     }
 
-    /// The block with `size` bytes, which is more than it had, and the new pages written.
+    /// The block with `size` bytes, which is more than it had.
     #[inline(always)]
-    pub(super) fn grow(self, size: usize, tag: u64) -> Block {
+    pub(super) fn grow(self, size: usize, tag: u64, written: Written) -> Block {
         // SAFETY: allocated with this layout; the size is not 0.
         let address = unsafe { alloc::realloc(self.address.as_ptr().cast(), layout(self.size), size) };
         let Some(address) = NonNull::new(address) else { handle_alloc_error(layout(size)) };
         let block = Block { address: address.cast(), size };
         block.check(tag);
-        block.write(self.size.next_multiple_of(PAGE), tag);
+        block.write(if written == Written::Pages { self.size.next_multiple_of(PAGE) } else { size }, tag);
         block
     }
 
@@ -121,7 +123,7 @@ mod tests {
     fn blocks_grow_and_keep_their_tag() {
         let mut block = Block::new(8, 7);
         for size in [9, 4096, 4097, 100_000] {
-            block = block.grow(size, 7);
+            block = block.grow(size, 7, Written::Pages);
             assert_eq!(block.size(), size);
         }
         block.free(7);

@@ -3,15 +3,26 @@
 use super::blocks::Block;
 use super::{Outcome, Scale, repeat};
 
+/// How much of a block is written when it has grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Its last byte: what counts is whether the block is copied.
+    Last,
+    /// Each page: what counts, too, is whether the pages are there.
+    Pages,
+}
+
 /// A block doubled from 16 B to 64 MiB. An operation is a call of `realloc`.
-pub(super) fn doubling(scale: Scale) -> Outcome {
+pub(super) fn doubling(scale: Scale, written: Written) -> Outcome {
     const FROM: usize = 16;
     const TO: usize = 64 << 20;
-    repeat(scale, 6, u64::from((TO / FROM).ilog2()), || {
+    // Where nothing is copied nor written, there is hardly anything to do.
+    let repeats = if written == Written::Last { 60 } else { 10 };
+    repeat(scale, repeats, u64::from((TO / FROM).ilog2()), || {
         let mut block = Block::new(FROM, 1);
         while block.size() < TO {
             let size = 2 * block.size();
-            block = block.grow(size, 1);
+            block = block.grow(size, 1, written);
         }
         block.free(1);
     })

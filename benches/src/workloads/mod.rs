@@ -112,7 +112,12 @@ pub fn all() -> Vec<Workload> {
             threads::producer_consumer(scale, 4)
         }),
         pattern("suite", "thread_churn", "a thread for every 100 blocks of 16–512 B", threads::churn),
-        pattern("suite", "realloc_growth", "a block doubled from 16 B to 64 MiB, written", growth::doubling),
+        pattern("suite", "realloc_growth", "a block doubled from 16 B to 64 MiB, its last byte written", |scale| {
+            growth::doubling(scale, growth::Written::Last)
+        }),
+        pattern("suite", "realloc_written", "a block doubled from 16 B to 64 MiB, each page written", |scale| {
+            growth::doubling(scale, growth::Written::Pages)
+        }),
         pattern("suite", "realloc_small", "100 vectors that grow by pushing, to 4 KiB", growth::vectors),
         pattern("suite", "burst_idle", "400 MiB of 16–256 B freed, then 2 s of a trickle", |scale| {
             bursts::burst(scale, bursts::After::Trickle)

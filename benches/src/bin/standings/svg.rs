@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A colour for each allocator, in their order; hakmem's stands out.
 const COLOURS: [&str; 9] =
-    ["#57606a", "#bf8700", "#e3b341", "#8250df", "#cf222e", "#1b7c83", "#0969da", "#1a7f37", "#7fbf8f"];
+    ["#57606a", "#bf8700", "#e3b341", "#8250df", "#cf222e", "#d4689e", "#0969da", "#1a7f37", "#7fbf8f"];
 
 /// The colour of the allocator at `index` of all.
 pub(crate) fn colour(index: usize) -> &'static str {
@@ -146,7 +146,9 @@ impl Range {
         if low.is_finite() && high > low {
             Range { low, high, logarithmic }
         } else {
-            Range { low: if logarithmic { 1.0 } else { 0.0 }, high: high.abs().max(1.0) * 2.0, logarithmic }
+            // One value, or none.
+            let high = if high.is_finite() { high.max(1.0) * 2.0 } else { 2.0 };
+            Range { low: if logarithmic { 1.0 } else { 0.0 }, high, logarithmic }
         }
     }
 
