@@ -1,4 +1,4 @@
-//! Ways to decide whether a pointer is ours: `cargo bench --manifest-path benches/Cargo.toml --bench ownership`.
+//! Ways to decide whether a pointer is ours: `cargo bench -p hakmem-benches --bench ownership`.
 //!
 //! - `mincore`: ask the kernel whether the page is mapped, then trust a header. What the original did on every free.
 //! - `hybrid`: a header in front of a block lies on the same page unless the block starts one; ask only then. What the

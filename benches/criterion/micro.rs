@@ -1,0 +1,193 @@
+//! Every operation of `GlobalAlloc`, always over a working set: a loop that allocates and frees one block would measure
+//! how fast the processor forwards a store to the next load.
+//!
+//! ```sh
+//! cargo bench -p hakmem-benches --bench micro                                       # against the system's allocator
+//! CXXFLAGS=-DNDEBUG cargo bench -p hakmem-benches --features peers --bench micro    # against all that link together
+//! ```
+//!
+//! The allocators are called through `GlobalAlloc`, each named by type, so what runs is what the label says. (`NDEBUG`:
+//! snmalloc's build without cmake leaves its assertions in. mimalloc's two versions do not link together; here is v3.)
+
+#![allow(missing_docs)]
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+hakmem::allocator! {
+    /// The default spec.
+    pub struct Heap;
+}
+
+/// Blocks alive at a time.
+const WORKING_SET: usize = 256;
+
+/// Less of large blocks, so that a working set stays below 16 MiB.
+fn count(size: usize) -> usize {
+    WORKING_SET.min((16 << 20) / size)
+}
+
+const SIZES: [usize; 10] = [8, 16, 32, 64, 256, 1024, 4096, 32_768, 262_144, 1 << 20];
+
+/// What is measured of an allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operation {
+    /// Allocate and free, in the order given.
+    Pair,
+    /// Only allocating is timed.
+    Allocate,
+    /// Only allocating memory that is zero is timed.
+    AllocateZeroed,
+    /// Only making blocks half as large again is timed.
+    Reallocate,
+    /// Only freeing is timed, in the order given.
+    Free,
+}
+
+/// A working set of one allocator.
+struct Blocks<'a, A> {
+    allocator: &'a A,
+    layout: Layout,
+    blocks: Vec<*mut u8>,
+}
+
+impl<A: GlobalAlloc> Blocks<'_, A> {
+    #[inline(always)]
+    fn fill(&mut self, zeroed: bool) {
+        for place in &mut self.blocks {
+            // SAFETY: the size is not 0; the block is written before it goes back with the same layout.
+            unsafe {
+                *place =
+                    if zeroed { self.allocator.alloc_zeroed(self.layout) } else { self.allocator.alloc(self.layout) };
+                place.write(1);
+            }
+        }
+        black_box(&self.blocks);
+    }
+
+    #[inline(always)]
+    fn grow(&mut self, size: usize) {
+        for place in &mut self.blocks {
+            // SAFETY: the blocks have this layout, and the size is not 0.
+            unsafe {
+                *place = self.allocator.realloc(*place, self.layout, size);
+                place.write(1);
+            }
+        }
+        black_box(&self.blocks);
+    }
+
+    #[inline(always)]
+    fn empty(&self, layout: Layout, order: &[usize]) {
+        for &index in order {
+            // SAFETY: each index comes once; the caller tells the layout of the last size.
+            unsafe { self.allocator.dealloc(self.blocks[index], layout) };
+        }
+    }
+}
+
+/// The time that `operation` takes `times` times over a working set.
+fn time<A: GlobalAlloc>(operation: Operation, allocator: &A, layout: Layout, order: &[usize], times: u64) -> Duration {
+    let larger = Layout::from_size_align(layout.size() * 3 / 2, layout.align()).expect("a valid layout");
+    let mut blocks = Blocks { allocator, layout, blocks: vec![std::ptr::null_mut(); order.len()] };
+    let mut elapsed = Duration::ZERO;
+    if operation == Operation::Pair {
+        let started = Instant::now();
+        for _ in 0..times {
+            blocks.fill(false);
+            blocks.empty(layout, order);
+        }
+        return started.elapsed();
+    }
+    for _ in 0..times {
+        let started = Instant::now();
+        blocks.fill(operation == Operation::AllocateZeroed);
+        let filled = started.elapsed();
+        let mut last = layout;
+        if operation == Operation::Reallocate {
+            let started = Instant::now();
+            blocks.grow(larger.size());
+            elapsed += started.elapsed();
+            last = larger;
+        }
+        let started = Instant::now();
+        blocks.empty(last, order);
+        match operation {
+            Operation::Allocate | Operation::AllocateZeroed => elapsed += filled,
+            Operation::Free => elapsed += started.elapsed(),
+            Operation::Reallocate | Operation::Pair => {}
+        }
+    }
+    elapsed
+}
+
+/// 0 to n in an order fixed by a small generator.
+fn shuffled(n: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..n).collect();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for last in (1..n).rev() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        order.swap(last, usize::try_from(state % (last as u64 + 1)).unwrap_or(0));
+    }
+    order
+}
+
+/// One operation at one size, on each allocator.
+fn each(group: &mut BenchmarkGroup<WallTime>, operation: Operation, layout: Layout, order: &[usize]) {
+    let size = layout.size();
+    group.throughput(Throughput::Elements(order.len() as u64));
+    macro_rules! on {
+        ($name:literal, $allocator:expr) => {
+            group.bench_with_input(BenchmarkId::new($name, size), &layout, |bencher, &layout| {
+                bencher.iter_custom(|times| time(operation, &$allocator, layout, order, times));
+            });
+        };
+    }
+    on!("hakmem", Heap);
+    on!("system", System);
+    #[cfg(feature = "on-mimalloc")]
+    on!("mimalloc", mimalloc::MiMalloc);
+    #[cfg(feature = "on-jemalloc")]
+    on!("jemalloc", tikv_jemallocator::Jemalloc);
+    #[cfg(feature = "on-snmalloc")]
+    on!("snmalloc", snmalloc_rs::SnMalloc::new());
+    #[cfg(feature = "on-rpmalloc")]
+    on!("rpmalloc", rpmalloc::RpMalloc);
+    #[cfg(feature = "on-rusty-alloc")]
+    on!("rusty_alloc", rusty_alloc_api::RustyAlloc);
+}
+
+fn micro(criterion: &mut Criterion) {
+    assert!(Heap::owns(probe()), "Heap is the allocator that the label names");
+    for (name, operation, random) in [
+        ("last in first out", Operation::Pair, false),
+        ("random order", Operation::Pair, true),
+        ("alloc", Operation::Allocate, true),
+        ("alloc_zeroed", Operation::AllocateZeroed, true),
+        ("realloc", Operation::Reallocate, true),
+        ("dealloc", Operation::Free, true),
+    ] {
+        let mut group = criterion.benchmark_group(name);
+        // Many cells: a quarter of criterion's usual time for each.
+        group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_millis(1200)).sample_size(50);
+        for size in SIZES {
+            let layout = Layout::from_size_align(size, 8).expect("a valid layout");
+            let order = if random { shuffled(count(size)) } else { (0..count(size)).rev().collect() };
+            each(&mut group, operation, layout, &order);
+        }
+    }
+}
+
+/// A block of the allocator under test; it stays allocated.
+fn probe() -> *const u8 {
+    // SAFETY: the size is not 0.
+    unsafe { Heap.alloc(Layout::new::<u64>()) }
+}
+
+criterion_group!(benches, micro);
+criterion_main!(benches);

@@ -1,0 +1,64 @@
+//! Runs one workload on the allocator that it was built with, and prints a [`Report`] as a line of JSON.
+//!
+//! `runner WORKLOAD [--quick]`; `runner --proof` for what it runs on; `runner --count OPERATION TIMES` to be watched by
+//! callgrind. `standings` builds and starts it.
+
+mod force;
+
+use std::env;
+use std::process::ExitCode;
+
+use hakmem_benches::operations::OPERATIONS;
+use hakmem_benches::workloads::{self, Scale};
+use hakmem_benches::{Report, process};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(line) => {
+            println!("{line}");
+            ExitCode::SUCCESS
+        }
+        Err(message) => {
+            eprintln!("runner: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<String, String> {
+    let proof = force::proof()?;
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let name = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--proof"] => return Ok(proof),
+        ["--count", name, times] => {
+            let operation = OPERATIONS.iter().find(|operation| operation.name == name);
+            let operation = operation.ok_or_else(|| format!("unknown operation {name:?}"))?;
+            (operation.run)(times.parse().map_err(|error| format!("{times:?}: {error}"))?);
+            return Ok(proof);
+        }
+        [name] | [name, "--quick"] => name,
+        _ => {
+            return Err("usage: runner WORKLOAD [--quick] | runner --proof | runner --count OPERATION TIMES".to_owned());
+        }
+    };
+    let scale = if arguments.len() == 2 { Scale::Quick } else { Scale::Full };
+    let all = workloads::all();
+    let workload = all.iter().find(|workload| workload.name == name);
+    let workload = *workload.ok_or_else(|| format!("unknown workload {name:?}"))?;
+    drop(all);
+    let outcome = workload.run(scale);
+    let (peak_resident, peak_anonymous) = process::peaks();
+    let (minor_faults, major_faults, user, system) = process::usage();
+    let report = Report {
+        proof,
+        workload: workload.name.to_owned(),
+        outcome,
+        peak_resident,
+        peak_anonymous,
+        final_anonymous: process::anonymous(),
+        minor_faults,
+        major_faults,
+        processor: (user, system),
+    };
+    serde_json::to_string(&report).map_err(|error| error.to_string())
+}

@@ -1,0 +1,82 @@
+//! Instructions of single operations, counted by callgrind: a table without noise.
+
+use std::process::{Command, Stdio};
+
+use hakmem_benches::operations::OPERATIONS;
+use serde::Serialize;
+
+use crate::build::{Runner, quiet_environment};
+use crate::progress::Progress;
+
+/// Lengths of two runs. Their difference is free of what happens once; both are a multiple of a hundred.
+const LENGTHS: (u64, u64) = (20_000, 120_000);
+
+/// An operation's instructions.
+#[derive(Debug, Serialize)]
+pub(crate) struct Counted {
+    pub(crate) name: &'static str,
+    pub(crate) about: &'static str,
+    /// For one operation, by allocator; none where callgrind or the allocator gave up.
+    pub(crate) instructions: Vec<Option<f64>>,
+}
+
+/// Counts all operations on all allocators.
+pub(crate) fn measure(runners: &[Runner]) -> Result<Vec<Counted>, String> {
+    let version = Command::new("valgrind").arg("--version").stdout(Stdio::null()).status();
+    version.map_err(|error| format!("--callgrind needs valgrind: {error}"))?;
+    let mut progress = Progress::new(OPERATIONS.len() * runners.len());
+    let mut counted = Vec::new();
+    for operation in &OPERATIONS {
+        let mut instructions = Vec::new();
+        for runner in runners {
+            progress.turn(&format!("counting instructions, {}", operation.name), runner.allocator.name);
+            let counts = total(runner, operation.name, LENGTHS.0)
+                .and_then(|short| Ok((short, total(runner, operation.name, LENGTHS.1)?)));
+            match counts {
+                Ok((short, long)) => {
+                    let count = long.saturating_sub(short) as f64 / (LENGTHS.1 - LENGTHS.0) as f64;
+                    instructions.push(Some(count));
+                }
+                Err(message) => {
+                    progress.say(format_args!("{} on {}: {message}", operation.name, runner.allocator.name));
+                    instructions.push(None);
+                }
+            }
+        }
+        counted.push(Counted { name: operation.name, about: operation.about, instructions });
+    }
+    progress.clear();
+    Ok(counted)
+}
+
+/// The instructions of a whole process.
+fn total(runner: &Runner, operation: &str, times: u64) -> Result<u64, String> {
+    let mut command = Command::new("valgrind");
+    quiet_environment(&mut command);
+    let output = command
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(&runner.path)
+        .args(["--count", operation, &times.to_string()])
+        .output()
+        .map_err(|error| error.to_string())?;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(format!("{}: {}", output.status, errors.lines().last().unwrap_or("")));
+    }
+    collected(&errors).ok_or_else(|| "callgrind has not told a count".to_owned())
+}
+
+/// The number in callgrind's closing line.
+fn collected(errors: &str) -> Option<u64> {
+    errors.lines().find_map(|line| line.split("Collected :").nth(1))?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_count_is_found() {
+        let errors = "==12== Events    : Ir\n==12== Collected : 1234\n==12==\n";
+        assert_eq!(super::collected(errors), Some(1234));
+        assert_eq!(super::collected(""), None);
+    }
+}

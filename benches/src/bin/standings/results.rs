@@ -1,0 +1,209 @@
+//! Everything that was measured, and what follows from it.
+
+use hakmem_benches::Report;
+use hakmem_benches::workloads::Workload;
+use serde::Serialize;
+
+use crate::allocators::{HAKMEM, is_peer};
+use crate::callgrind::Counted;
+use crate::machine::Machine;
+use crate::statistics::{self, Summary};
+
+/// A whole comparison; as JSON, it is the raw results.
+#[derive(Debug, Serialize)]
+pub(crate) struct Results {
+    pub(crate) machine: Machine,
+    pub(crate) rounds: u32,
+    pub(crate) quick: bool,
+    /// Names and proofs, in the order of every [`Measured::arms`].
+    pub(crate) allocators: Vec<(String, String)>,
+    pub(crate) workloads: Vec<Measured>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) instructions: Vec<Counted>,
+}
+
+/// A workload on all allocators.
+#[derive(Debug, Serialize)]
+pub(crate) struct Measured {
+    pub(crate) name: &'static str,
+    pub(crate) group: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) arms: Vec<Arm>,
+}
+
+/// A workload on one allocator.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Arm {
+    pub(crate) rounds: Vec<Report>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) failures: Vec<String>,
+}
+
+/// A figure of a report.
+pub(crate) type Figure = fn(&Report) -> f64;
+
+/// Nanoseconds an operation.
+pub(crate) const TIME: Figure = Report::time;
+/// Bytes resident at most.
+pub(crate) const RESIDENT: Figure = |report| report.peak_resident as f64;
+/// The same without files' pages: less the code, which is not the allocator's choice.
+pub(crate) const ANONYMOUS: Figure = |report| report.peak_anonymous as f64;
+
+impl Arm {
+    /// A figure over the rounds; none where a run has failed.
+    pub(crate) fn summary(&self, figure: Figure) -> Option<Summary> {
+        let values: Vec<f64> = self.rounds.iter().map(figure).collect();
+        (!values.is_empty() && self.failures.is_empty()).then(|| statistics::summary(&values))
+    }
+
+    /// The round with the median time: what is not a number is shown from there.
+    pub(crate) fn typical(&self) -> Option<&Report> {
+        let mut rounds: Vec<&Report> = self.rounds.iter().collect();
+        rounds.sort_by(|one, other| one.time().total_cmp(&other.time()));
+        rounds.get(rounds.len() / 2).copied()
+    }
+}
+
+impl Measured {
+    pub(crate) fn new(workload: &Workload, arms: usize) -> Measured {
+        let &Workload { name, group, about, .. } = workload;
+        Measured { name, group, about, arms: (0..arms).map(|_| Arm::default()).collect() }
+    }
+
+    /// The median of a figure, by allocator.
+    pub(crate) fn medians(&self, figure: Figure) -> Vec<Option<f64>> {
+        self.arms.iter().map(|arm| arm.summary(figure).map(|summary| summary.median)).collect()
+    }
+}
+
+impl Results {
+    /// Runs that went wrong.
+    pub(crate) fn failures(&self) -> usize {
+        self.workloads.iter().flat_map(|workload| &workload.arms).map(|arm| arm.failures.len()).sum()
+    }
+
+    /// Where an allocator's figures stand, if it was measured.
+    pub(crate) fn index(&self, name: &str) -> Option<usize> {
+        self.allocators.iter().position(|(allocator, _)| allocator == name)
+    }
+
+    /// The groups, in their order.
+    pub(crate) fn groups(&self) -> Vec<&'static str> {
+        let mut groups: Vec<&'static str> = self.workloads.iter().map(|workload| workload.group).collect();
+        groups.dedup();
+        groups
+    }
+
+    /// The peer with the least of `values`, which are in the order of the allocators.
+    pub(crate) fn best_peer(&self, values: &[Option<f64>]) -> Option<usize> {
+        self.least(values, is_peer)
+    }
+
+    /// The allocator with the least of `values`, hakmem among them.
+    pub(crate) fn best(&self, values: &[Option<f64>]) -> Option<usize> {
+        self.least(values, |name| name == HAKMEM || is_peer(name))
+    }
+
+    fn least(&self, values: &[Option<f64>], eligible: impl Fn(&str) -> bool) -> Option<usize> {
+        let eligible = |index: &usize| eligible(&self.allocators[*index].0);
+        let measured = (0..values.len()).filter(eligible).filter_map(|index| Some((index, values[index]?)));
+        measured.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(index, _)| index)
+    }
+
+    /// hakmem's figure divided by the best peer's.
+    pub(crate) fn against_best(&self, values: &[Option<f64>]) -> Option<f64> {
+        Some(values[self.index(HAKMEM)?]? / values[self.best_peer(values)?]?)
+    }
+
+    /// One allocator's figure divided by another's, in all workloads of a group, or of all groups.
+    pub(crate) fn ratios(&self, figure: Figure, group: Option<&str>, of: &str, to: &str) -> Vec<f64> {
+        let (Some(of), Some(to)) = (self.index(of), self.index(to)) else { return Vec::new() };
+        let ratio = |values: Vec<Option<f64>>| Some(values[of]? / values[to]?);
+        self.in_group(group).filter_map(|workload| ratio(workload.medians(figure))).collect()
+    }
+
+    /// hakmem's figure divided by the best peer's, in all workloads of a group, or of all groups.
+    pub(crate) fn ratios_to_best(&self, figure: Figure, group: Option<&str>) -> Vec<f64> {
+        self.in_group(group).filter_map(|workload| self.against_best(&workload.medians(figure))).collect()
+    }
+
+    fn in_group(&self, group: Option<&str>) -> impl Iterator<Item = &Measured> {
+        self.workloads.iter().filter(move |workload| group.is_none_or(|group| workload.group == group))
+    }
+}
+
+/// The geometric mean, if there is anything to take it of.
+pub(crate) fn geometric_mean(values: &[f64]) -> Option<f64> {
+    let sum: f64 = values.iter().map(|value| value.ln()).sum();
+    (!values.is_empty()).then(|| (sum / values.len() as f64).exp())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use hakmem_benches::{Outcome, Sample};
+
+    /// Two workloads on three allocators.
+    pub(crate) fn example() -> Results {
+        let report = |nanoseconds, peak| Report {
+            proof: String::new(),
+            workload: String::new(),
+            outcome: Outcome {
+                operations: 100,
+                nanoseconds,
+                timeline: vec![Sample { seconds: 0.5, resident: peak, live: 0 }],
+                ..Outcome::default()
+            },
+            peak_resident: peak,
+            peak_anonymous: peak,
+            final_anonymous: 0,
+            minor_faults: 0,
+            major_faults: 0,
+            processor: (0.0, 0.0),
+        };
+        let arm = |times: &[u64]| Arm {
+            rounds: times.iter().map(|&time| report(time, 1 << 20)).collect(),
+            failures: Vec::new(),
+        };
+        let measured = |name| Measured {
+            name,
+            group: "live",
+            about: "a <test>",
+            arms: vec![arm(&[1000, 1100, 1200]), arm(&[2000]), arm(&[550, 550])],
+        };
+        Results {
+            machine: Machine::default(),
+            rounds: 3,
+            quick: false,
+            allocators: ["system", "mimalloc", "hakmem"].map(|name| (name.to_owned(), String::new())).into(),
+            workloads: vec![measured("live_1e3"), measured("live_1e4")],
+            instructions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn ratios_are_of_medians() {
+        let results = example();
+        let medians = results.workloads[0].medians(TIME);
+        assert_eq!(medians, [Some(11.0), Some(20.0), Some(5.5)]);
+        assert_eq!((results.best(&medians), results.best_peer(&medians)), (Some(2), Some(0)));
+        assert_eq!(results.against_best(&medians), Some(0.5));
+        assert_eq!(results.ratios(TIME, None, "hakmem", "mimalloc"), [0.275, 0.275]);
+        assert_eq!(results.ratios_to_best(RESIDENT, Some("live")), [1.0, 1.0]);
+        assert!(results.ratios_to_best(TIME, Some("suite")).is_empty());
+    }
+
+    #[test]
+    fn a_failure_hides_the_figure() {
+        let mut results = example();
+        results.workloads[0].arms[0].failures.push("crashed".to_owned());
+        assert_eq!(results.workloads[0].medians(TIME)[0], None);
+        assert_eq!(results.failures(), 1);
+    }
+
+    #[test]
+    fn means_are_geometric() {
+        assert_eq!(geometric_mean(&[]), None);
+        assert!((geometric_mean(&[0.5, 2.0]).unwrap_or(0.0) - 1.0).abs() < 1e-12);
+    }
+}

@@ -1,0 +1,290 @@
+//! What the program prints on stdout.
+
+use std::io::{self, Write};
+
+use hakmem_benches::{Latency, Report};
+
+use crate::allocators::{AGAIN, ALLOCATORS, HAKMEM, SYSTEM};
+use crate::results::{ANONYMOUS, Figure, Measured, RESIDENT, Results, TIME, geometric_mean};
+
+/// Width of the names and of each other column.
+const NAME: usize = 20;
+const COLUMN: usize = 13;
+
+/// Everything.
+pub(crate) fn write(out: &mut impl Write, results: &Results) -> io::Result<()> {
+    writeln!(out, "{}", results.machine.text())?;
+    for (name, proof) in &results.allocators {
+        writeln!(out, "  {name:<13} {proof}")?;
+    }
+    let (name, version): (Vec<_>, Vec<_>) = results.machine.packages.iter().cloned().unzip();
+    let packages: Vec<_> = name.iter().zip(&version).map(|(name, version)| format!("{name} {version}")).collect();
+    writeln!(out, "  packages: {}", packages.join(", "))?;
+    if results.quick {
+        writeln!(out, "--quick: a twentieth of the work. The times say little.")?;
+    }
+
+    let rounds = results.rounds;
+    writeln!(
+        out,
+        "\nTime: ns an operation, the median of {rounds} rounds ± half the middle half of them, in per cent"
+    )?;
+    section(out, results, |out, workload| {
+        line(out, results, workload, TIME, |summary| {
+            let spread = (summary.upper - summary.lower) / 2.0 / summary.median * 100.0;
+            format!("{} ±{spread:.0}", short(summary.median))
+        })
+    })?;
+    means(out, results, TIME)?;
+
+    writeln!(out, "\nPeak RSS: MiB, the median")?;
+    section(out, results, |out, workload| {
+        line(out, results, workload, RESIDENT, |summary| short(summary.median / f64::from(1 << 20)))
+    })?;
+    means(out, results, RESIDENT)?;
+    writeln!(out, " without files' pages")?;
+    means(out, results, ANONYMOUS)?;
+
+    kept(out, results)?;
+    latencies(out, results)?;
+    instructions(out, results)?;
+    closing(out, results)
+}
+
+/// A table with a line for each workload, by group.
+fn section<W: Write>(
+    out: &mut W,
+    results: &Results,
+    mut line: impl FnMut(&mut W, &Measured) -> io::Result<()>,
+) -> io::Result<()> {
+    header(out, results, "hakmem/best")?;
+    for group in results.groups() {
+        writeln!(out, " {group}")?;
+        for workload in results.workloads.iter().filter(|workload| workload.group == group) {
+            line(out, workload)?;
+        }
+    }
+    Ok(())
+}
+
+fn header(out: &mut impl Write, results: &Results, last: &str) -> io::Result<()> {
+    write!(out, "{:NAME$}", "")?;
+    for (name, _) in &results.allocators {
+        write!(out, "{name:>COLUMN$}")?;
+    }
+    writeln!(out, "{last:>COLUMN$}")
+}
+
+/// The columns of a line; the least value has a star, and the last column is hakmem's ratio to the best peer.
+fn cells(
+    out: &mut impl Write,
+    results: &Results,
+    name: &str,
+    values: &[Option<f64>],
+    texts: &[String],
+) -> io::Result<()> {
+    let best = results.best(values);
+    write!(out, "{:NAME$}", format!("  {name}"))?;
+    for (index, text) in texts.iter().enumerate() {
+        let star = if best == Some(index) { "*" } else { "" };
+        write!(out, "{:>COLUMN$}", format!("{star}{text}"))?;
+    }
+    writeln!(out, "{:>COLUMN$}", ratio(results.against_best(values)))
+}
+
+fn line(
+    out: &mut impl Write,
+    results: &Results,
+    workload: &Measured,
+    figure: Figure,
+    text: impl Fn(crate::statistics::Summary) -> String,
+) -> io::Result<()> {
+    let texts: Vec<String> = workload
+        .arms
+        .iter()
+        .map(|arm| match arm.summary(figure) {
+            Some(summary) => text(summary),
+            None => "failed".to_owned(),
+        })
+        .collect();
+    cells(out, results, workload.name, &workload.medians(figure), &texts)
+}
+
+/// Geometric means over the workloads, as ratios to the system's allocator, for each group and all.
+fn means(out: &mut impl Write, results: &Results, figure: Figure) -> io::Result<()> {
+    let groups = results.groups();
+    let groups = groups.iter().copied().map(Some).chain((groups.len() > 1).then_some(None));
+    for group in groups {
+        write!(out, "{:NAME$}", format!(" mean, {}", group.unwrap_or("all")))?;
+        for (name, _) in &results.allocators {
+            write!(out, "{:>COLUMN$}", ratio(geometric_mean(&results.ratios(figure, group, name, SYSTEM))))?;
+        }
+        writeln!(out, "{:>COLUMN$}", ratio(geometric_mean(&results.ratios_to_best(figure, group))))?;
+    }
+    Ok(())
+}
+
+/// What remains resident a second after the last free.
+fn kept(out: &mut impl Write, results: &Results) -> io::Result<()> {
+    let kept: Figure = |report| report.outcome.kept.unwrap_or(0) as f64;
+    let workloads = |workload: &&Measured| any(workload, |report| report.outcome.kept.is_some());
+    if results.workloads.iter().any(|workload| workloads(&workload)) {
+        writeln!(out, "\nKept one second after the last free: MiB")?;
+        header(out, results, "hakmem/best")?;
+    }
+    for workload in results.workloads.iter().filter(workloads) {
+        let mib = |bytes: f64| format!("{:.1}", bytes / f64::from(1 << 20));
+        let texts: Vec<_> =
+            workload.medians(kept).into_iter().map(|value| value.map_or("failed".to_owned(), mib)).collect();
+        cells(out, results, workload.name, &workload.medians(kept), &texts)?;
+    }
+    Ok(())
+}
+
+/// A percentile of single operations.
+pub(crate) type Percentile = (&'static str, fn(&Report) -> Option<f64>);
+
+/// Those that are told; what is shorter than a step of the clock counts as one.
+pub(crate) const PERCENTILES: [Percentile; 6] = [
+    ("allocate p50", |report| allocation(report).map(|latency| latency.p50.max(latency.step))),
+    ("allocate p99", |report| allocation(report).map(|latency| latency.p99.max(latency.step))),
+    ("allocate p99.9", |report| allocation(report).map(|latency| latency.p99_9.max(latency.step))),
+    ("free p50", |report| free(report).map(|latency| latency.p50.max(latency.step))),
+    ("free p99", |report| free(report).map(|latency| latency.p99.max(latency.step))),
+    ("free p99.9", |report| free(report).map(|latency| latency.p99_9.max(latency.step))),
+];
+
+fn allocation(report: &Report) -> Option<Latency> {
+    report.outcome.allocation
+}
+
+fn free(report: &Report) -> Option<Latency> {
+    report.outcome.free
+}
+
+/// The medians of a percentile, by allocator.
+pub(crate) fn percentile(workload: &Measured, of: fn(&Report) -> Option<f64>) -> Vec<Option<f64>> {
+    let median = |arm: &crate::results::Arm| {
+        let values: Vec<f64> = arm.rounds.iter().filter_map(of).collect();
+        (!values.is_empty() && arm.failures.is_empty()).then(|| crate::statistics::summary(&values).median)
+    };
+    workload.arms.iter().map(median).collect()
+}
+
+fn latencies(out: &mut impl Write, results: &Results) -> io::Result<()> {
+    for workload in results.workloads.iter().filter(|workload| any(workload, |report| allocation(report).is_some())) {
+        let step = percentile(workload, |report| allocation(report).map(|latency| latency.step));
+        let step = step.into_iter().flatten().fold(0.0, f64::max);
+        writeln!(
+            out,
+            "\n{}: ns of one operation, less what reading the clock takes; it moves in steps of {step:.0} ns",
+            workload.name
+        )?;
+        header(out, results, "hakmem/best")?;
+        for (name, of) in PERCENTILES {
+            let values = percentile(workload, of);
+            let texts: Vec<_> = values.iter().map(|value| value.map_or("failed".to_owned(), short)).collect();
+            cells(out, results, name, &values, &texts)?;
+        }
+    }
+    Ok(())
+}
+
+fn instructions(out: &mut impl Write, results: &Results) -> io::Result<()> {
+    if results.instructions.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nInstructions of one operation, with the loop around it, by callgrind")?;
+    header(out, results, "hakmem/best")?;
+    for counted in &results.instructions {
+        let texts: Vec<_> = counted
+            .instructions
+            .iter()
+            .map(|count| count.map_or("failed".to_owned(), |count| format!("{count:.1}")))
+            .collect();
+        cells(out, results, counted.name, &counted.instructions, &texts)?;
+    }
+    for counted in &results.instructions {
+        writeln!(out, "  {}: {}", counted.name, counted.about)?;
+    }
+    Ok(())
+}
+
+/// In sum.
+fn closing(out: &mut impl Write, results: &Results) -> io::Result<()> {
+    if results.index(HAKMEM).is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\nhakmem against")?;
+    let mean = |figure, to: &str| ratio(geometric_mean(&results.ratios(figure, None, HAKMEM, to)));
+    for (name, _) in results.allocators.iter().filter(|(name, _)| name != HAKMEM) {
+        writeln!(out, "  {name:<18} time {:>6}   peak RSS {:>6}", mean(TIME, name), mean(RESIDENT, name))?;
+    }
+    let best = |figure| ratio(geometric_mean(&results.ratios_to_best(figure, None)));
+    writeln!(out, "  {:<18} time {:>6}   peak RSS {:>6}", "the best of each", best(TIME), best(RESIDENT))?;
+    let noise = results.ratios(TIME, None, AGAIN, HAKMEM);
+    if let Some(mean) = geometric_mean(&noise) {
+        let farthest = noise.iter().copied().max_by(|one, other| one.ln().abs().total_cmp(&other.ln().abs()));
+        writeln!(
+            out,
+            "A/A: {AGAIN} is the same program as {HAKMEM}; time {mean:.3}, the farthest workload {}",
+            ratio(farthest)
+        )?;
+    }
+    let behind: Vec<String> = results
+        .workloads
+        .iter()
+        .filter_map(|workload| Some((workload.name, results.against_best(&workload.medians(TIME))?)))
+        .filter(|(_, ratio)| *ratio > 1.0)
+        .map(|(name, ratio)| format!("{name} {ratio:.2}"))
+        .collect();
+    let count = results.workloads.len();
+    writeln!(out, "behind the best peer's time on {} of {count}: {}", behind.len(), behind.join(", "))?;
+    debug_assert!(results.allocators.len() <= ALLOCATORS.len());
+    Ok(())
+}
+
+/// Whether any round of a workload has something.
+pub(crate) fn any(workload: &Measured, has: impl Fn(&Report) -> bool) -> bool {
+    workload.arms.iter().flat_map(|arm| &arm.rounds).any(has)
+}
+
+/// A ratio; a dash where there is none, or where it is one to nothing.
+fn ratio(value: Option<f64>) -> String {
+    value.filter(|value| value.is_finite()).map_or("–".to_owned(), |value| format!("{value:.2}"))
+}
+
+/// A number with about three digits that mean something.
+pub(crate) fn short(value: f64) -> String {
+    match value {
+        _ if value < 9.995 => format!("{value:.2}"),
+        _ if value < 99.95 => format!("{value:.1}"),
+        _ if value < 99_999.5 => format!("{value:.0}"),
+        _ => format!("{value:.2e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::example;
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!([0.5, 12.34, 456.7, 1_234_567.0].map(short), ["0.50", "12.3", "457", "1.23e6"]);
+    }
+
+    #[test]
+    fn the_table_marks_the_best_and_names_failures() {
+        let mut results = example();
+        results.workloads[1].arms[0].failures.push("crashed".to_owned());
+        let mut out = Vec::new();
+        write(&mut out, &results).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let line = text.lines().find(|line| line.starts_with("  live_1e3")).unwrap();
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(cells, ["live_1e3", "11.0", "±5", "20.0", "±0", "*5.50", "±0", "0.50"]);
+        assert!(text.contains("failed"), "{text}");
+        assert!(text.contains("behind the best peer's time on 0 of 2"), "{text}");
+    }
+}

@@ -1,0 +1,48 @@
+//! Reallocation.
+
+use super::blocks::Block;
+use super::{Outcome, Scale, repeat};
+
+/// How much of a block is written when it has grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Its last byte: what counts is whether the block is copied.
+    Last,
+    /// Each page: what counts, too, is whether the pages are there.
+    Pages,
+}
+
+/// A block doubled from 16 B to 64 MiB. An operation is a call of `realloc`.
+pub(super) fn doubling(scale: Scale, written: Written) -> Outcome {
+    const FROM: usize = 16;
+    const TO: usize = 64 << 20;
+    // Where nothing is copied nor written, there is hardly anything to do.
+    let repeats = if written == Written::Last { 60 } else { 10 };
+    repeat(scale, repeats, u64::from((TO / FROM).ilog2()), || {
+        let mut block = Block::new(FROM, 1);
+        while block.size() < TO {
+            let size = 2 * block.size();
+            block = block.grow(size, 1, written);
+        }
+        block.free(1);
+    })
+}
+
+/// Vectors that grow beside one another, from 4 numbers to 512. An operation is a call of `realloc`, of which each
+/// vector makes seven.
+pub(super) fn vectors(scale: Scale) -> Outcome {
+    const VECTORS: usize = 100;
+    const LENGTH: u64 = 512;
+    repeat(scale, 4_000, VECTORS as u64 * 7, || {
+        let mut vectors: [Vec<u64>; VECTORS] = [const { Vec::new() }; VECTORS];
+        // Four at a time: pushing is not what is measured.
+        for number in (0..LENGTH).step_by(4) {
+            for vector in &mut vectors {
+                vector.extend_from_slice(&[number; 4]);
+            }
+        }
+        for vector in &vectors {
+            assert!(vector.len() as u64 == LENGTH && vector[0] == 0 && vector[511] == LENGTH - 4);
+        }
+    })
+}

@@ -1,0 +1,54 @@
+//! Single operations, each timed by itself.
+
+use super::blocks::{Block, free_words, words};
+use super::places::Places;
+use super::{Outcome, Random, Scale, Workload, outcome, pattern};
+use crate::clock::{Rate, Ticks};
+use std::time::Instant;
+
+/// What is told about single operations.
+pub(super) const LATENCY: [Workload; 2] = [
+    pattern("latency", "latency_64", "1,000 blocks of 64 B, one at random replaced, each operation timed", constant),
+    pattern("latency", "latency_mixed", "10,000 blocks of 16–1,024 B, one at random replaced, each timed", mixed),
+];
+
+const STEPS: u64 = 1_000_000;
+
+fn constant(scale: Scale) -> Outcome {
+    const COUNT: usize = 1000;
+    let mut random = Random::new(0);
+    let mut blocks: Vec<_> = (0..COUNT as u64).map(|tag| Some(words::<8>(tag))).collect();
+    measured(scale, |allocation, free| {
+        let place = random.below(COUNT);
+        if let Some(block) = blocks[place].take() {
+            free.measure(|| free_words(block, place as u64));
+        }
+        blocks[place] = Some(allocation.measure(|| words::<8>(place as u64)));
+    })
+}
+
+fn mixed(scale: Scale) -> Outcome {
+    let mut places = Places::<10_000, 16, 1024>::new(0);
+    let outcome = measured(scale, |allocation, free| {
+        places.step_with(
+            |block, tag| free.measure(|| block.free(tag)),
+            |size, tag| allocation.measure(|| Block::new(size, tag)),
+        );
+    });
+    places.free();
+    outcome
+}
+
+/// `step` does an allocation and a free and times each.
+#[inline(always)]
+fn measured(scale: Scale, mut step: impl FnMut(&mut Ticks, &mut Ticks)) -> Outcome {
+    let steps = scale.of(STEPS);
+    let ticks = || Ticks::with_capacity(steps as usize);
+    let (mut allocation, mut free) = (ticks(), ticks());
+    (0..steps / 16).for_each(|_| step(&mut allocation, &mut free));
+    (allocation, free) = (ticks(), ticks());
+    let (rate, started) = (Rate::start(), Instant::now());
+    (0..steps).for_each(|_| step(&mut allocation, &mut free));
+    let outcome = outcome(steps, started.elapsed());
+    Outcome { allocation: Some(allocation.latency(&rate)), free: Some(free.latency(&rate)), ..outcome }
+}

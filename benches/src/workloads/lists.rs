@@ -1,0 +1,137 @@
+//! Blocks of a constant size, freed all together: in one order or another.
+
+use super::blocks::{Block, Words, free_words, words};
+use super::{Outcome, Random, Scale, Workload, pattern, repeat};
+
+/// Blocks alive at a time in the comprehensive group.
+const DEPTH: usize = 100;
+
+/// Pairs of an allocation and a free in each.
+const PAIRS: u64 = 20_000_000;
+
+macro_rules! comprehensive {
+    ($($name:literal $function:ident $words:literal $about:literal,)*) => {
+        [$(pattern("comprehensive", $name, $about, $function::<$words>)),*]
+    };
+}
+
+/// Patterns by sizes.
+pub(super) const COMPREHENSIVE: [Workload; 17] = comprehensive! {
+    "lifo_16" lifo 2 "100 blocks of 16 B, freed last in first out",
+    "lifo_32" lifo 4 "100 blocks of 32 B, freed last in first out",
+    "lifo_64" lifo 8 "100 blocks of 64 B, freed last in first out",
+    "lifo_128" lifo 16 "100 blocks of 128 B, freed last in first out",
+    "fifo_16" fifo 2 "100 blocks of 16 B, freed first in first out",
+    "fifo_32" fifo 4 "100 blocks of 32 B, freed first in first out",
+    "fifo_64" fifo 8 "100 blocks of 64 B, freed first in first out",
+    "fifo_128" fifo 16 "100 blocks of 128 B, freed first in first out",
+    "random_16" random_100 2 "100 blocks of 16 B, freed in random order",
+    "random_32" random_100 4 "100 blocks of 32 B, freed in random order",
+    "random_64" random_100 8 "100 blocks of 64 B, freed in random order",
+    "random_128" random_100 16 "100 blocks of 128 B, freed in random order",
+    "interleaved_16" interleaved 2 "100 blocks of 16 B alive, one at random freed and replaced",
+    "interleaved_32" interleaved 4 "100 blocks of 32 B alive, one at random freed and replaced",
+    "interleaved_64" interleaved 8 "100 blocks of 64 B alive, one at random freed and replaced",
+    "interleaved_128" interleaved 16 "100 blocks of 128 B alive, one at random freed and replaced",
+    "mixed" mixed 0 "100 blocks of 16, 32, 64, 128 B in turn, freed first in first out",
+};
+
+/// The same work at other numbers of live blocks.
+pub(super) const LIVE: [Workload; 5] = [
+    pattern("live", "live_1e3", "1,000 blocks of 32 B, freed last in first out", |scale| live(scale, 1_000)),
+    pattern("live", "live_1e4", "10,000 blocks of 32 B, freed last in first out", |scale| live(scale, 10_000)),
+    pattern("live", "live_1e5", "100,000 blocks of 32 B, freed last in first out", |scale| live(scale, 100_000)),
+    pattern("live", "live_1e6", "1,000,000 blocks of 32 B, freed last in first out", |scale| live(scale, 1_000_000)),
+    pattern("live", "live_1e7", "10,000,000 blocks of 32 B, freed last in first out", |scale| live(scale, 10_000_000)),
+];
+
+fn lifo<const N: usize>(scale: Scale) -> Outcome {
+    last_first::<N>(scale, DEPTH, PAIRS / DEPTH as u64)
+}
+
+fn live(scale: Scale, count: usize) -> Outcome {
+    // At least two passes: each after the warm-up finds the memory as a running program would.
+    last_first::<4>(scale, count, (20_000_000 / count as u64).max(2))
+}
+
+#[inline(always)]
+fn last_first<const N: usize>(scale: Scale, count: usize, repeats: u64) -> Outcome {
+    let mut blocks: Vec<Words<N>> = Vec::with_capacity(count);
+    repeat(scale, repeats, count as u64, || {
+        blocks.extend((0..count as u64).map(words));
+        while let Some(block) = blocks.pop() {
+            free_words(block, blocks.len() as u64);
+        }
+    })
+}
+
+fn fifo<const N: usize>(scale: Scale) -> Outcome {
+    let mut blocks: Vec<Words<N>> = Vec::with_capacity(DEPTH);
+    repeat(scale, PAIRS / DEPTH as u64, DEPTH as u64, || {
+        blocks.extend((0..DEPTH as u64).map(words));
+        for (tag, block) in blocks.drain(..).enumerate() {
+            free_words(block, tag as u64);
+        }
+    })
+}
+
+fn random_100<const N: usize>(scale: Scale) -> Outcome {
+    random::<N>(scale, DEPTH, PAIRS / DEPTH as u64)
+}
+
+/// Blocks allocated, freed in random order, allocated again: lists of free blocks end up shuffled.
+pub(super) fn random<const N: usize>(scale: Scale, count: usize, repeats: u64) -> Outcome {
+    let mut random = Random::new(0);
+    // Several, so that no predictor learns them.
+    let orders: Vec<Vec<u32>> = (0..8).map(|_| random.order(count)).collect();
+    let mut orders = orders.iter().cycle();
+    let mut blocks: Vec<Option<Words<N>>> = Vec::with_capacity(count);
+    repeat(scale, repeats, count as u64, || {
+        blocks.extend((0..count as u64).map(|tag| Some(words(tag))));
+        for &place in orders.next().into_iter().flatten() {
+            if let Some(block) = blocks[place as usize].take() {
+                free_words(block, place.into());
+            }
+        }
+        blocks.clear();
+    })
+}
+
+fn interleaved<const N: usize>(scale: Scale) -> Outcome {
+    let mut random = Random::new(0);
+    let mut blocks: Vec<Words<N>> = (0..DEPTH as u64).map(words).collect();
+    repeat(scale, PAIRS / DEPTH as u64, DEPTH as u64, || {
+        for _ in 0..DEPTH {
+            let place = random.below(DEPTH);
+            // The old block is freed first, as where a program is done with one thing and turns to the next.
+            let last = blocks.len() - 1;
+            let tag = blocks[place][0];
+            free_words(blocks.swap_remove(place), tag);
+            blocks.push(words(tag));
+            blocks.swap(place, last);
+        }
+    })
+}
+
+/// `N` means nothing; it makes the signature fit the table.
+fn mixed<const N: usize>(scale: Scale) -> Outcome {
+    let mut blocks: Vec<Block> = Vec::with_capacity(DEPTH);
+    repeat(scale, PAIRS / DEPTH as u64, DEPTH as u64, || {
+        blocks.extend((0..DEPTH as u64).map(|tag| Block::new(16 << (tag % 4), tag)));
+        for (tag, block) in blocks.drain(..).enumerate() {
+            block.free(tag as u64);
+        }
+    })
+}
+
+/// Small sizes that the compiler does not know.
+pub(super) fn tiny_hot(scale: Scale) -> Outcome {
+    let mut random = Random::new(0);
+    let mut blocks: Vec<Block> = Vec::with_capacity(DEPTH);
+    repeat(scale, PAIRS / DEPTH as u64, DEPTH as u64, || {
+        blocks.extend((0..DEPTH as u64).map(|tag| Block::new(random.within(16, 128), tag)));
+        while let Some(block) = blocks.pop() {
+            block.free(blocks.len() as u64);
+        }
+    })
+}

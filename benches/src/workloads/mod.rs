@@ -1,0 +1,214 @@
+//! What the allocators are compared on. Each workload does a fixed amount of work, writes to what it allocates, and
+//! checks it when it frees.
+
+mod blocks;
+mod bursts;
+mod growth;
+mod latency;
+mod lists;
+mod places;
+mod programs;
+mod threads;
+
+use std::time::{Duration, Instant};
+
+use crate::Outcome;
+
+/// A workload by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload {
+    /// What the user calls it.
+    pub name: &'static str,
+    /// It and others of its kind.
+    pub group: &'static str,
+    /// What it does, in a line.
+    pub about: &'static str,
+    run: Run,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Run {
+    /// One of ours.
+    Pattern(fn(Scale) -> Outcome),
+    /// A whole program, which returns a checksum, and its usual scale.
+    Program { run: fn(u32) -> u64, scale: u32 },
+}
+
+impl Workload {
+    /// Runs it, on this process's allocator.
+    pub fn run(&self, scale: Scale) -> Outcome {
+        match self.run {
+            Run::Pattern(run) => run(scale),
+            Run::Program { run, scale: usual } => {
+                let started = Instant::now();
+                let checksum = run(u32::try_from(scale.of(usual.into())).unwrap_or(usual));
+                Outcome { checksum: Some(checksum), ..outcome(1, started.elapsed()) }
+            }
+        }
+    }
+}
+
+/// How much of a workload's work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// All of it: 0.2 to 2 s.
+    Full,
+    /// A twentieth: to see whether it runs, not how fast.
+    Quick,
+}
+
+impl Scale {
+    /// `count`, or what is left of it.
+    fn of(self, count: u64) -> u64 {
+        match self {
+            Scale::Full => count,
+            Scale::Quick => count.div_ceil(20),
+        }
+    }
+}
+
+const fn pattern(group: &'static str, name: &'static str, about: &'static str, run: fn(Scale) -> Outcome) -> Workload {
+    Workload { name, group, about, run: Run::Pattern(run) }
+}
+
+/// All workloads, in the order in which they run.
+pub fn all() -> Vec<Workload> {
+    let mut all = Vec::from([
+        pattern("suite", "random_mixed_256", "256 blocks of 16–1,024 B, one at random replaced", |scale| {
+            places::replace::<256, 16, 1024>(scale, 16_000_000)
+        }),
+        pattern("suite", "random_mixed_10k", "10,000 blocks of 16–4,096 B, one at random replaced", |scale| {
+            places::replace::<10_000, 16, 4096>(scale, 3_000_000)
+        }),
+        pattern("suite", "tiny_hot", "100 blocks of 16–128 B, freed last in first out", lists::tiny_hot),
+        pattern("suite", "random_free_50k", "50,000 blocks of 64 B, freed in random order", |scale| {
+            lists::random::<8>(scale, 50_000, 140)
+        }),
+        pattern(
+            "suite",
+            "fragment_stress",
+            "every other block freed, the gaps too small for what follows",
+            bursts::gaps,
+        ),
+        pattern("suite", "mid_large", "64 blocks of 8–128 KiB, one at random replaced", |scale| {
+            places::replace::<64, 8192, 131_072>(scale, 400_000)
+        }),
+        pattern("suite", "mid_large_mt", "the same in two threads", |scale| {
+            places::replace_in_threads::<64, 8192, 131_072>(scale, 2, 400_000)
+        }),
+        pattern("suite", "larson_1", "1 thread, 1,000 blocks of 8–1,000 B each, handed to a successor", |scale| {
+            threads::larson(scale, 1)
+        }),
+        pattern("suite", "larson_2", "2 threads, 1,000 blocks of 8–1,000 B each, handed to successors", |scale| {
+            threads::larson(scale, 2)
+        }),
+        pattern("suite", "larson_8", "8 threads, 1,000 blocks of 8–1,000 B each, handed to successors", |scale| {
+            threads::larson(scale, 8)
+        }),
+        pattern("suite", "producer_consumer_2", "1 thread allocates 64 B blocks, 1 frees them", |scale| {
+            threads::producer_consumer(scale, 1)
+        }),
+        pattern("suite", "producer_consumer_8", "4 threads allocate 64 B blocks, 4 free them", |scale| {
+            threads::producer_consumer(scale, 4)
+        }),
+        pattern("suite", "thread_churn", "a thread for every 100 blocks of 16–512 B", threads::churn),
+        pattern("suite", "realloc_growth", "a block doubled from 16 B to 64 MiB, its last byte written", |scale| {
+            growth::doubling(scale, growth::Written::Last)
+        }),
+        pattern("suite", "realloc_written", "a block doubled from 16 B to 64 MiB, each page written", |scale| {
+            growth::doubling(scale, growth::Written::Pages)
+        }),
+        pattern("suite", "realloc_small", "100 vectors that grow by pushing, to 4 KiB", growth::vectors),
+        pattern("suite", "burst_idle", "400 MiB of 16–256 B freed, then 2 s of a trickle", |scale| {
+            bursts::burst(scale, bursts::After::Trickle)
+        }),
+        pattern("suite", "burst_silent", "400 MiB of 16–256 B freed, then 2 s of nothing", |scale| {
+            bursts::burst(scale, bursts::After::Nothing)
+        }),
+    ]);
+    all.extend(lists::COMPREHENSIVE);
+    all.extend(lists::LIVE);
+    all.extend(threads::SCALING);
+    all.extend(latency::LATENCY);
+    all.extend(programs::all());
+    all
+}
+
+/// `operations` done in `elapsed`, and nothing else to tell.
+fn outcome(operations: u64, elapsed: Duration) -> Outcome {
+    Outcome { operations, nanoseconds: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), ..Outcome::default() }
+}
+
+/// Does `work`, at first a sixteenth of `repeats` times, which is not timed, and then `repeats` times.
+fn repeat(scale: Scale, repeats: u64, operations_each: u64, mut work: impl FnMut()) -> Outcome {
+    let repeats = scale.of(repeats);
+    (0..repeats.div_ceil(16)).for_each(|_| work());
+    let started = Instant::now();
+    (0..repeats).for_each(|_| work());
+    outcome(repeats * operations_each, started.elapsed())
+}
+
+/// Random numbers (xorshift64*), the same in every run.
+#[derive(Clone, Debug)]
+struct Random(u64);
+
+impl Random {
+    /// A sequence; each seed has its own.
+    fn new(seed: u64) -> Random {
+        Random((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    /// 32 random bits.
+    #[inline(always)]
+    fn next(&mut self) -> u32 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32
+    }
+
+    /// A number below `bound`.
+    #[inline(always)]
+    fn below(&mut self, bound: usize) -> usize {
+        ((u64::from(self.next()) * bound as u64) >> 32) as usize
+    }
+
+    /// A number from `from` to `to`.
+    #[inline(always)]
+    fn within(&mut self, from: usize, to: usize) -> usize {
+        from + self.below(to - from + 1)
+    }
+
+    /// The numbers below `count`, shuffled.
+    fn order(&mut self, count: usize) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..count as u32).collect();
+        for last in (1..count).rev() {
+            order.swap(last, self.below(last + 1));
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn names_are_unique_and_no_group_has_the_name_of_a_workload() {
+        let all = all();
+        let names: HashSet<_> = all.iter().map(|workload| workload.name).collect();
+        assert_eq!(names.len(), all.len());
+        assert!(all.iter().all(|workload| !names.contains(workload.group)));
+    }
+
+    #[test]
+    fn random_numbers_stay_within_and_an_order_has_all() {
+        let mut random = Random::new(0);
+        assert!((0..1000).map(|_| random.within(16, 18)).all(|number| (16..=18).contains(&number)));
+        let mut order = random.order(100);
+        assert!(!order.is_sorted());
+        order.sort_unstable();
+        assert!(order.into_iter().eq(0..100));
+    }
+}
