@@ -5,13 +5,13 @@ use super::{Run, Workload};
 /// A program: its name, what it does, its usual scale, and what runs it at a scale and returns a checksum.
 type Program = (&'static str, &'static str, u32, fn(u32) -> u64);
 
-#[cfg(feature = "runner")]
+#[cfg(feature = "programs")]
 fn programs() -> Vec<Program> {
     hakmem_bench_programs::all().iter().map(|it| (it.name, it.about, it.default_scale, it.run)).collect()
 }
 
-/// Without a runner, nothing runs them.
-#[cfg(not(feature = "runner"))]
+/// Without the feature they are not built.
+#[cfg(not(feature = "programs"))]
 fn programs() -> Vec<Program> {
     Vec::new()
 }

@@ -73,6 +73,9 @@ fn build(allocator: &Allocator, folder: &Path, path: &Path) -> Result<(), String
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     command.args(["--features", "runner"]);
+    if cfg!(feature = "programs") {
+        command.args(["--features", "programs"]);
+    }
     if let Some(feature) = allocator.feature {
         command.args(["--features", feature]);
     }
