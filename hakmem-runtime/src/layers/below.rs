@@ -10,7 +10,7 @@ use crate::thread::spill::{spill, spill_one};
 /// The rest of a stack, as the layer above sees it.
 ///
 /// Blocks go up and down in three forms, so that no layer must change what it keeps for another's sake: as a [`Chain`]
-/// linked through the blocks themselves; as pointers in an array, by which no block is touched; and as a [`Run`] of
+/// linked through the blocks themselves; as pointers in an array, by which no block is touched; and as a `Run` of
 /// neighbours. A layer asks for the form that it keeps.
 pub trait Below {
     /// The class that all of this is about.

@@ -11,7 +11,7 @@ use super::array::Array;
 use super::{Below, Layer, Limit};
 use crate::block::{Block, Chain};
 
-/// The state of one class. See [`Array`] for what holds.
+/// The state of one class. See `Array` for what holds.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct Fast<const N: usize>(Array<N>);

@@ -40,8 +40,9 @@ unsafe impl Sync for NoPage {}
 /// The state of one class, under slabs of `2^SLAB` bytes in regions of `2^REGION`.
 ///
 /// # Invariants
-/// `page` is the distance from [`NO_PAGE`] to the current slab of this class in the heap, bound; 0 where there is none. `owner` is the heap's identity, and 0, which no
-/// slab has for an owner, before the first cold path. `pending` has `count` blocks, fewer than the limit.
+/// `page` is the distance from `NO_PAGE` to the current slab of this class in the heap, bound; 0 where there is none.
+/// `owner` is the heap's identity, and 0, which no slab has for an owner, before the first cold path. `pending` has
+/// `count` blocks, fewer than the limit.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Pages<const SLAB: u32, const REGION: u32> {
@@ -158,7 +159,7 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
 }
 
 impl<const SLAB: u32, const REGION: u32> Pages<SLAB, REGION> {
-    /// The page in the table, or [`NO_PAGE`].
+    /// The page in the table, or `NO_PAGE`.
     #[inline(always)]
     fn page(&self) -> &Slab {
         let page = ptr::from_ref(&NO_PAGE.0).expose_provenance().wrapping_add(self.page.get());

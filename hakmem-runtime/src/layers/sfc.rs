@@ -21,7 +21,7 @@ use core::cell::Cell;
 /// A class begins with one part in this many of its capacity.
 const FIRST_PART: u32 = 8;
 
-/// The state of one class. See [`Array`] for what holds; its limit is the capacity of the moment.
+/// The state of one class. See `Array` for what holds; its limit is the capacity of the moment.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Sfc<const N: usize> {

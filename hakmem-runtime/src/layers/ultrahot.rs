@@ -17,7 +17,7 @@ const OPEN: *mut Block = ptr::without_provenance_mut(1);
 /// The state of one class.
 ///
 /// # Invariants
-/// Each slot holds null, [`OPEN`] or a block. Before the first cold path none holds a block; after it none is null.
+/// Each slot holds null, `OPEN` or a block. Before the first cold path none holds a block; after it none is null.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct UltraHot<const N: usize> {
