@@ -18,7 +18,8 @@ pub struct Class {
     pub align: u32,
     /// Consecutive slabs that make up one span of this class.
     pub units: u32,
-    /// Bytes in front of a span's first block: 0, or under `header = "region-id"` the class's alignment.
+    /// Bytes in front of a span's first block: 0, or under `header = "region-id"` the largest power of two that divides its
+    /// size, at most a page.
     pub lead: u32,
     /// Blocks a span.
     pub blocks: u32,

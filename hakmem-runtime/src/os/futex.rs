@@ -1,5 +1,6 @@
 //! Waiting on a word of memory.
 
+use super::memory::keeping_errno;
 use core::sync::atomic::AtomicU32;
 
 /// Waits while `word` holds `value`; may return early.
@@ -12,12 +13,9 @@ pub(crate) fn wake(word: &AtomicU32, count: u32) {
     call(word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count);
 }
 
-/// Keeps `errno`, which belongs to the program.
 fn call(word: &AtomicU32, operation: i32, value: u32) {
-    // SAFETY: the word outlives the call; a null timeout waits without end; errno is this thread's own.
-    unsafe {
-        let errno = *libc::__errno_location();
-        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, core::ptr::null::<libc::timespec>());
-        *libc::__errno_location() = errno;
-    }
+    // SAFETY: the word outlives the call; a null timeout waits without end.
+    keeping_errno(|| unsafe {
+        libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, core::ptr::null::<libc::timespec>())
+    });
 }

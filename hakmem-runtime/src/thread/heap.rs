@@ -222,7 +222,8 @@ impl Heap {
         }
     }
 
-    /// Gives every slab away, after the layers were drained: the full are set adrift, the empty and the partial go to the pool.
+    /// Gives every slab away, after the layers were drained: the full are set adrift, the empty and the partial go to the
+    /// pool.
     pub(super) fn abandon(&self) {
         let pool = self.allocator.pool();
         for class in 0..self.allocator.classes().len() as u32 {

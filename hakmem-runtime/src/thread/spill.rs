@@ -52,8 +52,8 @@ impl Run<'_> {
     }
 }
 
-/// Frees every one of `blocks` into its slab; of those that are this thread's, not a byte is touched. `heap` is the calling thread's, or none where the thread has none (no
-/// memory was left for it).
+/// Frees every one of `blocks` into its slab; of those that are this thread's, not a byte is touched. `heap` is the
+/// calling thread's, or none where the thread has none (no memory was left for it).
 ///
 /// # Safety
 /// The blocks are the caller's, and of `class` of `allocator`.
