@@ -1,5 +1,6 @@
 //! A free block, and a chain of them.
 
+use core::cell::Cell;
 use core::ptr;
 
 /// A free block: its first word links to the next one. An allocated block has no such view.
@@ -18,6 +19,31 @@ impl Block {
     pub unsafe fn next(block: *mut Block) -> *mut Block {
         // SAFETY: a free block's first word is its link, and the caller owns the list.
         unsafe { (*block).next }
+    }
+
+    /// Takes the first block off the list that begins at `head`; null where there is none.
+    ///
+    /// # Safety
+    /// The caller owns the list.
+    #[inline(always)]
+    pub(crate) unsafe fn pop(head: &Cell<*mut Block>) -> *mut Block {
+        let block = head.get();
+        if !block.is_null() {
+            // SAFETY: what is on the caller's list is free.
+            head.set(unsafe { Block::next(block) });
+        }
+        block
+    }
+
+    /// Puts `block` first on the list that begins at `head`.
+    ///
+    /// # Safety
+    /// The caller owns the list and the block.
+    #[inline(always)]
+    pub(crate) unsafe fn push(head: &Cell<*mut Block>, block: *mut Block) {
+        // SAFETY: the block is the caller's.
+        unsafe { Block::set_next(block, head.get()) };
+        head.set(block);
     }
 
     /// `block`, which is one. Said to the compiler, so that nobody tests again whether an allocation found something.
@@ -167,6 +193,20 @@ impl Chain {
             last = unsafe { Block::next(last) };
         }
         last
+    }
+
+    /// At most `want` blocks from `next`, until it has none.
+    pub(crate) fn gather(want: u32, mut next: impl FnMut() -> *mut Block) -> Chain {
+        let mut chain = Chain::EMPTY;
+        while chain.count < want {
+            let block = next();
+            if block.is_null() {
+                break;
+            }
+            chain.append(block);
+        }
+        chain.close();
+        chain
     }
 
     /// The chain of `blocks`, in this order. Writes a link into each.

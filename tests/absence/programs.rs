@@ -77,6 +77,7 @@ impl Spec {
             Some(("layers", "mod" | "below")) => true,
             // What several layers have in common.
             Some(("layers", "array")) => names(&["fast", "sfc"]),
+            Some(("layers", "list")) => names(&["unified", "hot"]),
             Some(("layers", "ahead")) => self.layers.len() > 1 && self.kinds().next().is_some_and(|first| first.ahead),
             Some(("layers", layer)) => names(&[layer]),
             Some(("policies", policy)) => self.policy.is_some_and(|ours| ours.module == policy),

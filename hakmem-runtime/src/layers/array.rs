@@ -92,6 +92,15 @@ impl<const N: usize> Array<N> {
         unsafe { &mut *self.view() }.get(rest..count).unwrap_or_default()
     }
 
+    /// Moves the newest blocks to `slots` and says how many.
+    pub(super) fn fetch(&self, slots: &mut [*mut Block]) -> usize {
+        let blocks = self.take(slots.len());
+        for (slot, &block) in slots.iter_mut().zip(blocks) {
+            *slot = block;
+        }
+        blocks.len()
+    }
+
     /// Keeps what finds room of `blocks` and gives the others to `below`.
     pub(super) fn keep(&self, blocks: &[*mut Block], below: &mut impl Below) {
         let room = self.limit.get().saturating_sub(self.count.get()) as usize;

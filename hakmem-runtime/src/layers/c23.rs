@@ -38,19 +38,14 @@ unsafe impl Layer for C23 {
 
     #[inline(always)]
     unsafe fn pop(&self) -> *mut Block {
-        let block = self.head.get();
-        if !block.is_null() {
-            // SAFETY: what is on our list is free and ours.
-            self.head.set(unsafe { Block::next(block) });
-        }
-        block
+        // SAFETY: what is on our list is free and ours.
+        unsafe { Block::pop(&self.head) }
     }
 
     #[inline(always)]
     unsafe fn push(&self, block: *mut Block) -> bool {
         // SAFETY: the block is the caller's.
-        unsafe { Block::set_next(block, self.head.get()) };
-        self.head.set(block);
+        unsafe { Block::push(&self.head, block) };
         block.addr() as u32 & self.mask.get() != 0
     }
 
@@ -76,13 +71,8 @@ unsafe impl Layer for C23 {
     }
 
     unsafe fn demand(&self, want: u32, _: &Limit, _: &mut impl Below) -> Chain {
-        let mut chain = Chain::EMPTY;
-        while chain.count() < want && !self.head.get().is_null() {
-            // SAFETY: on the owning thread.
-            chain.append(unsafe { self.pop() });
-        }
-        chain.close();
-        chain
+        // SAFETY: on the owning thread.
+        Chain::gather(want, || unsafe { self.pop() })
     }
 
     unsafe fn absorb(&self, mut chain: Chain, limit: &Limit, below: &mut impl Below) {

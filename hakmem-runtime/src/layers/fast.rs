@@ -59,11 +59,7 @@ unsafe impl<const N: usize> Layer for Fast<N> {
     }
 
     unsafe fn fetch(&self, slots: &mut [*mut Block], _: &Limit, _: &mut impl Below) -> usize {
-        let blocks = self.0.take(slots.len());
-        for (slot, &block) in slots.iter_mut().zip(blocks) {
-            *slot = block;
-        }
-        blocks.len()
+        self.0.fetch(slots)
     }
 
     unsafe fn give(&self, blocks: &[*mut Block], &Limit(limit): &Limit, below: &mut impl Below) {

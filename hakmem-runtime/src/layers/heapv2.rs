@@ -205,13 +205,8 @@ unsafe impl Layer for HeapV2 {
     }
 
     unsafe fn demand(&self, want: u32, _: &Depot, _: &mut impl Below) -> Chain {
-        let mut chain = Chain::EMPTY;
-        for _ in 0..want.min(self.count.get()) {
-            // SAFETY: on the owning thread.
-            chain.append(unsafe { self.pop() });
-        }
-        chain.close();
-        chain
+        // SAFETY: on the owning thread.
+        Chain::gather(want, || unsafe { self.pop() })
     }
 
     unsafe fn absorb(&self, chain: Chain, depot: &Depot, below: &mut impl Below) {

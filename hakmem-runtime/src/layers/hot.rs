@@ -8,6 +8,7 @@
 //!
 //! A hit: load, compare, branch, load, add, store; a free: load, store, store, decrement, branch.
 
+use super::list::List;
 use super::{Below, Layer, Limit, Supply};
 use crate::block::{Block, Chain, Run};
 use core::cell::Cell;
@@ -18,8 +19,8 @@ use core::ptr;
 /// # Invariants
 /// ```text
 /// start ≤ end, and size divides end - start    what is left of the run
-/// length + room ≤ limit                        the list, as in `unified`
 /// ```
+/// and what holds of a `List`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Hot {
@@ -52,19 +53,14 @@ unsafe impl Layer for Hot {
             // SAFETY: a run is not at address 0.
             return unsafe { Block::found(ptr::with_exposed_provenance_mut(start)) };
         }
-        let block = self.head.get();
-        if !block.is_null() {
-            // SAFETY: what is on our list is free and ours.
-            self.head.set(unsafe { Block::next(block) });
-        }
-        block
+        // SAFETY: what is on our list is free and ours.
+        unsafe { Block::pop(&self.head) }
     }
 
     #[inline(always)]
     unsafe fn push(&self, block: *mut Block) -> bool {
         // SAFETY: the block is the caller's.
-        unsafe { Block::set_next(block, self.head.get()) };
-        self.head.set(block);
+        unsafe { Block::push(&self.head, block) };
         let room = self.room.get().wrapping_sub(1);
         self.room.set(room);
         room >= 0
@@ -76,65 +72,40 @@ unsafe impl Layer for Hot {
                 self.start.set(start);
                 self.end.set(start.wrapping_add(count as usize * size as usize));
                 self.size.set(size);
-                self.fill(Chain::EMPTY, limit);
+                self.list().fill(Chain::EMPTY, limit);
             }
-            Supply::Chain(chain) => self.fill(chain, limit),
+            Supply::Chain(chain) => self.list().fill(chain, limit),
         }
         // SAFETY: on the owning thread.
         unsafe { self.pop() }
     }
 
     unsafe fn overflow(&self, _block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
-        let mut chain = self.take_list();
-        // Allocations may have made room since the last look; then there is nothing to pass on.
-        if chain.count() <= limit - limit / 4 {
-            self.fill(chain, limit);
-            below.tick();
-            return;
-        }
-        let older = chain.split_off((limit / 2).max(1));
-        self.fill(chain, limit);
-        below.absorb(older);
+        self.list().overflow(limit, below);
     }
 
     unsafe fn demand(&self, want: u32, &Limit(limit): &Limit, _: &mut impl Below) -> Chain {
-        let mut chain = self.take_list();
-        let rest = chain.split_off(want.max(1));
-        self.fill(rest, limit);
-        chain
+        self.list().demand(want, limit)
     }
 
     unsafe fn absorb(&self, chain: Chain, &Limit(limit): &Limit, below: &mut impl Below) {
-        let mut all = self.take_list();
-        all.prepend(chain);
-        let older = if all.count() > limit { all.split_off((limit / 2).max(1)) } else { Chain::EMPTY };
-        self.fill(all, limit);
-        below.absorb(older);
+        self.list().absorb(chain, limit, below);
     }
 
     unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
-        let mut chain = self.take_list();
+        let mut chain = self.list().drain();
         while self.start.get() < self.end.get() {
             // SAFETY: on the owning thread; the block is the run's.
             chain.prepend(unsafe { Chain::one(self.pop()) });
         }
         self.start.set(0);
         self.end.set(0);
-        self.room.set(0);
         below.absorb(chain);
     }
 }
 
 impl Hot {
-    /// Makes `chain`, of at most `limit` blocks, the list.
-    fn fill(&self, chain: Chain, limit: u32) {
-        self.head.set(chain.head());
-        self.room.set(limit.saturating_sub(chain.count()) as i32);
-    }
-
-    /// The whole list; it is empty then.
-    fn take_list(&self) -> Chain {
-        // SAFETY: what was on our list is free and ours.
-        unsafe { Chain::walk(self.head.replace(ptr::null_mut())) }
+    fn list(&self) -> List<'_> {
+        List { head: &self.head, room: &self.room }
     }
 }

@@ -18,6 +18,7 @@ mod c23;
 mod fast;
 mod heapv2;
 mod hot;
+mod list;
 mod pages;
 mod ring;
 mod sfc;

@@ -110,8 +110,7 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
             }
         }
         // SAFETY: the block is the caller's; the push did not take it.
-        unsafe { Block::set_next(block, self.pending.get()) };
-        self.pending.set(block);
+        unsafe { Block::push(&self.pending, block) };
         self.count.set(self.count.get().wrapping_add(1));
         if self.count.get() >= limit {
             below.absorb(self.take_pending());

@@ -92,13 +92,8 @@ unsafe impl<const N: usize> Layer for Ring<N> {
     }
 
     unsafe fn demand(&self, want: u32, _: &Limit, _: &mut impl Below) -> Chain {
-        let mut chain = Chain::EMPTY;
-        for _ in 0..want.min(self.length()) {
-            // SAFETY: on the owning thread.
-            chain.append(unsafe { self.pop() });
-        }
-        chain.close();
-        chain
+        // SAFETY: on the owning thread.
+        Chain::gather(want, || unsafe { self.pop() })
     }
 
     unsafe fn absorb(&self, mut chain: Chain, &Limit(limit): &Limit, below: &mut impl Below) {

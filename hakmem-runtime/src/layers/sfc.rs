@@ -88,11 +88,7 @@ unsafe impl<const N: usize> Layer for Sfc<N> {
     }
 
     unsafe fn fetch(&self, slots: &mut [*mut Block], _: &Limit, _: &mut impl Below) -> usize {
-        let blocks = self.array.take(slots.len());
-        for (slot, &block) in slots.iter_mut().zip(blocks) {
-            *slot = block;
-        }
-        blocks.len()
+        self.array.fetch(slots)
     }
 
     unsafe fn give(&self, blocks: &[*mut Block], &Limit(most): &Limit, below: &mut impl Below) {

@@ -32,10 +32,9 @@ unsafe impl Layer for Sll {
 
     #[inline(always)]
     unsafe fn pop(&self) -> *mut Block {
-        let block = self.head.get();
+        // SAFETY: what is on our list is free and ours.
+        let block = unsafe { Block::pop(&self.head) };
         if !block.is_null() {
-            // SAFETY: what is on our list is free and ours.
-            self.head.set(unsafe { Block::next(block) });
             self.room.set(self.room.get().wrapping_add(1));
         }
         block
@@ -49,8 +48,7 @@ unsafe impl Layer for Sll {
         }
         self.room.set(room);
         // SAFETY: the block is the caller's.
-        unsafe { Block::set_next(block, self.head.get()) };
-        self.head.set(block);
+        unsafe { Block::push(&self.head, block) };
         true
     }
 

@@ -72,17 +72,8 @@ unsafe impl<const N: usize> Layer for UltraHot<N> {
     }
 
     unsafe fn demand(&self, want: u32, _: &Limit, _: &mut impl Below) -> Chain {
-        let mut chain = Chain::EMPTY;
-        for _ in 0..want {
-            // SAFETY: on the owning thread.
-            let block = unsafe { self.pop() };
-            if block.is_null() {
-                break;
-            }
-            chain.append(block);
-        }
-        chain.close();
-        chain
+        // SAFETY: on the owning thread.
+        Chain::gather(want, || unsafe { self.pop() })
     }
 
     unsafe fn absorb(&self, mut chain: Chain, _: &Limit, below: &mut impl Below) {

@@ -9,19 +9,13 @@
 //!
 //! A hit: load, test, branch, load, store; a free: load, store, store, decrement, branch.
 
+use super::list::List;
 use super::{Below, Layer, Limit};
 use crate::block::{Block, Chain};
 use core::cell::Cell;
 use core::ptr;
 
-/// The state of one class.
-///
-/// # Invariants
-/// ```text
-/// length + room ≤ limit
-/// ```
-/// A push moves one from `room` to the length; a pop only shortens the list. `room < 0` only between a push and the
-/// overflow that follows it.
+/// The state of one class. See `List` for what holds.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Unified {
@@ -37,12 +31,8 @@ unsafe impl Layer for Unified {
 
     #[inline(always)]
     unsafe fn pop(&self) -> *mut Block {
-        let block = self.head.get();
-        if !block.is_null() {
-            // SAFETY: what is on our list is free and ours.
-            self.head.set(unsafe { Block::next(block) });
-        }
-        block
+        // SAFETY: what is on our list is free and ours.
+        unsafe { Block::pop(&self.head) }
     }
 
     #[inline(always)]
@@ -50,8 +40,7 @@ unsafe impl Layer for Unified {
         // Link first, count afterwards: in one stretch of code without a branch in between, the compiler addresses all
         // three words through the thread register.
         // SAFETY: the block is the caller's.
-        unsafe { Block::set_next(block, self.head.get()) };
-        self.head.set(block);
+        unsafe { Block::push(&self.head, block) };
         let room = self.room.get().wrapping_sub(1);
         self.room.set(room);
         room >= 0
@@ -60,55 +49,29 @@ unsafe impl Layer for Unified {
     unsafe fn miss(&self, &Limit(limit): &Limit, below: &mut impl Below) -> *mut Block {
         let mut chain = below.demand(below.class().batch.min(limit));
         let block = chain.pop();
-        self.fill(chain, limit);
+        self.list().fill(chain, limit);
         block
     }
 
     unsafe fn overflow(&self, _block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
-        let mut chain = self.take_all();
-        // Allocations may have made room since the last look; then there is nothing to pass on.
-        if chain.count <= limit - limit / 4 {
-            self.fill(chain, limit);
-            below.tick();
-            return;
-        }
-        let older = chain.split_off((limit / 2).max(1));
-        self.fill(chain, limit);
-        below.absorb(older);
+        self.list().overflow(limit, below);
     }
 
     unsafe fn demand(&self, want: u32, &Limit(limit): &Limit, _: &mut impl Below) -> Chain {
-        let mut chain = self.take_all();
-        let rest = chain.split_off(want.max(1));
-        self.fill(rest, limit);
-        chain
+        self.list().demand(want, limit)
     }
 
     unsafe fn absorb(&self, chain: Chain, &Limit(limit): &Limit, below: &mut impl Below) {
-        let mut all = self.take_all();
-        all.prepend(chain);
-        // Half of it when it is full, so that the next blocks find room.
-        let older = if all.count > limit { all.split_off((limit / 2).max(1)) } else { Chain::EMPTY };
-        self.fill(all, limit);
-        below.absorb(older);
+        self.list().absorb(chain, limit, below);
     }
 
     unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
-        below.absorb(self.take_all());
-        self.room.set(0);
+        below.absorb(self.list().drain());
     }
 }
 
 impl Unified {
-    /// Makes `chain`, of at most `limit` blocks, the list.
-    fn fill(&self, chain: Chain, limit: u32) {
-        self.head.set(chain.head);
-        self.room.set(limit.saturating_sub(chain.count) as i32);
-    }
-
-    /// The whole list, its length and its last block found by walking. The list is empty then.
-    fn take_all(&self) -> Chain {
-        // SAFETY: what was on our list is free and ours.
-        unsafe { Chain::walk(self.head.replace(ptr::null_mut())) }
+    fn list(&self) -> List<'_> {
+        List { head: &self.head, room: &self.room }
     }
 }

@@ -39,8 +39,7 @@ unsafe impl<L: Layer> Layer for Deferred<L> {
     #[inline(always)]
     unsafe fn push(&self, block: *mut Block) -> bool {
         // SAFETY: the block is the caller's.
-        unsafe { Block::set_next(block, self.queue.get()) };
-        self.queue.set(block);
+        unsafe { Block::push(&self.queue, block) };
         let room = self.room.get().wrapping_sub(1);
         self.room.set(room);
         room >= 0

@@ -51,10 +51,9 @@ impl Slab {
     /// Takes the first block of `free`, or null.
     #[inline(always)]
     pub(crate) fn pop_listed(&self) -> *mut Block {
-        let block = self.free.get();
+        // SAFETY: what is on the list is free and the owner's.
+        let block = unsafe { Block::pop(&self.free) };
         if !block.is_null() {
-            // SAFETY: what is on the list is free and the owner's.
-            self.free.set(unsafe { Block::next(block) });
             self.used.set(self.used.get().wrapping_add(1));
         }
         block
@@ -67,8 +66,7 @@ impl Slab {
     #[inline(always)]
     pub(crate) unsafe fn push_listed(&self, block: *mut Block) -> bool {
         // SAFETY: the block is the caller's.
-        unsafe { Block::set_next(block, self.local_free.get()) };
-        self.local_free.set(block);
+        unsafe { Block::push(&self.local_free, block) };
         let used = self.used.get().wrapping_sub(1);
         self.used.set(used);
         used != 0
