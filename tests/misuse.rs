@@ -122,9 +122,9 @@ fn a_huge_block_freed_twice() {
     let body = || {
         // SAFETY: none, as above. More than the cache keeps, so that the first free unmaps it.
         unsafe {
-            let block = Heap.alloc(layout(100 << 20));
-            Heap.dealloc(block, layout(100 << 20));
-            Heap.dealloc(block, layout(100 << 20));
+            let block = Heap.alloc(layout(200 << 20));
+            Heap.dealloc(block, layout(200 << 20));
+            Heap.dealloc(block, layout(200 << 20));
         }
     };
     dies("a_huge_block_freed_twice", body, NOT_LARGE);

@@ -108,7 +108,7 @@ fn middle_then_large() {
 fn kept_large_blocks_make_room_for_small_ones() {
     isolated("kept_large_blocks_make_room_for_small_ones", || {
         limit(40 * MIB);
-        // All of them fit the cache, which then has 28 of the 40 MiB.
+        // All of them are kept, which is 28 of the 40 MiB.
         drop([7 * MIB; 4].map(|size| Piece::<Heap>::new(layout(size), 1, false)));
         let small = Hoard::gather(SMALL).bytes();
         assert!(small >= 16 * MIB, "{small} bytes in small blocks");

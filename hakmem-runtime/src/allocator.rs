@@ -169,7 +169,7 @@ impl Allocator {
 
     /// Gives memory back that has been free for long enough; cheap when it is not time.
     pub(crate) fn purge_if_due(&self, now: u32) {
-        self.pool.purge_if_due(now, |class| self.class(class).units);
+        self.pool.purge_if_due(now);
         if let Some(delay) = self.pool.purge_delay() {
             self.large.purge(now, delay);
         }
@@ -182,7 +182,7 @@ impl Allocator {
             heap.release_warm();
         }
         let now = crate::os::clock::now_ms();
-        self.pool.gather(now, |class| self.class(class).units);
+        self.pool.gather(now);
         self.pool.purge(now, 0);
         self.large.purge(now, 0);
     }

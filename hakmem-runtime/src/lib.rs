@@ -44,7 +44,7 @@ pub mod protocol {
     //! The lock-free protocols, generic over their atomic word so that loom can run the very same code.
     pub use crate::os::word::{Word, publish_once};
     pub use crate::pool::stack::TaggedStack;
-    pub use crate::slab::remote::{Pushed, RemoteWord};
+    pub use crate::slab::remote::{Pushed, Released, RemoteWord};
 }
 
 pub use allocator::{Allocator, Config};

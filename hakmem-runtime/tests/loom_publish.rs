@@ -21,9 +21,6 @@ impl<const ORDERED: bool> Word for LoomWord<ORDERED> {
     fn store(&self, value: u64, with: Ordering) {
         self.0.store(value, order::<ORDERED>(with));
     }
-    fn swap(&self, value: u64, with: Ordering) -> u64 {
-        self.0.swap(value, order::<ORDERED>(with))
-    }
     fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
         self.0.compare_exchange_weak(old, new, order::<ORDERED>(success), order::<ORDERED>(failure))
     }

@@ -3,7 +3,7 @@
 //!
 //! The broken variants at the end must fail: they show that the model can see a fault.
 
-use hakmem_runtime::protocol::{Pushed, RemoteWord, Word};
+use hakmem_runtime::protocol::{Pushed, Released, RemoteWord, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
@@ -19,9 +19,6 @@ impl Word for LoomWord {
     }
     fn store(&self, value: u64, order: Ordering) {
         self.0.store(value, order);
-    }
-    fn swap(&self, value: u64, order: Ordering) -> u64 {
-        self.0.swap(value, order)
     }
     fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
         self.0.compare_exchange_weak(old, new, success, failure)
@@ -149,7 +146,7 @@ fn letting_go_loses_nothing() {
             let slab = Arc::clone(&slab);
             thread::spawn(move || slab.free(2))
         };
-        let mine = !slab.remote.release();
+        let mine = slab.remote.release(false) == Released::Kept;
         if mine {
             slab.collect();
         }
@@ -188,9 +185,6 @@ impl Word for RelaxedWord {
     }
     fn store(&self, value: u64, _: Ordering) {
         self.0.store(value, Ordering::Relaxed);
-    }
-    fn swap(&self, value: u64, _: Ordering) -> u64 {
-        self.0.swap(value, Ordering::Relaxed)
     }
     fn compare_exchange_weak(&self, old: u64, new: u64, _: Ordering, _: Ordering) -> Result<u64, u64> {
         self.0.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed)

@@ -18,9 +18,6 @@ impl Word for LoomWord {
     fn store(&self, value: u64, order: Ordering) {
         self.0.store(value, order);
     }
-    fn swap(&self, value: u64, order: Ordering) -> u64 {
-        self.0.swap(value, order)
-    }
     fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
         self.0.compare_exchange_weak(old, new, success, failure)
     }
@@ -126,9 +123,6 @@ impl Word for Untagged {
     }
     fn store(&self, value: u64, order: Ordering) {
         self.0.store(value & NODE, order);
-    }
-    fn swap(&self, value: u64, order: Ordering) -> u64 {
-        self.0.swap(value & NODE, order)
     }
     fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
         self.0.compare_exchange_weak(old & NODE, new & NODE, success, failure)

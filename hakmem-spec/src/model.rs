@@ -75,7 +75,7 @@ pub struct Large {
 
 impl Default for Large {
     fn default() -> Self {
-        Self { cache: 32 << 20 }
+        Self { cache: 128 << 20 }
     }
 }
 

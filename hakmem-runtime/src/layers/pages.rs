@@ -97,7 +97,7 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
 
     unsafe fn overflow(&self, block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
         let page = Self::page_of(block).cast_mut();
-        if let Some((heap, _)) = below.home() {
+        if let Some((heap, class)) = below.home() {
             // The first free of a thread may be of a page that was nobody's at the time.
             self.owner.set(heap.identity());
             // SAFETY: metadata is never unmapped. A thread that reads its own name reads the truth, and only the owner
@@ -105,6 +105,12 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
             unsafe {
                 if (*page).owner.load(Ordering::Relaxed) == heap.identity() && (*page).is_empty() {
                     heap.emptied(page);
+                    return;
+                }
+                // A page adrift becomes this thread's, so that its other blocks are hits.
+                if heap.claim(page, class, block) {
+                    (*page).push_listed(block);
+                    heap.settle(page);
                     return;
                 }
             }
@@ -148,11 +154,7 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
     unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
         below.absorb(self.take_pending());
         self.owner.set(0);
-        // The other blocks are in their slabs already; but whoever gets the slabs knows nothing of lists.
-        if let Some((heap, class)) = below.home() {
-            // SAFETY: the heap is this thread's.
-            unsafe { heap.bin(class).each(Slab::unlist) };
-        }
+        // The other blocks are in their slabs already, on lists that the next owner's layer, which is this one, takes over.
         self.unbind();
     }
 }

@@ -11,8 +11,6 @@ pub trait Word {
     fn load(&self, order: Ordering) -> u64;
     /// Writes it.
     fn store(&self, value: u64, order: Ordering);
-    /// Writes it and returns what was there.
-    fn swap(&self, value: u64, order: Ordering) -> u64;
     /// Writes `new` where `old` is found; may fail spuriously.
     ///
     /// # Errors
@@ -28,10 +26,6 @@ impl Word for AtomicU64 {
     #[inline(always)]
     fn store(&self, value: u64, order: Ordering) {
         AtomicU64::store(self, value, order);
-    }
-    #[inline(always)]
-    fn swap(&self, value: u64, order: Ordering) -> u64 {
-        AtomicU64::swap(self, value, order)
     }
     #[inline(always)]
     fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {

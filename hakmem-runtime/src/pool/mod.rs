@@ -15,6 +15,7 @@ pub(crate) mod superslab;
 
 use crate::os::clock;
 use crate::os::lock::Lock;
+use crate::slab::remote::Released;
 use crate::slab::{Geometry, NOBODY, Slab};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
@@ -114,24 +115,57 @@ impl Pool {
         })
     }
 
-    /// Stage 3: a slab of `class` that has free blocks and no heap; null if there is none. It is still the pool's:
-    /// the caller makes it its own.
+    /// Stage 3: a slab of `class` that has free blocks and no heap; null if there is none. It is the caller's.
     pub(crate) fn take_partial(&self, class: u32) -> *mut Slab {
-        self.partial.get(class as usize).map_or(ptr::null_mut(), pop)
-    }
-
-    /// Hands a slab with free blocks over to whoever needs its class.
-    ///
-    /// # Safety
-    /// The caller owns the slab, which is in no bin.
-    pub(crate) unsafe fn publish(&self, slab: *mut Slab) {
-        // SAFETY: the slab is the caller's; from the push on it is the pool's.
-        unsafe {
-            (*slab).owner.store(NOBODY, Ordering::Relaxed);
-            if let Some(stack) = self.partial.get((*slab).class() as usize) {
-                push(stack, slab);
+        let Some(stack) = self.partial.get(class as usize) else { return ptr::null_mut() };
+        loop {
+            let slab = pop(stack);
+            if slab.is_null() {
+                return slab;
+            }
+            // SAFETY: metadata is never unmapped; where `leave_stack` says so the slab is ours.
+            unsafe {
+                // Else a free has claimed it where it was, and its owner has it.
+                let mut mine = (*slab).remote.leave_stack();
+                // Its owner may have filled it before it went adrift again, or used it for another class.
+                while mine && ((*slab).class() != class || !(*slab).has_blocks()) {
+                    mine = !self.set_adrift(slab);
+                    if mine {
+                        (*slab).collect();
+                    }
+                }
+                if mine {
+                    return slab;
+                }
             }
         }
+    }
+
+    /// Leaves a slab to whoever frees into it next, or, if it has free blocks, allocates of its class. `false`: it is
+    /// still the caller's, for blocks were freed into it; it may even be empty.
+    ///
+    /// # Safety
+    /// The caller owns the slab, which is in no bin and has no lists.
+    pub(crate) unsafe fn set_adrift(&self, slab: *mut Slab) -> bool {
+        // SAFETY: the slab is the caller's until `release`; after that we look at what never changes.
+        unsafe {
+            let class = (*slab).class();
+            let owner = (*slab).owner.load(Ordering::Relaxed);
+            // First the name, then the word: from the moment of release another thread may own it and write its own.
+            (*slab).owner.store(NOBODY, Ordering::Relaxed);
+            match (*slab).remote.release((*slab).has_blocks()) {
+                Released::Kept => (*slab).owner.store(owner, Ordering::Relaxed),
+                Released::Adrift => return true,
+                // Another thread may own it by now, but the link is ours: nobody else pushes what is marked as stacked.
+                Released::ToStack => {
+                    if let Some(stack) = self.partial.get(class as usize) {
+                        push(stack, slab);
+                    }
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// Stages 4 and 5: a free span of `units` slabs, null when there is no memory. Up to `extra` further single slabs go
@@ -205,7 +239,9 @@ impl Pool {
     /// The caller owns it, and `end` was called on it.
     pub(crate) unsafe fn put_free(&self, slab: *mut Slab, units: u32) {
         let at_once = self.config.purge_delay == Some(0);
-        if units == 1 && !at_once && self.listed.load(Ordering::Relaxed) < LISTED {
+        // SAFETY: the caller's slab. While it is on another stack, its link is in use.
+        let linked = unsafe { (*slab).remote.is_stacked() };
+        if units == 1 && !at_once && !linked && self.listed.load(Ordering::Relaxed) < LISTED {
             self.listed.fetch_add(1, Ordering::Relaxed);
             // SAFETY: the caller's slab.
             unsafe { push(&self.free, slab) };

@@ -2,14 +2,13 @@
 
 use super::TICKS;
 use super::superslab::SuperSlab;
-use super::{Pool, pop, push, slab_at};
+use super::{Pool, pop};
 use crate::os::memory;
-use crate::slab::Slab;
 use core::sync::atomic::Ordering;
 
 impl Pool {
-    /// Purges if it is time; cheap when it is not. `units_of` tells how many slabs a span of a class has.
-    pub(crate) fn purge_if_due(&self, now: u32, units_of: impl Fn(u32) -> u32) {
+    /// Purges if it is time; cheap when it is not.
+    pub(crate) fn purge_if_due(&self, now: u32) {
         let Some(delay) = self.config.purge_delay else { return };
         let due = self.purge_due.load(Ordering::Relaxed);
         // `due` lies at most a quarter of a delay and one ahead of the moment it was set in. Anything else is past, also after
@@ -20,14 +19,14 @@ impl Pool {
         // Whoever moves the time does the work, the others go on.
         let next = now.wrapping_add(delay / TICKS).wrapping_add(1);
         if self.purge_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.gather(now, units_of);
+            self.gather(now);
             self.purge(now, delay);
         }
     }
 
-    /// Moves to the shelves what could be purged from there: slabs in the lock-free lists, and published partial slabs
-    /// that other threads have emptied.
-    pub(crate) fn gather(&self, now: u32, units_of: impl Fn(u32) -> u32) {
+    /// Moves the slabs of the lock-free list to the shelves, from where they can be purged. A slab adrift is never empty:
+    /// whoever freed its last block has claimed it by that.
+    pub(crate) fn gather(&self, now: u32) {
         let geometry = self.config.geometry;
         loop {
             let slab = pop(&self.free);
@@ -37,24 +36,6 @@ impl Pool {
             self.listed.fetch_sub(1, Ordering::Relaxed);
             // SAFETY: we popped it, so it is ours; we hold the lock.
             unsafe { self.shelves.lock().put(slab, 1, now, geometry) };
-        }
-        for (class, stack) in self.partial.iter().enumerate() {
-            let mut next = stack.take_all().map_or(core::ptr::null_mut(), slab_at);
-            while !next.is_null() {
-                let slab: *mut Slab = next;
-                // SAFETY: the whole chain is ours since `take_all`, metadata is never unmapped.
-                unsafe {
-                    let below = (*slab).below.load(Ordering::Relaxed);
-                    next = if below == 0 { core::ptr::null_mut() } else { slab_at(below) };
-                    (*slab).collect();
-                    if (*slab).is_empty() {
-                        (*slab).end();
-                        self.shelves.lock().put(slab, units_of(class as u32), now, geometry);
-                    } else {
-                        push(stack, slab);
-                    }
-                }
-            }
         }
     }
 

@@ -68,17 +68,6 @@ impl<W: Word> TaggedStack<W> {
             }
         }
     }
-
-    /// Takes everything: the top node, from which the links lead on.
-    pub fn take_all(&self) -> Option<u64> {
-        let mut old = self.0.load(Ordering::Acquire);
-        loop {
-            match self.0.compare_exchange_weak(old, next_tag(old), Ordering::Acquire, Ordering::Acquire) {
-                Ok(_) => return if old & NODE == 0 { None } else { Some(old & NODE) },
-                Err(found) => old = found,
-            }
-        }
-    }
 }
 
 /// The word's next tag, with no node.

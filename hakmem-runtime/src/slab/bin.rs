@@ -5,9 +5,6 @@ use super::metadata::Slab;
 use core::cell::Cell;
 use core::ptr;
 
-/// How many partial slabs are looked at for the fullest (mimalloc bounds its search at four, too).
-const CANDIDATES: u32 = 4;
-
 /// A bin: the slab that refills come from, and the others that have free blocks.
 ///
 /// # Invariants
@@ -55,48 +52,17 @@ impl Bin {
         self.current.replace(ptr::null_mut())
     }
 
-    /// Takes the fullest of the first few partial slabs out; null if there is none. Filling the fullest lets the others
-    /// empty.
+    /// Takes the partial slab out that has been there longest; null if there is none. Most has been freed into it since
+    /// it was full. (The fullest had one free block for a thousand allocations: docs/LEDGER.md.)
     ///
     /// # Safety
     /// The caller owns the bin.
-    pub(crate) unsafe fn pop_fullest(&self) -> *mut Slab {
-        let mut best = self.partial.first();
-        if best.is_null() {
-            return best;
+    pub(crate) unsafe fn pop_oldest(&self) -> *mut Slab {
+        let oldest = self.partial.last();
+        if !oldest.is_null() {
+            // SAFETY: every slab on the list is ours.
+            unsafe { self.partial.remove(oldest) };
         }
-        // SAFETY: every slab on the list is ours, and metadata is never unmapped.
-        unsafe {
-            let mut candidate = (*best).next.get();
-            for _ in 1..CANDIDATES {
-                if candidate.is_null() {
-                    break;
-                }
-                if (*candidate).used() > (*best).used() {
-                    best = candidate;
-                }
-                candidate = (*candidate).next.get();
-            }
-            self.partial.remove(best);
-        }
-        best
-    }
-
-    /// Shows every slab to `look`.
-    ///
-    /// # Safety
-    /// The caller owns the bin, and `look` leaves it as it is.
-    pub(crate) unsafe fn each(&self, look: impl Fn(&Slab)) {
-        // SAFETY: every slab of the bin is ours, and metadata is never unmapped.
-        unsafe {
-            if let Some(current) = self.current().as_ref() {
-                look(current);
-            }
-            let mut partial = self.partial.first();
-            while let Some(slab) = partial.as_ref() {
-                look(slab);
-                partial = slab.next.get();
-            }
-        }
+        oldest
     }
 }

@@ -11,12 +11,17 @@ use core::ptr;
 #[derive(Debug)]
 pub(crate) struct SlabList {
     first: Cell<*mut Slab>,
+    last: Cell<*mut Slab>,
     count: Cell<u32>,
 }
 
 impl SlabList {
     pub(crate) fn first(&self) -> *mut Slab {
         self.first.get()
+    }
+
+    pub(crate) fn last(&self) -> *mut Slab {
+        self.last.get()
     }
 
     pub(crate) fn count(&self) -> u32 {
@@ -33,7 +38,9 @@ impl SlabList {
         unsafe {
             (*slab).previous.set(ptr::null_mut());
             (*slab).next.set(second);
-            if !second.is_null() {
+            if second.is_null() {
+                self.last.set(slab);
+            } else {
                 (*second).previous.set(slab);
             }
         }
@@ -54,7 +61,9 @@ impl SlabList {
             } else {
                 (*previous).next.set(next);
             }
-            if !next.is_null() {
+            if next.is_null() {
+                self.last.set(previous);
+            } else {
                 (*next).previous.set(previous);
             }
         }

@@ -8,6 +8,11 @@ use core::ptr;
 /// Blocks allocated between two looks at the time, while memory waits for its purge.
 const LOOK: i32 = 256;
 
+/// Free blocks that a list should have while memory is left to be carved. A class with few free blocks turns its list over
+/// every few allocations, each time with a branch mispredicted: of random sizes over 256 blocks, 4.9 % of the allocations
+/// missed without this, 3.5 % with it (docs/LEDGER.md).
+const ENOUGH: u32 = 12;
+
 impl Bin {
     /// Makes `local_free` of the current slab its list to allocate from. `false`: it is empty, or lists are to be short.
     /// `look` is called now and then while memory waits for its purge.
@@ -15,6 +20,9 @@ impl Bin {
         let chunk = self.chunk.get();
         if chunk < slab.capacity() && chunk > 0 || !slab.collect_local() {
             return false;
+        }
+        if slab.carved().wrapping_sub(slab.used()) < ENOUGH && slab.carved() < slab.capacity() {
+            slab.stock();
         }
         if chunk > 0 {
             // The list is no longer than this. A look costs as much as ten allocations.
@@ -48,6 +56,19 @@ impl Bin {
 
 /// For the owner.
 impl Slab {
+    /// Adds memory never used to `local_free`, which is empty: it is in use after what is on `free`, and what is freed from
+    /// now on comes before it.
+    #[cold]
+    #[inline(never)]
+    fn stock(&self) {
+        let run = self.carve(ENOUGH);
+        self.used.set(self.used.get().wrapping_sub(run.count));
+        let mut chain = Chain::EMPTY;
+        run.for_each(|block| chain.append(block));
+        chain.close();
+        self.local_free.set(chain.head());
+    }
+
     /// Takes the first block of `free`, or null.
     #[inline(always)]
     pub(crate) fn pop_listed(&self) -> *mut Block {

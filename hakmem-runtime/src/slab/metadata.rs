@@ -45,9 +45,8 @@ impl Count {
 /// ```
 ///
 /// where `allocated` includes the blocks that front layers keep elsewhere. The two lists are for the layer `pages` and
-/// empty under any other. `owner == NOBODY` while the slab is adrift (then `free_count + remote.count == 0`, both lists
-/// are empty and `carved == capacity`), in the pool or free. In the pool, and without a class, the lists are empty; a slab
-/// without a class has an empty bitmap, too.
+/// empty under any other. `owner == NOBODY` while the slab is adrift (then `remote.count == 0` and `used > 0`) or free. A slab
+/// without a class has empty lists and an empty bitmap.
 ///
 /// The first cache line is what other threads read and write, the second is the owner's alone: a thread that frees what
 /// another allocates reads `owner` each time, and must not wait for the other's `used`.
@@ -71,7 +70,7 @@ pub(crate) struct Slab {
     /// Free blocks, a bit each.
     bitmap: Cell<*mut u64>,
     /// The heap that last allocated from it: whoever claims for that heap keeps the slab.
-    pub(crate) home: Cell<usize>,
+    pub(crate) home: AtomicUsize,
 
     /// Blocks to allocate next, for `pages`.
     pub(super) free: Cell<*mut Block>,
@@ -126,7 +125,7 @@ impl Slab {
         self.base.get()
     }
 
-    /// Blocks handed out, for the choice of the fullest.
+    /// Blocks handed out, for statistics.
     pub(crate) fn handed_out(&self) -> u32 {
         self.carved().wrapping_sub(self.free_count()).wrapping_sub(self.remote.count())
     }
@@ -143,7 +142,7 @@ impl Slab {
         self.carved.set(0);
         self.used.set(0);
         self.lowest.set(0);
-        self.home.set(owner);
+        self.home.store(owner, Ordering::Relaxed);
         self.remote.own();
         self.owner.store(owner, Ordering::Relaxed);
     }
@@ -172,9 +171,10 @@ impl Slab {
         self.used.get()
     }
 
-    /// Whether anything can be allocated from it without asking other threads.
+    /// Whether anything can be allocated from it without asking other threads. Not for one in the table of `pages`, which
+    /// counts as a use.
     pub(crate) fn has_blocks(&self) -> bool {
-        self.free_count() > 0 || self.carved() < self.capacity.get()
+        self.used() < self.capacity()
     }
 
     fn word(&self, word: u32) -> u64 {
@@ -293,7 +293,7 @@ impl Slab {
 
     /// Makes the next blocks of memory never used, no further than the current page's end: memory that is not carved is
     /// not touched.
-    fn carve(&self, want: u32) -> Run {
+    pub(super) fn carve(&self, want: u32) -> Run {
         let size = self.block_size.get();
         let start = self.base.get().wrapping_add(self.carved() as usize * size as usize);
         let page = memory::page_size();

@@ -3,7 +3,7 @@
 use crate::allocator::Allocator;
 use crate::os::{arena, clock};
 use crate::pool::TICKS;
-use crate::slab::{Bin, NOBODY, Slab, SlabList};
+use crate::slab::{Bin, Slab, SlabList};
 use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -86,7 +86,7 @@ impl Heap {
         let pool = self.allocator.pool();
         let bin = self.bin(class);
         // SAFETY: the bin is ours.
-        let own = unsafe { bin.pop_fullest() };
+        let own = unsafe { bin.pop_oldest() };
         if !own.is_null() {
             return own;
         }
@@ -94,7 +94,7 @@ impl Heap {
         if !left.is_null() {
             // SAFETY: the pool handed it over.
             unsafe {
-                (*left).home.set(self.identity());
+                (*left).home.store(self.identity(), Ordering::Relaxed);
                 (*left).owner.store(self.identity(), Ordering::Relaxed);
             }
             return left;
@@ -123,18 +123,44 @@ impl Heap {
     ///
     /// # Safety
     /// The calling thread owns the slab.
-    pub(super) unsafe fn settle(&self, slab: *mut Slab) {
+    pub(crate) unsafe fn settle(&self, slab: *mut Slab) {
         // SAFETY: ours.
         unsafe {
             if (*slab).is_empty() {
                 self.retire(slab);
                 return;
             }
-            let bin = self.bin((*slab).class());
-            if (*slab).home.get() == self.identity() || bin.partial.count() < ADOPTED {
-                bin.partial.push(slab);
+            let class = (*slab).class();
+            if self.adopts(slab, class) {
+                self.bin(class).partial.push(slab);
             } else {
-                self.allocator.pool().publish(slab);
+                self.leave(slab);
+            }
+        }
+    }
+
+    /// Whether a slab of `class` that this heap came by through a free is to be kept.
+    #[inline]
+    pub(super) unsafe fn adopts(&self, slab: *mut Slab, class: u32) -> bool {
+        // SAFETY: metadata is never unmapped. If the slab is not ours the answer may be out of date, no more.
+        unsafe { (*slab).home.load(Ordering::Relaxed) == self.identity() || self.bin(class).partial.count() < ADOPTED }
+    }
+
+    /// Leaves a slab to other threads: the empty to the pool, the others adrift.
+    ///
+    /// # Safety
+    /// The calling thread owns the slab, which is in no bin and has no lists.
+    unsafe fn leave(&self, slab: *mut Slab) {
+        // SAFETY: ours until it is adrift.
+        unsafe {
+            loop {
+                (*slab).collect();
+                if (*slab).is_empty() {
+                    return self.retire(slab);
+                }
+                if self.allocator.pool().set_adrift(slab) {
+                    return;
+                }
             }
         }
     }
@@ -222,10 +248,8 @@ impl Heap {
         }
     }
 
-    /// Gives every slab away, after the layers were drained: the full are set adrift, the empty and the partial go to the
-    /// pool.
+    /// Gives every slab away, after the layers were drained.
     pub(super) fn abandon(&self) {
-        let pool = self.allocator.pool();
         for class in 0..self.allocator.classes().len() as u32 {
             let bin = self.bin(class);
             loop {
@@ -238,12 +262,7 @@ impl Heap {
                     if slab.is_null() {
                         break;
                     }
-                    (*slab).collect();
-                    if (*slab).is_empty() {
-                        self.retire(slab);
-                    } else if (*slab).has_blocks() || !self.let_go(slab) {
-                        pool.publish(slab);
-                    }
+                    self.leave(slab);
                 }
             }
         }
@@ -261,24 +280,6 @@ impl Heap {
                 }
                 self.allocator.pool().put_free(slab, 1);
             }
-        }
-    }
-
-    /// Sets a slab adrift in which every block is allocated. `false`: another thread freed into it just now, and it is
-    /// still ours.
-    ///
-    /// # Safety
-    /// The calling thread owns the slab, which is in no bin.
-    pub(super) unsafe fn let_go(&self, slab: *mut Slab) -> bool {
-        // SAFETY: ours until `release` succeeds; after that we do not look at it again.
-        unsafe {
-            // First the name, then the word: from the moment of release another thread may own it and write its own.
-            (*slab).owner.store(NOBODY, Ordering::Relaxed);
-            if (*slab).remote.release() {
-                return true;
-            }
-            (*slab).owner.store(self.identity(), Ordering::Relaxed);
-            false
         }
     }
 }

@@ -21,7 +21,7 @@ impl Heap {
                 // Every block is handed out. Nothing is left to look after, so nobody needs to own it.
                 bin.set_current(ptr::null_mut());
                 // SAFETY: ours, and in no bin now.
-                if !unsafe { self.let_go(slab) } {
+                if !unsafe { self.allocator().pool().set_adrift(slab) } {
                     bin.set_current(slab); // Blocks came back in this very moment.
                     continue;
                 }

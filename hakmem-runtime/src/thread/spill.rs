@@ -165,17 +165,46 @@ unsafe fn send(allocator: &'static Allocator, heap: Option<&Heap>, batch: Batch)
                 (*slab).owner.store(heap.identity(), Ordering::Relaxed);
                 heap.settle(slab);
             }
-            None if (*slab).is_empty() => {
-                let units = allocator.class((*slab).class()).units;
-                (*slab).end();
-                allocator.pool().put_free(slab, units);
-            }
-            None => allocator.pool().publish(slab),
+            None => leave(allocator, slab),
         }
     }
 }
 
+/// Leaves a slab as a thread without a heap does: the empty to the pool, the others adrift.
+unsafe fn leave(allocator: &'static Allocator, slab: *mut Slab) {
+    // SAFETY: ours until it is adrift.
+    unsafe {
+        while !(*slab).is_empty() {
+            if allocator.pool().set_adrift(slab) {
+                return;
+            }
+            (*slab).collect();
+        }
+        let units = allocator.class((*slab).class()).units;
+        (*slab).end();
+        allocator.pool().put_free(slab, units);
+    }
+}
+
 impl Heap {
+    /// Makes a slab adrift this heap's if the heap would keep it. `true`: it is, and in no bin.
+    ///
+    /// # Safety
+    /// The caller has `block`, an allocated one of the slab, and of `class`.
+    pub(crate) unsafe fn claim(&self, slab: *mut Slab, class: u32, block: *mut Block) -> bool {
+        // SAFETY: metadata is never unmapped; the block that the caller has keeps the slab in its class.
+        unsafe {
+            if !self.adopts(slab, class) || !(*slab).remote.claim() {
+                return false;
+            }
+            if (*slab).class() != class {
+                misuse(slab, block);
+            }
+            (*slab).owner.store(self.identity(), Ordering::Relaxed);
+            true
+        }
+    }
+
     /// A slab of ours has no block allocated any more. The current one stays: the next refill wants it.
     ///
     /// # Safety

@@ -4,6 +4,8 @@
 //! share a granule, the registry knows each one's length, and transparent huge pages fit. The rounding is address space,
 //! not memory.
 
+mod kept;
+
 use crate::allocator::Allocator;
 use crate::os::clock;
 use crate::os::die::die;
@@ -11,42 +13,19 @@ use crate::os::lock::Lock;
 use crate::os::memory::{self, Access, round_up};
 use crate::os::registry::{self, GRANULE, Owner};
 use core::ptr;
-
-/// Freed mappings kept at most.
-const KEPT: usize = 16;
-
-/// A kept mapping serves a request if it is at most this fraction (1/4) longer: more would be waste.
-const SLACK: usize = 4;
+use kept::{Kept, NONE, Range, SLACK};
 
 /// The large blocks of one allocator.
 #[derive(Debug)]
 pub struct Large {
-    cache: Lock<Cache>,
-    /// Bytes that the cache keeps at most.
+    kept: Lock<Kept>,
+    /// Bytes that are kept at most.
     limit: usize,
-}
-
-/// A freed mapping. Length 0 is no mapping.
-#[derive(Debug, Clone, Copy)]
-struct Kept {
-    address: usize,
-    length: usize,
-    since: u32,
-}
-
-const NONE: Kept = Kept { address: 0, length: 0, since: 0 };
-
-/// # Invariants
-/// `bytes` is the sum of all lengths, and at most `limit`.
-#[derive(Debug)]
-struct Cache {
-    kept: [Kept; KEPT],
-    bytes: usize,
 }
 
 impl Large {
     pub(crate) const fn new(limit: usize) -> Large {
-        Large { cache: Lock::new(Cache { kept: [NONE; KEPT], bytes: 0 }), limit }
+        Large { kept: Lock::new(Kept::NOTHING), limit }
     }
 
     /// Maps `size` bytes at a multiple of `align`. Null: no memory, or no such amount.
@@ -55,10 +34,13 @@ impl Large {
     pub fn allocate(&self, owner: &'static Allocator, size: usize, align: usize) -> *mut u8 {
         owner.initialise();
         let Some(length) = round_up(size, memory::page_size()) else { return ptr::null_mut() };
-        let kept = self.cache.lock().take(length, align);
-        if kept.length > 0 {
-            registry::enter(kept.address, 1, Owner::Large(owner.id(), kept.length), Owner::Nobody);
-            return ptr::with_exposed_provenance_mut(kept.address);
+        let taken = self.kept.lock().take(length, align);
+        if taken.length > 0 {
+            let id = owner.id();
+            let length = trim(taken, length);
+            // The leaves are there: the range was entered when it was mapped.
+            registry::enter(taken.address, length, Owner::Large(id, length), Owner::LargeRest(id));
+            return ptr::with_exposed_provenance_mut(taken.address);
         }
         ptr::with_exposed_provenance_mut(self.map(owner, length, align))
     }
@@ -73,6 +55,7 @@ impl Large {
     }
 
     fn map(&self, owner: &Allocator, length: usize, align: usize) -> usize {
+        self.make_way(length);
         let align = align.max(GRANULE);
         let mut address = memory::map(length, align, Access::ReadWrite);
         if address == 0 {
@@ -101,21 +84,16 @@ impl Large {
         let address = block.expose_provenance();
         let length = self.length(owner, address);
         let now = clock::now_ms();
-        // At most a quarter of the cache for one mapping: a single huge block would only push out what is reused.
-        let keep = length <= self.limit / 4 && owner.pool().purge_delay() != Some(0);
-        if keep {
-            // A kept block is nobody's: a second free of it must not find a large block there.
-            registry::enter(address, 1, Owner::LargeRest(owner.id()), Owner::Nobody);
-            let mut cache = self.cache.lock();
-            loop {
-                if cache.bytes.wrapping_add(length) <= self.limit && cache.put(Kept { address, length, since: now }) {
-                    break;
-                }
-                // Unmapping under the lock is rare: a full cache turns over one for one.
-                release(cache.take_oldest());
-            }
+        let range = Range { address, length, since: now };
+        // What is kept is nobody's: a second free of it must not find a large block there.
+        registry::enter(address, 1, Owner::LargeRest(owner.id()), Owner::Nobody);
+        if length > self.limit || owner.pool().purge_delay() == Some(0) {
+            release(range);
         } else {
-            release(Kept { address, length, since: now });
+            self.shrink_to(self.limit.wrapping_sub(length), now);
+            if !self.kept.lock().put(range) {
+                release(range);
+            }
         }
         // A program that allocates nothing but large blocks meets no other slow path.
         owner.purge_if_due(now);
@@ -141,14 +119,14 @@ impl Large {
             memory::unmap(address.wrapping_add(new), old.wrapping_sub(new));
             return block;
         }
-        // Room behind a block is common: its start was rounded to a granule and its end was not.
-        if memory::resize_in_place(address, old, new) {
+        if self.extend(address, old, new) {
             if registry::enter(address, new, Owner::Large(id, new), Owner::LargeRest(id)) {
                 return block;
             }
-            memory::resize_in_place(address, new, old);
+            memory::unmap(address.wrapping_add(old), new.wrapping_sub(old));
             return ptr::null_mut();
         }
+        self.make_way(new.wrapping_sub(old));
         let mut target = memory::map(new, align.max(GRANULE), Access::Reserved);
         if target == 0 {
             owner.make_room();
@@ -166,9 +144,69 @@ impl Large {
             registry::enter(address, old, Owner::Large(id, old), Owner::LargeRest(id));
             registry::remove(target, new);
             memory::unmap(target, new);
-            return ptr::null_mut();
+            // SAFETY: as of this function.
+            return unsafe { self.copy(owner, block, old, new, align) };
         }
         ptr::with_exposed_provenance_mut(target)
+    }
+
+    /// Makes a block longer where it stands, if there is room behind it, which is common: its start was rounded to a
+    /// granule and its end was not; and behind that may be memory that is kept.
+    fn extend(&self, address: usize, old: usize, new: usize) -> bool {
+        let end = address.wrapping_add(old);
+        let Some(edge) = round_up(end, GRANULE) else { return false };
+        let more = address.wrapping_add(new).saturating_sub(edge);
+        let behind = if more > 0 { self.kept.lock().take_at(edge, more) } else { NONE };
+        if behind.length == 0 {
+            return memory::resize_in_place(address, old, new);
+        }
+        if edge == end || memory::resize_in_place(address, old, edge.wrapping_sub(address)) {
+            memory::unmap(edge.wrapping_add(more), behind.length.wrapping_sub(more));
+            return true;
+        }
+        if !self.kept.lock().put(behind) {
+            release(behind);
+        }
+        false
+    }
+
+    /// Resizes by copying, for a block that is more than one mapping to the kernel, because it has grown into another.
+    ///
+    /// # Safety
+    /// As [`Large::resize`].
+    #[cold]
+    unsafe fn copy(&self, owner: &'static Allocator, block: *mut u8, old: usize, new: usize, align: usize) -> *mut u8 {
+        let target = self.allocate(owner, new, align);
+        if !target.is_null() {
+            // SAFETY: both blocks are of this length at least, and ours; the old one is not used any more.
+            unsafe {
+                ptr::copy_nonoverlapping(block, target, old);
+                self.free(owner, block);
+            }
+        }
+        target
+    }
+
+    /// Unmaps as many kept bytes as are mapped now for want of a range that serves: what is kept never adds to what a
+    /// program needs at its peak.
+    fn make_way(&self, length: usize) {
+        let bytes = self.kept.lock().bytes;
+        if bytes > 0 {
+            self.shrink_to(bytes.saturating_sub(length), clock::now_ms());
+        }
+    }
+
+    /// Unmaps the ranges kept longest until no more than `limit` bytes are kept.
+    fn shrink_to(&self, limit: usize, now: u32) {
+        loop {
+            let mut kept = self.kept.lock();
+            if kept.bytes <= limit {
+                return;
+            }
+            let oldest = kept.take_oldest(now);
+            drop(kept); // The kernel works while the lock is free.
+            release(oldest);
+        }
     }
 
     /// The mapping's length, from the registry. Anything else that claims to be a large block ends the program.
@@ -181,86 +219,38 @@ impl Large {
 
     /// Unmaps what has been kept for `delay` milliseconds.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
-        let Some(mut cache) = self.cache.try_lock() else { return };
-        for index in 0..KEPT {
-            let kept = cache.at(index);
-            if kept.length > 0 && now.wrapping_sub(kept.since) >= delay {
-                cache.remove(index);
-                release(kept);
+        loop {
+            let Some(mut kept) = self.kept.try_lock() else { return };
+            let aged = kept.take_aged(now, delay);
+            drop(kept);
+            if aged.length == 0 {
+                return;
             }
+            release(aged);
         }
     }
 
     pub(crate) fn before_fork(&self) {
-        self.cache.acquire();
+        self.kept.acquire();
     }
 
     pub(crate) fn after_fork(&self) {
         // SAFETY: `before_fork` took the lock on this thread.
-        unsafe { self.cache.release() };
+        unsafe { self.kept.release() };
     }
 }
 
-/// Unmaps a mapping and takes it out of the registry, first there: an address never is ours when the kernel has it.
-fn release(kept: Kept) {
-    if kept.length > 0 {
-        registry::remove(kept.address, kept.length);
-        memory::unmap(kept.address, kept.length);
+/// Gives back what a range has beyond `length` bytes and a quarter more. Returns its length then.
+fn trim(range: Range, length: usize) -> usize {
+    if range.length <= length.saturating_add(length / SLACK) {
+        return range.length;
     }
+    memory::unmap(range.address.wrapping_add(length), range.length.wrapping_sub(length));
+    length
 }
 
-impl Cache {
-    fn at(&self, index: usize) -> Kept {
-        self.kept.get(index).copied().unwrap_or(NONE)
-    }
-
-    fn remove(&mut self, index: usize) {
-        if let Some(place) = self.kept.get_mut(index) {
-            self.bytes = self.bytes.wrapping_sub(place.length);
-            *place = NONE;
-        }
-    }
-
-    /// The shortest that serves, or none.
-    fn take(&mut self, length: usize, align: usize) -> Kept {
-        let most = length.saturating_add(length / SLACK);
-        let mut best = (0, NONE);
-        for index in 0..KEPT {
-            let kept = self.at(index);
-            let fits = kept.length >= length && kept.length <= most && kept.address & align.wrapping_sub(1) == 0;
-            if fits && (best.1.length == 0 || kept.length < best.1.length) {
-                best = (index, kept);
-            }
-        }
-        if best.1.length > 0 {
-            self.remove(best.0);
-        }
-        best.1
-    }
-
-    /// The one kept longest, or none.
-    fn take_oldest(&mut self) -> Kept {
-        let mut oldest = (0, NONE);
-        for index in 0..KEPT {
-            let kept = self.at(index);
-            let older = kept.since.wrapping_sub(oldest.1.since) > u32::MAX / 2;
-            if kept.length > 0 && (oldest.1.length == 0 || older) {
-                oldest = (index, kept);
-            }
-        }
-        self.remove(oldest.0);
-        oldest.1
-    }
-
-    /// Keeps a mapping; `false` without a free place.
-    fn put(&mut self, new: Kept) -> bool {
-        for place in &mut self.kept {
-            if place.length == 0 {
-                *place = new;
-                self.bytes = self.bytes.wrapping_add(new.length);
-                return true;
-            }
-        }
-        false
-    }
+/// Unmaps a range and takes it out of the registry, first there: an address never is ours when the kernel has it.
+fn release(range: Range) {
+    registry::remove(range.address, range.length);
+    memory::unmap(range.address, range.length);
 }
