@@ -147,6 +147,12 @@ pub(crate) fn purge(address: usize, length: usize) -> bool {
     advise(address, length, libc::MADV_DONTNEED)
 }
 
+/// Gives an address range its memory now, in one call instead of a page fault for each page. A kernel before 5.14 refuses,
+/// and the faults follow.
+pub(crate) fn populate(address: usize, length: usize) {
+    advise(address, length, libc::MADV_POPULATE_WRITE);
+}
+
 /// Asks for transparent huge pages. A kernel without them refuses, and nothing changes.
 pub(crate) fn prefer_huge_pages(address: usize, length: usize) {
     advise(address, length, libc::MADV_HUGEPAGE);
@@ -154,7 +160,7 @@ pub(crate) fn prefer_huge_pages(address: usize, length: usize) {
 
 fn advise(address: usize, length: usize, advice: i32) -> bool {
     keeping_errno(|| {
-        // SAFETY: callers pass whole pages of a mapping of their own whose contents they gave up.
+        // SAFETY: callers pass whole pages of a mapping of their own; none of the kinds of advice changes what is in use.
         unsafe { libc::madvise(ptr::with_exposed_provenance_mut(address), length, advice) == 0 }
     })
 }

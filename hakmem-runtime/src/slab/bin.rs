@@ -15,6 +15,8 @@ use core::ptr;
 pub(crate) struct Bin {
     current: Cell<*mut Slab>,
     pub(crate) partial: SlabList,
+    /// Slabs of this class that the heap has begun, less those that it has ended.
+    pub(crate) begun: Cell<u32>,
     /// How many blocks a slab's list gets at most; 0 for as many as there are.
     pub(super) chunk: Cell<u32>,
     /// Blocks that may be allocated before the next look at the time.
