@@ -123,7 +123,7 @@ impl Heap {
                 (*slab).begin(class, shape, self.identity(), pool.geometry());
                 bin.begun.set(bin.begun.get().wrapping_add(1));
                 if bin.begun.get() > GROWING && shape.units == 1 && (*slab).fresh.get() {
-                    memory::populate(pool.geometry().base(&*slab), pool.geometry().slab_size());
+                    memory::populate(pool.geometry().base(slab), pool.geometry().slab_size());
                 }
             }
         }
