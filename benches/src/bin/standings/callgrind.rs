@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use hakmem_benches::operations::OPERATIONS;
 use serde::Serialize;
 
-use crate::build::{Runner, quiet_environment};
+use crate::build::{Kind, Runner, quiet_environment};
 use crate::progress::Progress;
 
 /// Lengths of two runs. Their difference is free of what happens once; both are a multiple of a hundred.
@@ -55,7 +55,7 @@ fn total(runner: &Runner, operation: &str, times: u64) -> Result<u64, String> {
     quiet_environment(&mut command);
     let output = command
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(&runner.path)
+        .arg(runner.path(Kind::Patterns)?)
         .args(["--count", operation, &times.to_string()])
         .output()
         .map_err(|error| error.to_string())?;
