@@ -13,20 +13,20 @@ const fn program(name: &'static str, scale: u32, about: &'static str) -> Workloa
 
 /// The programs as workloads, each 1 to 5 s on two cores of an AMD EPYC.
 pub(super) const PROGRAMS: [Workload; 14] = [
-    program("syntax", 50, "syn: Rust sources to syntax trees, several rounds kept, and back to tokens"),
+    program("syntax", 60, "syn: Rust sources to syntax trees, several rounds kept, and back to tokens"),
     program("json", 80, "serde_json: text to values, merged and mutated, to structs, and back to text"),
     program("dom", 210, "scraper (html5ever): HTML pages to trees, queried by selectors, walked, written"),
     program("persistent", 76, "rpds: persistent maps, trees and vectors, hundreds of versions alive"),
-    program("script", 140, "rhai: scripts compiled and run that build strings, maps and closures"),
-    program("messages", 300, "tokio, two workers: services behind channels, boxed messages, a task for each request"),
-    program("cache", 30, "moka, three threads: a concurrent cache under eviction, value sizes shifting"),
-    program("index", 110, "unicode-segmentation, rust-stemmers, fst: texts indexed in segments, merged, queried"),
-    program("compiler", 95, "naga: shaders parsed, checked, and compiled to SPIR-V and GLSL"),
-    program("sql", 16, "gluesql, in memory: inserts, joins, groups, updates and deletes as SQL text"),
+    program("script", 165, "rhai: scripts compiled and run that build strings, maps and closures"),
+    program("messages", 450, "tokio, two workers: services behind channels, boxed messages, a task for each request"),
+    program("cache", 45, "moka, three threads: a concurrent cache under eviction, value sizes shifting"),
+    program("index", 135, "unicode-segmentation, rust-stemmers, fst: texts indexed in segments, merged, queried"),
+    program("compiler", 115, "naga: shaders parsed, checked, and compiled to SPIR-V and GLSL"),
+    program("sql", 22, "gluesql, in memory: inserts, joins, groups, updates and deletes as SQL text"),
     program("markdown", 230, "pulldown-cmark and comrak: a large text to HTML, in a growing string and through a tree"),
     program("matcher", 130, "regex and aho-corasick: automata built from patterns and word lists, texts searched"),
     program("images", 150, "png and miniz_oxide: buffers of 8 to 512 KiB compressed, decompressed, thumbnails kept"),
-    program("graph", 50, "petgraph: word graphs built, searched, condensed, thinned, rebuilt"),
+    program("graph", 60, "petgraph: word graphs built, searched, condensed, thinned, rebuilt"),
 ];
 
 /// Runs the program of that name; none where there is no such program, or the crate was built without.

@@ -37,6 +37,10 @@ pub(crate) struct Options {
     pub(crate) callgrind: bool,
     /// Where to write everything that was measured.
     pub(crate) json: Option<PathBuf>,
+    /// Where an earlier run's results are that this run's are written into.
+    pub(crate) into: Option<PathBuf>,
+    /// Where the results are that are to be shown, nothing being measured.
+    pub(crate) from: Option<PathBuf>,
     /// Where to write the report.
     pub(crate) html: Option<PathBuf>,
 }
@@ -57,6 +61,8 @@ Options:
   --quick              do a twentieth of the work: to see whether it runs, not how fast
   --callgrind          count instructions, too; needs valgrind
   --json FILE          write everything that was measured there (default: target/standings/standings.json)
+  --into FILE          replace in such a file what is measured now and keep the rest; the report says which is which
+  --from FILE          measure nothing: show such a file again
   --html FILE          write the report there (default: target/standings/standings.html)
   -h, --help           print this help
 
@@ -86,6 +92,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         quick: false,
         callgrind: false,
         json: None,
+        into: None,
+        from: None,
         html: None,
     };
     let mut skipped = Vec::new();
@@ -105,6 +113,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
             "--allocators" => options.allocators = chosen_allocators(&list)?,
             "--rounds" => options.rounds = rounds(&values)?,
             "--json" => options.json = Some(file(&arg, &values)?),
+            "--into" => options.into = Some(file(&arg, &values)?),
+            "--from" => options.from = Some(file(&arg, &values)?),
             "--html" => options.html = Some(file(&arg, &values)?),
             "--quick" | "--callgrind" if !values.is_empty() => return Err(format!("{arg} takes no value")),
             "--quick" => options.quick = true,

@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 
 use hakmem_benches::operations::OPERATIONS;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::build::{Kind, Runner, quiet_environment};
 use crate::progress::Progress;
@@ -12,10 +12,10 @@ use crate::progress::Progress;
 const LENGTHS: (u64, u64) = (20_000, 120_000);
 
 /// An operation's instructions.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Counted {
-    pub(crate) name: &'static str,
-    pub(crate) about: &'static str,
+    pub(crate) name: String,
+    pub(crate) about: String,
     /// For one operation, by allocator; none where callgrind or the allocator gave up.
     pub(crate) instructions: Vec<Option<f64>>,
 }
@@ -43,7 +43,8 @@ pub(crate) fn measure(runners: &[Runner]) -> Result<Vec<Counted>, String> {
                 }
             }
         }
-        counted.push(Counted { name: operation.name, about: operation.about, instructions });
+        let (name, about) = (operation.name.to_owned(), operation.about.to_owned());
+        counted.push(Counted { name, about, instructions });
     }
     progress.clear();
     Ok(counted)
