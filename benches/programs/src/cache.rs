@@ -1,19 +1,11 @@
 //! A cache between threads: lookups by skewed keys, misses computed, and sizes that shift from phase to phase.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::Rng;
 use moka::sync::Cache;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 use std::thread;
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "cache",
-    about: "moka, three threads: a concurrent cache under eviction, value sizes shifting",
-    default_scale: 30,
-    run,
-};
 
 const THREADS: u64 = 3;
 /// Lookups of one thread in one phase.
@@ -60,7 +52,7 @@ fn work(cache: &Shared, phase: u32, thread: u64) -> u64 {
     sum.value()
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let cache: Shared = Cache::builder()
         .max_capacity(CAPACITY)
         .weigher(|key: &Key, value: &Arc<[u8]>| u32::try_from(key.1.len() + value.len()).unwrap_or(u32::MAX))

@@ -1,6 +1,5 @@
 //! A compiler: shaders through lexer, parser, type checker, validator and two back ends.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::Rng;
 use naga::back::{glsl, spv};
@@ -8,13 +7,6 @@ use naga::proc::BoundsCheckPolicies;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use naga::{ShaderStage, front::wgsl};
 use std::fmt::Write;
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "compiler",
-    about: "naga: shaders parsed, checked, and compiled to SPIR-V and GLSL",
-    default_scale: 95,
-    run,
-};
 
 const SHADERS: &str = include_str!("../input/shaders.wgsl");
 
@@ -81,7 +73,7 @@ fn source(rng: &mut Rng) -> String {
     text
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let mut rng = Rng::new(9);
     let mut sum = Checksum::default();
     let mut kept = Vec::new();

@@ -1,17 +1,9 @@
 //! Pages to DOM trees: parsed as browsers do, queried by selectors, walked, written.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use scraper::{Html, Selector};
 use std::collections::{BTreeMap, VecDeque};
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "dom",
-    about: "scraper (html5ever): HTML pages to trees, queried by selectors, walked, written",
-    default_scale: 210,
-    run,
-};
 
 const ARTICLES: usize = 150;
 
@@ -27,7 +19,7 @@ const SELECTORS: [&str; 6] = [
     "article:not(.featured) p:first-of-type b",
 ];
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let words = input::words();
     let mut rng = Rng::new(3);
     let mut sum = Checksum::default();

@@ -1,6 +1,5 @@
 //! Graphs: which words stand beside which, searched, cut into components, condensed, thinned out.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use petgraph::algo::{condensation, dijkstra, min_spanning_tree};
@@ -10,13 +9,6 @@ use petgraph::graphmap::DiGraphMap;
 use petgraph::stable_graph::{NodeIndex, StableDiGraph};
 use petgraph::visit::{Bfs, EdgeRef, IntoEdgeReferences};
 use std::collections::{BTreeMap, VecDeque};
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "graph",
-    about: "petgraph: word graphs built, searched, condensed, thinned, rebuilt",
-    default_scale: 50,
-    run,
-};
 
 /// Edges of one graph.
 const EDGES: usize = 12_000;
@@ -64,7 +56,7 @@ fn thin(graph: &mut Words) -> usize {
     }
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let words = input::words();
     let mut rng = Rng::new(14);
     let mut sum = Checksum::default();

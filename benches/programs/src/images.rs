@@ -1,19 +1,11 @@
 //! Images and archives: buffers of 8 to 512 KiB filled, compressed, decompressed, some kept.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use miniz_oxide::{deflate, inflate};
 use png::{BitDepth, ColorType, Compression, Decoder, Encoder};
 use std::collections::VecDeque;
 use std::io::Cursor;
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "images",
-    about: "png and miniz_oxide: buffers of 8 to 512 KiB drawn, compressed, decompressed, thumbnails kept",
-    default_scale: 150,
-    run,
-};
 
 /// Images of one round.
 const IMAGES: usize = 12;
@@ -62,7 +54,7 @@ fn halve(pixels: &[u8], width: usize) -> Vec<u8> {
     rows.flat_map(|row| row.chunks_exact(4).step_by(2).flatten().copied()).collect()
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let mut rng = Rng::new(13);
     let mut sum = Checksum::default();
     let mut kept = VecDeque::new();

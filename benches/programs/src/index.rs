@@ -1,6 +1,5 @@
 //! A search engine's index: texts to stems, stems to postings, segments merged, a dictionary built, queries answered.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use fst::{IntoStreamer, Map, Streamer};
@@ -8,13 +7,6 @@ use rust_stemmers::{Algorithm, Stemmer};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use unicode_segmentation::UnicodeSegmentation;
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "index",
-    about: "unicode-segmentation, rust-stemmers, fst: texts indexed in segments, merged, queried",
-    default_scale: 110,
-    run,
-};
 
 /// Documents of one segment.
 const DOCUMENTS: u32 = 200;
@@ -86,7 +78,7 @@ impl Index {
     }
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let words = input::words();
     let sources = input::sources();
     let paragraphs: Vec<&str> =

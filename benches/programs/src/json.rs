@@ -1,18 +1,10 @@
 //! JSON to values and back: parsed untyped and typed, merged into a growing document, mutated, written.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "json",
-    about: "serde_json: text to values, merged and mutated, to structs, and back to text",
-    default_scale: 80,
-    run,
-};
 
 const RECORDS: usize = 600;
 
@@ -83,7 +75,7 @@ fn mutate(rng: &mut Rng, words: &[&str], value: &mut Value) {
     }
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let words = input::words();
     let mut rng = Rng::new(2);
     let mut sum = Checksum::default();

@@ -1,19 +1,11 @@
 //! Markdown rendered: streamed into one string that grows, and through a tree that is edited and written twice.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use comrak::nodes::NodeValue;
 use comrak::{Arena, Options as TreeOptions};
 use pulldown_cmark::{Event, Options, Parser, html};
 use std::fmt::Write;
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "markdown",
-    about: "pulldown-cmark and comrak: a large text to HTML in a growing string, and through an edited tree",
-    default_scale: 230,
-    run,
-};
 
 /// The documents once more, with sections that are different each time.
 fn chapter(rng: &mut Rng, words: &[&str]) -> String {
@@ -44,7 +36,7 @@ fn chapter(rng: &mut Rng, words: &[&str]) -> String {
     text
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let words = input::words();
     let mut rng = Rng::new(11);
     let mut sum = Checksum::default();

@@ -1,17 +1,9 @@
 //! Automata built and used: regular expressions and sets of them compiled, word lists to Aho-Corasick machines.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex::{Captures, Regex, RegexSet};
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "matcher",
-    about: "regex and aho-corasick: automata built from patterns and word lists, texts searched and replaced",
-    default_scale: 130,
-    run,
-};
 
 /// A pattern of one of the shapes that log filters and linters have.
 fn pattern(rng: &mut Rng, words: &[&str]) -> String {
@@ -25,7 +17,7 @@ fn pattern(rng: &mut Rng, words: &[&str]) -> String {
     }
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let words = input::words();
     let sources = input::sources();
     let mut rng = Rng::new(12);

@@ -1,6 +1,5 @@
 //! An asynchronous message system: services behind channels, boxed messages, a task for each request.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use std::collections::BTreeMap;
@@ -8,13 +7,6 @@ use std::sync::Arc;
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "messages",
-    about: "tokio, two workers: services behind channels, boxed messages, a task for each request",
-    default_scale: 300,
-    run,
-};
 
 const SERVICES: usize = 16;
 /// Requests of one round, all in flight at once.
@@ -97,7 +89,7 @@ async fn forward(mut from: mpsc::UnboundedReceiver<Box<Message>>, to: mpsc::Weak
     }
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let words: Arc<[&'static str]> = input::words().into();
     let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("threads can start");
     runtime.block_on(async {

@@ -1,19 +1,11 @@
 //! An editor's state in persistent collections: every step makes a new version, old ones stay for undo.
 
-use crate::Program;
 use crate::checksum::{self, Checksum};
 use crate::input::{self, Rng};
 use rpds::{HashTrieMapSync, QueueSync, RedBlackTreeMapSync, VectorSync};
 use std::collections::VecDeque;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "persistent",
-    about: "rpds: persistent maps, trees and vectors, hundreds of versions alive",
-    default_scale: 76,
-    run,
-};
 
 /// Steps of one round.
 const STEPS: usize = 2_000;
@@ -71,7 +63,7 @@ impl State {
     }
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let words = input::words();
     let mut rng = Rng::new(4);
     let mut sum = Checksum::default();

@@ -1,20 +1,12 @@
 //! A script interpreter at work: scripts compiled and run that build strings, arrays, maps and closures.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use rhai::{Engine, Map, OptimizationLevel, Scope};
 
-pub(crate) const PROGRAM: Program = Program {
-    name: "script",
-    about: "rhai: scripts compiled and run that build strings, maps and closures",
-    default_scale: 140,
-    run,
-};
-
 const SCRIPT: &str = include_str!("../input/script.rhai");
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let words = input::words();
     let mut rng = Rng::new(5);
     let mut sum = Checksum::default();

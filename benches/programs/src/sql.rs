@@ -1,18 +1,10 @@
 //! A database in memory: statements parsed, planned and run, over tables that grow and shrink.
 
-use crate::Program;
 use crate::checksum::Checksum;
 use crate::input::{self, Rng};
 use gluesql::gluesql_memory_storage::MemoryStorage;
 use gluesql::prelude::{Glue, Payload};
 use std::fmt::Write;
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "sql",
-    about: "gluesql, in memory: inserts, joins, groups, updates and deletes as SQL text",
-    default_scale: 16,
-    run,
-};
 
 /// Orders of one round.
 const ORDERS: usize = 300;
@@ -57,7 +49,7 @@ impl Database {
     }
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let words = input::words();
     let mut rng = Rng::new(10);
     let mut database = Database { glue: Glue::new(MemoryStorage::default()), sum: Checksum::default() };

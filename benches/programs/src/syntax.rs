@@ -1,17 +1,10 @@
 //! A syntax tree's life: parsed whole, walked, printed as tokens, kept for a while, dropped at once.
 
 use crate::checksum::Checksum;
-use crate::{Program, input};
+use crate::input;
 use quote::ToTokens;
 use std::collections::VecDeque;
 use syn::visit::{self, Visit};
-
-pub(crate) const PROGRAM: Program = Program {
-    name: "syntax",
-    about: "syn: Rust sources to syntax trees, several rounds kept, and back to tokens",
-    default_scale: 50,
-    run,
-};
 
 /// Rounds whose trees are alive at a time.
 const KEPT: usize = 6;
@@ -35,7 +28,7 @@ impl<'ast> Visit<'ast> for Counter {
     }
 }
 
-fn run(scale: u32) -> u64 {
+pub(crate) fn run(scale: u32) -> u64 {
     let sources = input::sources();
     let mut sum = Checksum::default();
     let mut kept: VecDeque<Vec<syn::File>> = VecDeque::new();

@@ -30,21 +30,22 @@ pub struct Workload {
 enum Run {
     /// One of ours.
     Pattern(fn(Scale) -> Outcome),
-    /// A whole program, which returns a checksum, and its usual scale.
-    Program { run: fn(u32) -> u64, scale: u32 },
+    /// A whole program, at its usual scale.
+    Program { scale: u32 },
 }
 
 impl Workload {
-    /// Runs it, on this process's allocator.
-    pub fn run(&self, scale: Scale) -> Outcome {
+    /// Runs it, on this process's allocator; none if it is a whole program and those were not built.
+    pub fn run(&self, scale: Scale) -> Option<Outcome> {
         match self.run {
-            Run::Pattern(run) => run(scale),
-            Run::Program { run, scale: usual } => {
-                let started = Instant::now();
-                let checksum = run(u32::try_from(scale.of(usual.into())).unwrap_or(usual));
-                Outcome { checksum: Some(checksum), ..outcome(1, started.elapsed()) }
-            }
+            Run::Pattern(run) => Some(run(scale)),
+            Run::Program { scale: usual } => programs::run(self.name, usual, scale),
         }
+    }
+
+    /// Whether it is a whole program, for which there are runners of their own.
+    pub fn is_program(&self) -> bool {
+        matches!(self.run, Run::Program { .. })
     }
 }
 
@@ -130,7 +131,7 @@ pub fn all() -> Vec<Workload> {
     all.extend(lists::LIVE);
     all.extend(threads::SCALING);
     all.extend(latency::LATENCY);
-    all.extend(programs::all());
+    all.extend(programs::PROGRAMS);
     all
 }
 

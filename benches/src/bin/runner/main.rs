@@ -46,7 +46,7 @@ fn run() -> Result<String, String> {
     let workload = all.iter().find(|workload| workload.name == name);
     let workload = *workload.ok_or_else(|| format!("unknown workload {name:?}"))?;
     drop(all);
-    let outcome = workload.run(scale);
+    let outcome = workload.run(scale).ok_or("built without the feature `programs`")?;
     let (peak_resident, peak_anonymous) = process::peaks();
     let (minor_faults, major_faults, user, system) = process::usage();
     let report = Report {

@@ -37,6 +37,10 @@ pub(crate) struct Options {
     pub(crate) callgrind: bool,
     /// Where to write everything that was measured.
     pub(crate) json: Option<PathBuf>,
+    /// Where an earlier run's results are that this run's are written into.
+    pub(crate) into: Option<PathBuf>,
+    /// Where the results are that are to be shown, nothing being measured.
+    pub(crate) from: Option<PathBuf>,
     /// Where to write the report.
     pub(crate) html: Option<PathBuf>,
 }
@@ -51,11 +55,14 @@ Usage: standings [OPTIONS]
 
 Options:
   --only NAME …        these workloads or groups of them (default: all)
+  --skip NAME …        without these
   --allocators NAME …  these allocators (default: all)
   --rounds N           run each workload N times on each allocator, 1 to {MAX_ROUNDS} (default: {ROUNDS})
   --quick              do a twentieth of the work: to see whether it runs, not how fast
   --callgrind          count instructions, too; needs valgrind
   --json FILE          write everything that was measured there (default: target/standings/standings.json)
+  --into FILE          replace in such a file what is measured now and keep the rest; the report says which is which
+  --from FILE          measure nothing: show such a file again
   --html FILE          write the report there (default: target/standings/standings.html)
   -h, --help           print this help
 
@@ -85,8 +92,11 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
         quick: false,
         callgrind: false,
         json: None,
+        into: None,
+        from: None,
         html: None,
     };
+    let mut skipped = Vec::new();
     let mut args = args.into_iter().peekable();
     while let Some(arg) = args.next() {
         // An option's values: all that does not begin with a dash; a list may have commas, too.
@@ -98,10 +108,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
             values.iter().flat_map(|value| value.split(',')).filter(|name| !name.is_empty()).collect();
         match arg.as_str() {
             "-h" | "--help" => return Ok(Command::Help),
-            "--only" => options.workloads = chosen_workloads(&list)?,
+            "--only" => options.workloads = chosen_workloads(&arg, &list)?,
+            "--skip" => skipped = chosen_workloads(&arg, &list)?,
             "--allocators" => options.allocators = chosen_allocators(&list)?,
             "--rounds" => options.rounds = rounds(&values)?,
             "--json" => options.json = Some(file(&arg, &values)?),
+            "--into" => options.into = Some(file(&arg, &values)?),
+            "--from" => options.from = Some(file(&arg, &values)?),
             "--html" => options.html = Some(file(&arg, &values)?),
             "--quick" | "--callgrind" if !values.is_empty() => return Err(format!("{arg} takes no value")),
             "--quick" => options.quick = true,
@@ -109,14 +122,15 @@ pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, S
             _ => return Err(format!("unknown option {arg:?}")),
         }
     }
-    Ok(Command::Run(options))
+    options.workloads.retain(|workload| !skipped.iter().any(|skipped| skipped.name == workload.name));
+    if options.workloads.is_empty() { Err("no workload is left".to_owned()) } else { Ok(Command::Run(options)) }
 }
 
-fn chosen_workloads(names: &[&str]) -> Result<Vec<Workload>, String> {
+fn chosen_workloads(option: &str, names: &[&str]) -> Result<Vec<Workload>, String> {
     let all = workloads::all();
     let named = |workload: &Workload, name: &str| workload.name == name || workload.group == name;
     if names.is_empty() {
-        return Err("--only needs a workload or a group".to_owned());
+        return Err(format!("{option} needs a workload or a group"));
     }
     if let Some(unknown) = names.iter().find(|name| !all.iter().any(|workload| named(workload, name))) {
         return Err(format!("unknown workload or group {unknown:?}; --help lists them"));
@@ -188,6 +202,7 @@ mod tests {
     fn mistakes_are_named() {
         for (line, part) in [
             ("--only", "--only needs"),
+            ("--only live --skip live", "no workload is left"),
             ("--only lofi", "unknown workload or group \"lofi\""),
             ("--allocators tcmalloc", "unknown allocator \"tcmalloc\"; possible: system, "),
             ("--rounds 0", "not \"0\""),

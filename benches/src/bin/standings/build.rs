@@ -5,27 +5,66 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hakmem_benches::workloads::Workload;
+
 use crate::allocators::Allocator;
 use crate::args::Options;
 use crate::progress;
 
-/// A program that runs workloads on one allocator.
+/// The programs that run workloads on one allocator.
 #[derive(Debug)]
 pub(crate) struct Runner {
     /// Which.
     pub(crate) allocator: &'static Allocator,
-    /// Where it is.
-    pub(crate) path: PathBuf,
+    /// Where they are: a program for each kind that is needed.
+    paths: Vec<(Kind, PathBuf)>,
     /// What it says about itself.
     pub(crate) proof: String,
 }
 
+/// A kind of runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Our own workloads and operations, in the profile that hakmem's users are advised to take.
+    Patterns,
+    /// Whole programs, in the profile of who sets nothing.
+    Programs,
+}
+
+impl Kind {
+    /// What runs a workload.
+    pub(crate) fn of(workload: &Workload) -> Kind {
+        if workload.is_program() { Kind::Programs } else { Kind::Patterns }
+    }
+
+    fn features(self) -> &'static str {
+        match self {
+            Kind::Patterns => "runner",
+            Kind::Programs => "runner,programs",
+        }
+    }
+
+    /// The profile's name, which is that of its folder.
+    fn profile(self) -> &'static str {
+        match self {
+            Kind::Patterns => "release",
+            Kind::Programs => "plain",
+        }
+    }
+}
+
 impl Runner {
+    /// Where the program of a kind is.
+    pub(crate) fn path(&self, kind: Kind) -> Result<&Path, String> {
+        let found = self.paths.iter().find(|(of, _)| *of == kind);
+        found.map(|(_, path)| path.as_path()).ok_or_else(|| format!("no runner of {kind:?} was built"))
+    }
+
     /// A command that is the same wherever it is started: no variable of the user's sets an allocator's options.
-    pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
+    pub(crate) fn command(&self, kind: Kind) -> Result<Command, String> {
+        let mut command = Command::new(self.path(kind)?);
         quiet_environment(&mut command);
-        command
+        Ok(command)
     }
 }
 
@@ -49,33 +88,40 @@ pub(crate) fn folder() -> Result<PathBuf, String> {
 
 /// The runners of the chosen allocators.
 pub(crate) fn runners(options: &Options, folder: &Path) -> Result<Vec<Runner>, String> {
-    fs::create_dir_all(folder).map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let mut kinds = vec![Kind::Patterns, Kind::Programs];
+    let counted = options.callgrind.then_some(Kind::Patterns);
+    kinds.retain(|kind| options.workloads.iter().map(Kind::of).chain(counted).any(|needed| needed == *kind));
     let mut runners = Vec::new();
     for (index, &allocator) in options.allocators.iter().enumerate() {
         let what = format_args!("building runners, {} of {}: {}", index + 1, options.allocators.len(), allocator.name);
         progress::note(what);
-        let path = folder.join(allocator.name);
-        build(allocator, folder, &path).map_err(|error| format!("the runner on {}: {error}", allocator.name))?;
-        let mut runner = Runner { allocator, path, proof: String::new() };
-        runner.proof = proof(&runner).map_err(|error| format!("the runner on {}: {error}", allocator.name))?;
-        runners.push(runner);
+        let runner = runner(allocator, &kinds, folder);
+        runners.push(runner.map_err(|error| format!("the runner on {}: {error}", allocator.name))?);
     }
     Ok(runners)
 }
 
-fn build(allocator: &Allocator, folder: &Path, path: &Path) -> Result<(), String> {
+fn runner(allocator: &'static Allocator, kinds: &[Kind], folder: &Path) -> Result<Runner, String> {
+    let mut runner = Runner { allocator, paths: Vec::new(), proof: String::new() };
+    for &kind in kinds {
+        let path = folder.join(kind.profile()).join(allocator.name);
+        build(allocator, kind, folder, &path)?;
+        runner.paths.push((kind, path));
+        runner.proof = proof(&runner, kind)?;
+    }
+    Ok(runner)
+}
+
+fn build(allocator: &Allocator, kind: Kind, folder: &Path, path: &Path) -> Result<(), String> {
     // The target directory of this program, which is not always the one that cargo would choose.
     let target = folder.parent().unwrap_or(folder);
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
-        .args(["build", "--release", "--quiet", "--package", "hakmem-benches", "--bin", "runner"])
+        .args(["build", "--quiet", "--package", "hakmem-benches", "--bin", "runner"])
+        .args(["--profile", kind.profile(), "--features", kind.features()])
         .arg("--target-dir")
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"));
-    command.args(["--features", "runner"]);
-    if cfg!(feature = "programs") {
-        command.args(["--features", "programs"]);
-    }
     if let Some(feature) = allocator.feature {
         command.args(["--features", feature]);
     }
@@ -88,12 +134,15 @@ fn build(allocator: &Allocator, folder: &Path, path: &Path) -> Result<(), String
         return Err("does not build".to_owned());
     }
     // Cargo's copy may be a link to what the next build overwrites.
-    let copied = fs::copy(target.join("release").join("runner"), path);
-    copied.map(drop).map_err(|error| format!("cannot copy to {}: {error}", path.display()))
+    let copy = || {
+        fs::create_dir_all(path.parent().unwrap_or(folder))?;
+        fs::copy(target.join(kind.profile()).join("runner"), path)
+    };
+    copy().map(drop).map_err(|error| format!("cannot copy to {}: {error}", path.display()))
 }
 
-fn proof(runner: &Runner) -> Result<String, String> {
-    let output = runner.command().arg("--proof").output().map_err(|error| error.to_string())?;
+fn proof(runner: &Runner, kind: Kind) -> Result<String, String> {
+    let output = runner.command(kind)?.arg("--proof").output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(format!("no proof: {}", String::from_utf8_lossy(&output.stderr).trim()));
     }

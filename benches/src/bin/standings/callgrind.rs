@@ -3,19 +3,19 @@
 use std::process::{Command, Stdio};
 
 use hakmem_benches::operations::OPERATIONS;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::build::{Runner, quiet_environment};
+use crate::build::{Kind, Runner, quiet_environment};
 use crate::progress::Progress;
 
 /// Lengths of two runs. Their difference is free of what happens once; both are a multiple of a hundred.
 const LENGTHS: (u64, u64) = (20_000, 120_000);
 
 /// An operation's instructions.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Counted {
-    pub(crate) name: &'static str,
-    pub(crate) about: &'static str,
+    pub(crate) name: String,
+    pub(crate) about: String,
     /// For one operation, by allocator; none where callgrind or the allocator gave up.
     pub(crate) instructions: Vec<Option<f64>>,
 }
@@ -43,7 +43,8 @@ pub(crate) fn measure(runners: &[Runner]) -> Result<Vec<Counted>, String> {
                 }
             }
         }
-        counted.push(Counted { name: operation.name, about: operation.about, instructions });
+        let (name, about) = (operation.name.to_owned(), operation.about.to_owned());
+        counted.push(Counted { name, about, instructions });
     }
     progress.clear();
     Ok(counted)
@@ -55,7 +56,7 @@ fn total(runner: &Runner, operation: &str, times: u64) -> Result<u64, String> {
     quiet_environment(&mut command);
     let output = command
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(&runner.path)
+        .arg(runner.path(Kind::Patterns)?)
         .args(["--count", operation, &times.to_string()])
         .output()
         .map_err(|error| error.to_string())?;

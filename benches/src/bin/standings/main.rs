@@ -4,6 +4,7 @@ mod allocators;
 mod args;
 mod build;
 mod callgrind;
+mod goals;
 mod html;
 mod machine;
 mod progress;
@@ -14,11 +15,12 @@ mod svg;
 mod table;
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
 use args::{Command, Options};
+use results::Results;
 
 fn main() -> ExitCode {
     let command = match args::parse(std::env::args().skip(1)) {
@@ -30,7 +32,10 @@ fn main() -> ExitCode {
     };
     let result = match command {
         Command::Help => io::stdout().write_all(args::help().as_bytes()).map_err(|error| error.to_string()),
-        Command::Run(options) => run(&options),
+        Command::Run(options) => match &options.from {
+            Some(path) => build::folder().and_then(|folder| show(&load(path)?, &options, &folder)),
+            None => run(&options),
+        },
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,6 +48,7 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<(), String> {
     let folder = build::folder()?;
+    let earlier = options.into.as_deref().filter(|path| path.exists()).map(load).transpose()?;
     let runners = build::runners(options, &folder)?;
     let machine = machine::describe();
     let mut results = rounds::measure(options, &runners, machine)?;
@@ -50,19 +56,34 @@ fn run(options: &Options) -> Result<(), String> {
         results.instructions = callgrind::measure(&runners)?;
     }
     results.machine.load_after = machine::load();
-
-    let mut text = Vec::new();
-    table::write(&mut text, &results).map_err(|error| error.to_string())?;
-    io::stdout().write_all(&text).map_err(|error| error.to_string())?;
-    let (json, html) = (&options.json, &options.html);
-    let json = json.clone().unwrap_or_else(|| folder.join("standings.json"));
-    let html = html.clone().unwrap_or_else(|| folder.join("standings.html"));
+    if let Some(earlier) = earlier {
+        results.keep(earlier)?;
+    }
+    let json = options.into.as_ref().or(options.json.as_ref()).cloned();
+    let json = json.unwrap_or_else(|| folder.join("standings.json"));
     save(&json, |file| serde_json::to_writer(file, &results).map_err(io::Error::from))?;
-    let text = String::from_utf8_lossy(&text);
-    save(&html, |file| file.write_all(html::page(&results, &text).as_bytes()))?;
-    println!("\nraw results: {}\nreport:      {}", json.display(), html.display());
+    println!("raw results: {}\n", json.display());
+    show(&results, options, &folder)?;
     let failures = results.failures();
     if failures > 0 { Err(format!("{failures} runs failed; see above")) } else { Ok(()) }
+}
+
+/// The table on stdout, and the report.
+fn show(results: &Results, options: &Options, folder: &Path) -> Result<(), String> {
+    let mut text = Vec::new();
+    table::write(&mut text, results).map_err(|error| error.to_string())?;
+    io::stdout().write_all(&text).map_err(|error| error.to_string())?;
+    let html = options.html.clone().unwrap_or_else(|| folder.join("standings.html"));
+    let text = String::from_utf8_lossy(&text);
+    save(&html, |file| file.write_all(html::page(results, &text).as_bytes()))?;
+    println!("\nreport: {}", html.display());
+    Ok(())
+}
+
+/// What an earlier run has measured.
+fn load(path: &Path) -> Result<Results, String> {
+    let open = || serde_json::from_reader(BufReader::new(File::open(path)?)).map_err(io::Error::from);
+    open().map_err(|error| format!("cannot read {}: {error}", path.display()))
 }
 
 fn save(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), String> {

@@ -1,8 +1,8 @@
 //! Everything that was measured, and what follows from it.
 
 use hakmem_benches::Report;
-use hakmem_benches::workloads::Workload;
-use serde::Serialize;
+use hakmem_benches::workloads::{self, Workload};
+use serde::{Deserialize, Serialize};
 
 use crate::allocators::{HAKMEM, is_peer};
 use crate::callgrind::Counted;
@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::statistics::{self, Summary};
 
 /// A whole comparison; as JSON, it is the raw results.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Results {
     pub(crate) machine: Machine,
     pub(crate) rounds: u32,
@@ -18,24 +18,27 @@ pub(crate) struct Results {
     /// Names and proofs, in the order of every [`Measured::arms`].
     pub(crate) allocators: Vec<(String, String)>,
     pub(crate) workloads: Vec<Measured>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) instructions: Vec<Counted>,
 }
 
 /// A workload on all allocators.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Measured {
-    pub(crate) name: &'static str,
-    pub(crate) group: &'static str,
-    pub(crate) about: &'static str,
+    pub(crate) name: String,
+    pub(crate) group: String,
+    pub(crate) about: String,
+    /// The run that this was taken over from, if it is not of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) earlier: Option<String>,
     pub(crate) arms: Vec<Arm>,
 }
 
 /// A workload on one allocator.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Arm {
     pub(crate) rounds: Vec<Report>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) failures: Vec<String>,
 }
 
@@ -66,8 +69,13 @@ impl Arm {
 
 impl Measured {
     pub(crate) fn new(workload: &Workload, arms: usize) -> Measured {
-        let &Workload { name, group, about, .. } = workload;
-        Measured { name, group, about, arms: (0..arms).map(|_| Arm::default()).collect() }
+        Measured {
+            name: workload.name.to_owned(),
+            group: workload.group.to_owned(),
+            about: workload.about.to_owned(),
+            earlier: None,
+            arms: (0..arms).map(|_| Arm::default()).collect(),
+        }
     }
 
     /// The median of a figure, by allocator.
@@ -87,9 +95,44 @@ impl Results {
         self.allocators.iter().position(|(allocator, _)| allocator == name)
     }
 
+    /// The workload of that name, if it was measured.
+    pub(crate) fn workload(&self, name: &str) -> Option<&Measured> {
+        self.workloads.iter().find(|workload| workload.name == name)
+    }
+
+    /// Keeps the workloads of an earlier run that this one has not measured, and the instructions if it counted none.
+    pub(crate) fn keep(&mut self, earlier: Results) -> Result<(), String> {
+        let names = |results: &Results| results.allocators.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+        if names(self) != names(&earlier) {
+            return Err(format!("the earlier run has other allocators: {}", names(&earlier).join(", ")));
+        }
+        let run = format!("{}, hakmem {}, {} rounds", earlier.machine.date, earlier.machine.commit, earlier.rounds);
+        for mut workload in earlier.workloads {
+            if self.workload(&workload.name).is_none() {
+                workload.earlier.get_or_insert_with(|| run.clone());
+                self.workloads.push(workload);
+            }
+        }
+        // In the order in which they are listed, so that groups stay together.
+        let order = workloads::all();
+        self.workloads.sort_by_key(|workload| order.iter().position(|listed| listed.name == workload.name));
+        if self.instructions.is_empty() {
+            self.instructions = earlier.instructions;
+        }
+        Ok(())
+    }
+
+    /// The earlier runs from which workloads were taken over.
+    pub(crate) fn earlier_runs(&self) -> Vec<&str> {
+        let mut runs: Vec<&str> = self.workloads.iter().filter_map(|workload| workload.earlier.as_deref()).collect();
+        runs.sort_unstable();
+        runs.dedup();
+        runs
+    }
+
     /// The groups, in their order.
-    pub(crate) fn groups(&self) -> Vec<&'static str> {
-        let mut groups: Vec<&'static str> = self.workloads.iter().map(|workload| workload.group).collect();
+    pub(crate) fn groups(&self) -> Vec<&str> {
+        let mut groups: Vec<&str> = self.workloads.iter().map(|workload| workload.group.as_str()).collect();
         groups.dedup();
         groups
     }
@@ -165,10 +208,11 @@ pub(crate) mod tests {
             rounds: times.iter().map(|&time| report(time, 1 << 20)).collect(),
             failures: Vec::new(),
         };
-        let measured = |name| Measured {
-            name,
-            group: "live",
-            about: "a <test>",
+        let measured = |name: &str| Measured {
+            name: name.to_owned(),
+            group: "live".to_owned(),
+            about: "a <test>".to_owned(),
+            earlier: None,
             arms: vec![arm(&[1000, 1100, 1200]), arm(&[2000]), arm(&[550, 550])],
         };
         Results {

@@ -10,7 +10,7 @@ use hakmem_benches::Report;
 use hakmem_benches::workloads::Workload;
 
 use crate::args::Options;
-use crate::build::Runner;
+use crate::build::{Kind, Runner};
 use crate::machine::Machine;
 use crate::progress::Progress;
 use crate::results::{Arm, Measured, Results};
@@ -65,7 +65,7 @@ fn order(round: usize, workload: usize, count: usize) -> Vec<usize> {
 
 /// One run in a process of its own.
 fn run(runner: &Runner, workload: &Workload, quick: bool) -> Result<Report, String> {
-    let mut command = runner.command();
+    let mut command = runner.command(Kind::of(workload))?;
     command.arg(workload.name).args(quick.then_some("--quick"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;

@@ -1,66 +1,106 @@
-//! Drawings: bars and lines, as SVG elements that need nothing else.
+//! Drawings: bars and lines, as SVG elements. Their colours are classes of the page's style sheet, which has two sets.
 
 use std::fmt::Write as _;
 
-/// A colour for each allocator, in their order; hakmem's stands out.
-const COLOURS: [&str; 9] =
-    ["#57606a", "#bf8700", "#e3b341", "#8250df", "#cf222e", "#d4689e", "#0969da", "#1a7f37", "#7fbf8f"];
-
-/// The colour of the allocator at `index` of all.
-pub(crate) fn colour(index: usize) -> &'static str {
-    COLOURS[index % COLOURS.len()]
-}
-
-/// A bar: its name, colour, value, and the whisker's ends.
+/// A bar: its name, the class that colours it, its value, and the whisker's ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Bar<'a> {
     pub(crate) name: &'a str,
-    pub(crate) colour: &'a str,
+    pub(crate) class: String,
     pub(crate) value: f64,
     pub(crate) whisker: (f64, f64),
     pub(crate) label: String,
 }
 
-/// Sizes, in the SVG's pixels.
-const WIDTH: f64 = 440.0;
-const LEFT: f64 = 96.0;
-const RIGHT: f64 = 380.0;
-const ROW: f64 = 16.0;
-const BAR: f64 = 10.0;
+/// Height of a line of text with what belongs to it.
+const ROW: f64 = 17.0;
+/// Height of a bar in it.
+const BAR: f64 = 11.0;
 
-/// Horizontal bars from 0 on.
+/// Horizontal bars from 0 on; the least value is set in bold.
 pub(crate) fn bars(title: &str, bars: &[Bar]) -> String {
-    let top = 22.0;
-    let height = top + ROW * bars.len() as f64 + 6.0;
+    let (width, left, right) = (400.0, 96.0, 340.0);
     let longest = bars.iter().map(|bar| bar.value.max(bar.whisker.1)).fold(f64::MIN_POSITIVE, f64::max);
     let least = bars.iter().map(|bar| bar.value).fold(f64::INFINITY, f64::min);
-    let at = |value: f64| LEFT + (RIGHT - LEFT) * value / longest;
-    let mut out = open(WIDTH, height, title);
+    let at = |value: f64| left + (right - left) * value / longest;
+    let mut out = open(title, (width, ROW * bars.len() as f64 + 4.0));
     for (index, bar) in bars.iter().enumerate() {
-        let edge = top + ROW * index as f64;
+        let edge = 3.0 + ROW * index as f64;
         let (middle, text) = (edge + BAR / 2.0, edge + BAR - 1.0);
-        let class = if bar.value <= least { "best" } else { "" };
-        let (before, width) = (LEFT - 6.0, at(bar.value) - LEFT);
+        let best = if bar.value <= least { "best" } else { "" };
+        let (before, length) = (left - 6.0, at(bar.value) - left);
         let (lower, upper) = (at(bar.whisker.0), at(bar.whisker.1));
         let behind = upper.max(at(bar.value)) + 5.0;
         let (name, label) = (escape(bar.name), escape(&bar.label));
         let _ = writeln!(
             out,
-            "<text class=\"end {class}\" x=\"{before}\" y=\"{text}\">{name}</text>\
-             <rect fill=\"{}\" x=\"{LEFT}\" y=\"{edge}\" width=\"{width:.1}\" height=\"{BAR}\"/>\
+            "<text class=\"end {best}\" x=\"{before}\" y=\"{text}\">{name}</text>\
+             <rect class=\"{}\" x=\"{left}\" y=\"{edge}\" width=\"{length:.1}\" height=\"{BAR}\"/>\
              <path class=\"whisker\" d=\"M{lower:.1} {middle}H{upper:.1}\"/>\
-             <text class=\"{class}\" x=\"{behind:.1}\" y=\"{text}\">{label}</text>",
-            bar.colour
+             <text class=\"{best}\" x=\"{behind:.1}\" y=\"{text}\">{label}</text>",
+            bar.class
         );
     }
-    out + "</svg>\n"
+    out + CLOSE
 }
 
-/// A curve: its name, colour and points.
+/// A ratio of something, or the heading of those that follow.
+#[derive(Clone, Debug)]
+pub(crate) enum Row<'a> {
+    Heading(&'a str),
+    Ratio(&'a str, f64),
+}
+
+/// Bars that begin at 1 and go to the left where a ratio is below, on a scale of factors.
+pub(crate) fn ratios(title: &str, rows: &[Row]) -> String {
+    let (width, left, right, top) = (560.0, 150.0, 510.0, 20.0);
+    let values = rows.iter().filter_map(|row| if let Row::Ratio(_, value) = row { Some(*value) } else { None });
+    // Always with a little on either side of 1.
+    let across = Range::of(values.chain([0.5, 2.0]), true);
+    let at = |value: f64| left + (right - left) * across.share(value);
+    let bottom = top + ROW * rows.len() as f64;
+    let mut out = open(title, (width, bottom + 4.0));
+    for mark in [0.125, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 4.0, 8.0, 16.0] {
+        if mark < across.low || mark > across.high {
+            continue;
+        }
+        let (class, at) = (if mark == 1.0 { "one" } else { "grid" }, at(mark));
+        let _ = writeln!(
+            out,
+            "<path class=\"{class}\" d=\"M{at:.1} {top}V{bottom}\"/>\
+             <text class=\"middle soft\" x=\"{at:.1}\" y=\"13\">{mark}</text>"
+        );
+    }
+    for (index, row) in rows.iter().enumerate() {
+        let edge = top + 3.0 + ROW * index as f64;
+        let text = edge + BAR - 1.0;
+        let _ = match row {
+            Row::Heading(name) => writeln!(out, "<text class=\"group\" x=\"0\" y=\"{text}\">{}</text>", escape(name)),
+            Row::Ratio(name, value) => {
+                let (one, end) = (at(1.0), at(*value));
+                let class = if *value <= 1.0 { "better" } else { "worse" };
+                let (from, length) = (one.min(end), (one - end).abs());
+                // The number stands on the free side of 1.
+                let (side, beside) = if *value <= 1.0 { ("", one + 6.0) } else { ("end", one - 6.0) };
+                writeln!(
+                    out,
+                    "<text class=\"end\" x=\"{}\" y=\"{text}\">{}</text>\
+                     <rect class=\"{class}\" x=\"{from:.1}\" y=\"{edge}\" width=\"{length:.1}\" height=\"{BAR}\"/>\
+                     <text class=\"{side}\" x=\"{beside:.1}\" y=\"{text}\">{value:.2}</text>",
+                    left - 8.0,
+                    escape(name)
+                )
+            }
+        };
+    }
+    out + CLOSE
+}
+
+/// A curve: its name, the class that colours it, and its points.
 #[derive(Clone, Debug)]
 pub(crate) struct Curve<'a> {
     pub(crate) name: &'a str,
-    pub(crate) colour: &'a str,
+    pub(crate) class: String,
     pub(crate) points: Vec<(f64, f64)>,
 }
 
@@ -74,19 +114,19 @@ pub(crate) struct Axis<'a> {
 
 /// Curves over a plane; both axes show all there is, and linear ones begin at 0 or below.
 pub(crate) fn curves(title: &str, x: Axis, y: Axis, curves: &[Curve]) -> String {
-    let (width, height, left, right, top, bottom) = (760.0, 340.0, 60.0, 620.0, 26.0, 292.0);
+    let (left, right, top, bottom) = (44.0, 488.0, 22.0, 262.0);
     let all = || curves.iter().flat_map(|curve| &curve.points).copied();
     let across = Range::of(all().map(|(x, _)| x), x.logarithmic);
     let up = Range::of(all().map(|(_, y)| y), y.logarithmic);
     let at = |(x, y): (f64, f64)| (left + (right - left) * across.share(x), bottom - (bottom - top) * up.share(y));
-    let mut out = open(width, height, title);
+    let mut out = open(title, (500.0, 300.0));
     for mark in across.marks() {
-        let (at, below) = (at((mark, up.low)).0, bottom + 15.0);
+        let (at, below) = (at((mark, up.low)).0, bottom + 16.0);
         let mark = label(mark);
         let _ = writeln!(
             out,
             "<path class=\"grid\" d=\"M{at:.1} {top}V{bottom}\"/>\
-             <text class=\"middle\" x=\"{at:.1}\" y=\"{below}\">{mark}</text>"
+             <text class=\"middle soft\" x=\"{at:.1}\" y=\"{below}\">{mark}</text>"
         );
     }
     for mark in up.marks() {
@@ -95,39 +135,36 @@ pub(crate) fn curves(title: &str, x: Axis, y: Axis, curves: &[Curve]) -> String 
         let _ = writeln!(
             out,
             "<path class=\"grid\" d=\"M{left} {at:.1}H{right}\"/>\
-             <text class=\"end\" x=\"{before}\" y=\"{text:.1}\">{mark}</text>"
+             <text class=\"end soft\" x=\"{before}\" y=\"{text:.1}\">{mark}</text>"
         );
     }
-    let (middle, below) = ((left + right) / 2.0, bottom + 34.0);
+    let (middle, below) = ((left + right) / 2.0, bottom + 33.0);
     let (x_name, y_name) = (escape(x.name), escape(y.name));
-    let _ = writeln!(out, "<text class=\"middle\" x=\"{middle}\" y=\"{below}\">{x_name}</text>");
-    let _ = writeln!(out, "<text class=\"end\" x=\"{right}\" y=\"14\">{y_name}</text>");
-    for (index, curve) in curves.iter().enumerate() {
+    let _ = writeln!(out, "<text class=\"middle soft\" x=\"{middle}\" y=\"{below}\">{x_name}</text>");
+    let _ = writeln!(out, "<text class=\"soft\" x=\"0\" y=\"13\">{y_name}</text>");
+    let mut legend = String::new();
+    for curve in curves {
         let points = curve.points.iter().map(|&point| at(point));
         let path: Vec<String> = points.map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-        let (name, line, mark) = (escape(curve.name), top + 8.0 + ROW * index as f64, right + 12.0);
-        let (mark_end, text) = (mark + 18.0, mark + 24.0);
-        let _ = writeln!(
-            out,
-            "<polyline class=\"curve\" stroke=\"{0}\" points=\"{1}\"/>\
-             <path class=\"curve\" stroke=\"{0}\" d=\"M{mark} {line}H{mark_end}\"/>\
-             <text x=\"{text}\" y=\"{2}\">{name}</text>",
-            curve.colour,
-            path.join(" "),
-            line + 4.0
-        );
+        let (name, class) = (escape(curve.name), &curve.class);
+        let path = path.join(" ");
+        let _ = writeln!(out, "<polyline class=\"{class} curve\" points=\"{path}\"><title>{name}</title></polyline>");
+        let _ = write!(legend, "<span class=\"{class}\">{name}</span>");
     }
-    out + "</svg>\n"
+    format!("{out}</svg><div class=\"legend\">{legend}</div></figure>\n")
 }
 
-fn open(width: f64, height: f64, title: &str) -> String {
+/// A drawing with a caption begins. It is as wide as there is place.
+fn open(title: &str, (width, height): (f64, f64)) -> String {
     format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
-         viewBox=\"0 0 {width} {height}\">\n\
-         <text class=\"title\" x=\"0\" y=\"13\">{}</text>\n",
+        "<figure><figcaption>{}</figcaption>\
+         <svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\">\n",
         escape(title)
     )
 }
+
+/// And ends.
+const CLOSE: &str = "</svg></figure>\n";
 
 /// From where to where an axis goes.
 #[derive(Debug)]
@@ -219,8 +256,14 @@ mod tests {
     #[test]
     fn nothing_to_draw_is_no_reason_to_divide_by_zero() {
         let axis = Axis { name: "a & b", logarithmic: true };
-        let point = Curve { name: "one", colour: "red", points: vec![(1.0, 1.0)] };
-        for svg in [curves("none", axis, axis, &[]), curves("one", axis, axis, &[point]), bars("none", &[])] {
+        let point = Curve { name: "one", class: String::new(), points: vec![(1.0, 1.0)] };
+        for svg in [
+            curves("none", axis, axis, &[]),
+            curves("one", axis, axis, &[point]),
+            bars("none", &[]),
+            ratios("none", &[]),
+            ratios("equal", &[Row::Heading("a"), Row::Ratio("one", 1.0)]),
+        ] {
             assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");
         }
     }

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use hakmem_benches::{Latency, Report};
 
 use crate::allocators::{AGAIN, ALLOCATORS, HAKMEM, SYSTEM};
+use crate::goals::{Goal, goals};
 use crate::results::{ANONYMOUS, Figure, Measured, RESIDENT, Results, TIME, geometric_mean};
 
 /// Width of the names and of each other column.
-const NAME: usize = 20;
+const NAME: usize = 22;
 const COLUMN: usize = 13;
 
 /// Everything.
@@ -22,6 +23,17 @@ pub(crate) fn write(out: &mut impl Write, results: &Results) -> io::Result<()> {
     writeln!(out, "  packages: {}", packages.join(", "))?;
     if results.quick {
         writeln!(out, "--quick: a twentieth of the work. The times say little.")?;
+    }
+
+    for run in results.earlier_runs() {
+        writeln!(out, "of an earlier run, {run}:")?;
+        let names: Vec<&str> = results
+            .workloads
+            .iter()
+            .filter(|it| it.earlier.as_deref() == Some(run))
+            .map(|it| it.name.as_str())
+            .collect();
+        writeln!(out, "  {}", names.join(", "))?;
     }
 
     let rounds = results.rounds;
@@ -48,7 +60,8 @@ pub(crate) fn write(out: &mut impl Write, results: &Results) -> io::Result<()> {
     kept(out, results)?;
     latencies(out, results)?;
     instructions(out, results)?;
-    closing(out, results)
+    closing(out, results)?;
+    reached(out, results)
 }
 
 /// A table with a line for each workload, by group.
@@ -107,7 +120,7 @@ fn line(
             None => "failed".to_owned(),
         })
         .collect();
-    cells(out, results, workload.name, &workload.medians(figure), &texts)
+    cells(out, results, &workload.name, &workload.medians(figure), &texts)
 }
 
 /// Geometric means over the workloads, as ratios to the system's allocator, for each group and all.
@@ -136,7 +149,7 @@ fn kept(out: &mut impl Write, results: &Results) -> io::Result<()> {
         let mib = |bytes: f64| format!("{:.1}", bytes / f64::from(1 << 20));
         let texts: Vec<_> =
             workload.medians(kept).into_iter().map(|value| value.map_or("failed".to_owned(), mib)).collect();
-        cells(out, results, workload.name, &workload.medians(kept), &texts)?;
+        cells(out, results, &workload.name, &workload.medians(kept), &texts)?;
     }
     Ok(())
 }
@@ -144,11 +157,15 @@ fn kept(out: &mut impl Write, results: &Results) -> io::Result<()> {
 /// A percentile of single operations.
 pub(crate) type Percentile = (&'static str, fn(&Report) -> Option<f64>);
 
+/// The one that a goal is about.
+pub(crate) const ALLOCATION_TAIL: Percentile =
+    ("allocate p99.9", |report| allocation(report).map(|latency| latency.p99_9.max(latency.step)));
+
 /// Those that are told; what is shorter than a step of the clock counts as one.
 pub(crate) const PERCENTILES: [Percentile; 6] = [
     ("allocate p50", |report| allocation(report).map(|latency| latency.p50.max(latency.step))),
     ("allocate p99", |report| allocation(report).map(|latency| latency.p99.max(latency.step))),
-    ("allocate p99.9", |report| allocation(report).map(|latency| latency.p99_9.max(latency.step))),
+    ALLOCATION_TAIL,
     ("free p50", |report| free(report).map(|latency| latency.p50.max(latency.step))),
     ("free p99", |report| free(report).map(|latency| latency.p99.max(latency.step))),
     ("free p99.9", |report| free(report).map(|latency| latency.p99_9.max(latency.step))),
@@ -202,7 +219,7 @@ fn instructions(out: &mut impl Write, results: &Results) -> io::Result<()> {
             .iter()
             .map(|count| count.map_or("failed".to_owned(), |count| format!("{count:.1}")))
             .collect();
-        cells(out, results, counted.name, &counted.instructions, &texts)?;
+        cells(out, results, &counted.name, &counted.instructions, &texts)?;
     }
     for counted in &results.instructions {
         writeln!(out, "  {}: {}", counted.name, counted.about)?;
@@ -234,7 +251,7 @@ fn closing(out: &mut impl Write, results: &Results) -> io::Result<()> {
     let behind: Vec<String> = results
         .workloads
         .iter()
-        .filter_map(|workload| Some((workload.name, results.against_best(&workload.medians(TIME))?)))
+        .filter_map(|workload| Some((&workload.name, results.against_best(&workload.medians(TIME))?)))
         .filter(|(_, ratio)| *ratio > 1.0)
         .map(|(name, ratio)| format!("{name} {ratio:.2}"))
         .collect();
@@ -244,13 +261,26 @@ fn closing(out: &mut impl Write, results: &Results) -> io::Result<()> {
     Ok(())
 }
 
+/// The goals, met and missed.
+fn reached(out: &mut impl Write, results: &Results) -> io::Result<()> {
+    if results.index(HAKMEM).is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\nGoals")?;
+    for Goal { what, target, measured, verdict } in goals(results) {
+        let measured = if measured.is_empty() { "not measured" } else { &measured };
+        writeln!(out, "  {:<6} {what}: {measured}; goal {target}", verdict.text())?;
+    }
+    Ok(())
+}
+
 /// Whether any round of a workload has something.
 pub(crate) fn any(workload: &Measured, has: impl Fn(&Report) -> bool) -> bool {
     workload.arms.iter().flat_map(|arm| &arm.rounds).any(has)
 }
 
 /// A ratio; a dash where there is none, or where it is one to nothing.
-fn ratio(value: Option<f64>) -> String {
+pub(crate) fn ratio(value: Option<f64>) -> String {
     value.filter(|value| value.is_finite()).map_or("–".to_owned(), |value| format!("{value:.2}"))
 }
 

@@ -1,0 +1,251 @@
+//! What hakmem set out to reach, computed from what was measured.
+
+use hakmem_benches::Report;
+
+use crate::allocators::{AGAIN, HAKMEM, SYSTEM, is_peer};
+use crate::results::{Figure, Measured, RESIDENT, Results, TIME, geometric_mean};
+use crate::table::{ALLOCATION_TAIL, any, percentile, ratio};
+
+/// A goal and what came of it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Goal {
+    pub(crate) what: &'static str,
+    pub(crate) target: String,
+    pub(crate) measured: String,
+    pub(crate) verdict: Verdict,
+}
+
+/// Whether a goal is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Met,
+    Missed,
+    /// What the goal is about was not measured, or not as the goal says.
+    Open,
+}
+
+impl Verdict {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Verdict::Met => "met",
+            Verdict::Missed => "missed",
+            Verdict::Open => "open",
+        }
+    }
+}
+
+/// A ratio to the best peer, of what is named.
+type Named = (String, f64);
+
+/// Bytes in a MiB.
+const MIB: f64 = 1_048_576.0;
+
+/// All goals, in the order in which they were set.
+pub(crate) fn goals(results: &Results) -> Vec<Goal> {
+    let patterns = |workload: &Measured| workload.group != "programs" && workload.group != "latency";
+    let programs = |workload: &Measured| workload.group == "programs";
+    let noise = noise(results, programs).unwrap_or(1.0);
+    let mut goals = vec![
+        each("every pattern at or below the best peer's time", &against_best(results, patterns, TIME), 1.0),
+        mean("patterns: mean of time / the best peer's", &against_best(results, patterns, TIME), 0.75),
+        each("every program at or below the best peer's time, but for noise", &programs_ratios(results), noise),
+        mean("programs: mean of time / the best peer's", &programs_ratios(results), 0.95),
+        mean("peak RSS: mean against the smallest of each workload", &against_best(results, |_| true, RESIDENT), 1.05),
+        each_peer(results),
+        kept(results, "burst_idle", "MiB kept 1 s after 400 MiB were freed, under a trickle", true),
+        kept(results, "burst_silent", "the same without any allocation, where the spec asks for it", false),
+    ];
+    for (name, what, most) in [
+        ("realloc_growth", "growth to 64 MiB, last byte written: time / the best peer's", 1.2),
+        ("realloc_written", "growth to 64 MiB, each page written: time / the best peer's", 1.2),
+        ("random_free_50k", "50,000 blocks freed in random order: time / the best peer's", 1.0),
+    ] {
+        let value = results.workload(name).and_then(|workload| results.against_best(&workload.medians(TIME)));
+        goals.push(at_most(what, value, most));
+    }
+    goals.push(flat(results));
+    goals.extend([8, 16].map(|threads| threads_lose(results, threads)));
+    goals.push(each("p99.9 of an allocation at or below the best peer's", &tails(results), 1.0));
+    goals
+}
+
+fn programs_ratios(results: &Results) -> Vec<Named> {
+    against_best(results, |workload| workload.group == "programs", TIME)
+}
+
+/// hakmem's figure divided by the best peer's, by workload.
+fn against_best(results: &Results, of: impl Fn(&Measured) -> bool, figure: Figure) -> Vec<Named> {
+    let workloads = results.workloads.iter().filter(|workload| of(workload));
+    let ratio = |workload: &Measured| Some((workload.name.clone(), results.against_best(&workload.medians(figure))?));
+    workloads.filter_map(ratio).collect()
+}
+
+/// What two runs of the same program differ by: twice the standard deviation of the A/A arms' ratios, as a factor.
+fn noise(results: &Results, of: impl Fn(&Measured) -> bool) -> Option<f64> {
+    let (one, other) = (results.index(HAKMEM)?, results.index(AGAIN)?);
+    let workloads = results.workloads.iter().filter(|workload| of(workload));
+    let ratio = |workload: &Measured| Some(workload.medians(TIME)[other]? / workload.medians(TIME)[one]?);
+    let squares: Vec<f64> = workloads.filter_map(ratio).map(|ratio| ratio.ln().powi(2)).collect();
+    let variance = squares.iter().sum::<f64>() / squares.len() as f64;
+    (!squares.is_empty()).then(|| (2.0 * variance.sqrt()).exp())
+}
+
+/// No ratio is above `most`; those that are, are named.
+fn each(what: &'static str, ratios: &[Named], most: f64) -> Goal {
+    let mut above: Vec<&Named> = ratios.iter().filter(|(_, ratio)| *ratio > most).collect();
+    above.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+    let names: Vec<String> = above.iter().map(|(name, ratio)| format!("{name} {ratio:.2}")).collect();
+    let (reached, all) = (ratios.len() - above.len(), ratios.len());
+    let behind = if above.is_empty() { String::new() } else { format!("; not: {}", names.join(", ")) };
+    Goal {
+        what,
+        target: format!("≤ {most:.2} each"),
+        measured: if all == 0 { String::new() } else { format!("{reached} of {all}{behind}") },
+        verdict: verdict((all > 0).then_some(above.is_empty())),
+    }
+}
+
+fn mean(what: &'static str, ratios: &[Named], most: f64) -> Goal {
+    let ratios: Vec<f64> = ratios.iter().map(|(_, ratio)| *ratio).collect();
+    at_most(what, geometric_mean(&ratios), most)
+}
+
+fn at_most(what: &'static str, value: Option<f64>, most: f64) -> Goal {
+    let verdict = verdict(value.map(|value| value <= most));
+    Goal { what, target: format!("≤ {most:.2}"), measured: value.map_or(String::new(), |_| ratio(value)), verdict }
+}
+
+fn verdict(met: Option<bool>) -> Verdict {
+    match met {
+        None => Verdict::Open,
+        Some(true) => Verdict::Met,
+        Some(false) => Verdict::Missed,
+    }
+}
+
+/// Peak RSS against each peer but the system's allocator.
+fn each_peer(results: &Results) -> Goal {
+    let peers = results.allocators.iter().map(|(name, _)| name).filter(|name| is_peer(name) && *name != SYSTEM);
+    let mean = |name: &String| Some((name.clone(), geometric_mean(&results.ratios(RESIDENT, None, HAKMEM, name))?));
+    let means: Vec<Named> = peers.filter_map(mean).collect();
+    let listed: Vec<String> = means.iter().map(|(name, mean)| format!("{name} {mean:.2}")).collect();
+    Goal {
+        what: "peak RSS: mean against each peer but the system's allocator",
+        target: "< 1.00 each".to_owned(),
+        measured: listed.join(", "),
+        verdict: verdict((!means.is_empty()).then(|| means.iter().all(|(_, mean)| *mean < 1.0))),
+    }
+}
+
+/// What a workload keeps; `asked` tells whether the spec measured is one that the goal is about.
+fn kept(results: &Results, workload: &str, what: &'static str, asked: bool) -> Goal {
+    const MOST: f64 = 10.0;
+    let kept: Figure = |report| report.outcome.kept.unwrap_or(0) as f64 / MIB;
+    let index = results.index(HAKMEM);
+    let kept = results.workload(workload).and_then(|workload| workload.medians(kept)[index?]);
+    let measured = kept.map_or(String::new(), |kept| format!("{kept:.1}"));
+    Goal {
+        what,
+        target: format!("≤ {MOST:.0}"),
+        measured: if asked || kept.is_none() {
+            measured
+        } else {
+            format!("{measured} by the default spec, which does not ask")
+        },
+        verdict: if asked { verdict(kept.map(|kept| kept <= MOST)) } else { Verdict::Open },
+    }
+}
+
+/// Time from 10³ to 10⁶ live blocks.
+fn flat(results: &Results) -> Goal {
+    let index = results.index(HAKMEM);
+    let time = |name: &str| results.workload(name)?.medians(TIME)[index?];
+    let times: Vec<f64> = ["live_1e3", "live_1e4", "live_1e5", "live_1e6"].into_iter().filter_map(time).collect();
+    let most = times.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let least = times.iter().copied().fold(f64::INFINITY, f64::min);
+    at_most("10³ to 10⁶ live blocks: the slowest / the fastest", (times.len() == 4).then_some(most / least), 1.25)
+}
+
+/// What more threads than cores cost, as a factor to one thread, against the peer that loses least. (Not to two: that
+/// the scheduler has put them on two cores at once is less certain.)
+fn threads_lose(results: &Results, threads: u32) -> Goal {
+    let times = |threads: u32| Some(results.workload(&format!("threads_{threads}"))?.medians(TIME));
+    let loss = |(many, one): (&Option<f64>, &Option<f64>)| Some((*many)? / (*one)?);
+    let losses: Option<Vec<_>> =
+        times(threads).zip(times(1)).map(|(many, one)| many.iter().zip(&one).map(loss).collect());
+    let of = |index: Option<usize>| losses.as_ref().and_then(|losses| losses[index?]);
+    let ours = of(results.index(HAKMEM));
+    let best = of(losses.as_ref().and_then(|losses| results.best_peer(losses)));
+    let what = if threads == 8 { "time in 8 threads / in 1" } else { "time in 16 threads / in 1" };
+    Goal {
+        what,
+        target: format!("≤ {} (the least of a peer)", ratio(best)),
+        measured: ours.map_or(String::new(), |_| ratio(ours)),
+        verdict: verdict(ours.zip(best).map(|(ours, best)| ours <= best)),
+    }
+}
+
+/// The rarest slow allocations, hakmem's divided by the best peer's.
+fn tails(results: &Results) -> Vec<Named> {
+    let (_, of) = ALLOCATION_TAIL;
+    let measured = |report: &Report| report.outcome.allocation.is_some();
+    let workloads = results.workloads.iter().filter(|workload| any(workload, measured));
+    let ratio = |workload: &Measured| Some((workload.name.clone(), results.against_best(&percentile(workload, of))?));
+    workloads.filter_map(ratio).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::tests::example;
+
+    fn goal(results: &Results, what: &str) -> Goal {
+        goals(results).into_iter().find(|goal| goal.what.starts_with(what)).unwrap()
+    }
+
+    #[test]
+    fn what_was_not_measured_is_open() {
+        let goals = goals(&example());
+        let open: Vec<_> = goals.iter().filter(|goal| goal.verdict == Verdict::Open).collect();
+        assert!(open.iter().all(|goal| goal.measured.is_empty()), "{open:?}");
+        assert_eq!((goals.len(), open.len()), (15, 11));
+    }
+
+    #[test]
+    fn goals_follow_from_the_figures() {
+        let mut results = example();
+        let what = "patterns: mean of time";
+        assert_eq!(goal(&results, what).verdict, Verdict::Met);
+        assert_eq!(goal(&results, what).measured, "0.50");
+        // hakmem's two rounds twice as slow: 11.0 as the best peer's.
+        for report in &mut results.workloads[0].arms[2].rounds {
+            report.outcome.nanoseconds *= 4;
+        }
+        assert_eq!(goal(&results, what).measured, "1.00");
+        assert_eq!(goal(&results, what).verdict, Verdict::Missed);
+        let each = goal(&results, "every pattern");
+        assert_eq!((each.measured.as_str(), each.verdict), ("1 of 2; not: live_1e3 2.00", Verdict::Missed));
+    }
+
+    #[test]
+    fn memory_kept_counts_where_the_spec_was_asked() {
+        let mut results = example();
+        results.workloads[0].name = "burst_idle".to_owned();
+        results.workloads[1].name = "burst_silent".to_owned();
+        for workload in &mut results.workloads {
+            workload.arms[2].rounds.iter_mut().for_each(|report| report.outcome.kept = Some(11 << 20));
+        }
+        let (idle, silent) = (goal(&results, "MiB kept"), goal(&results, "the same without"));
+        assert_eq!((idle.measured.as_str(), idle.verdict), ("11.0", Verdict::Missed));
+        assert_eq!(silent.verdict, Verdict::Open);
+    }
+
+    #[test]
+    fn noise_is_what_the_same_program_differs_by() {
+        let mut results = example();
+        results.allocators[0].0 = AGAIN.to_owned();
+        // 11.0 against 5.5 in both workloads.
+        assert_eq!(noise(&results, |_| true).map(|noise| (noise * 1000.0).round()), Some(4000.0));
+        assert_eq!(noise(&results, |_| false), None);
+    }
+}
