@@ -5,6 +5,7 @@ mod common;
 
 use common::{MIB, Piece, Random, isolated, resident, subjects};
 use std::alloc::Layout;
+use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
@@ -159,6 +160,25 @@ fn a_trickle_of_hits_lets_memory_go_back() {
         pieces.clear();
         for _ in 0..120 {
             drop(Piece::<Heap>::new(layout(64), 1, false));
+            thread::sleep(Duration::from_millis(10));
+        }
+        let kept = resident().saturating_sub(before);
+        assert!(kept < 10 * MIB, "{} MiB are still resident", kept / MIB);
+    });
+}
+
+/// The same where mid-size blocks travel between two threads by the magazine, and meet no slab.
+#[test]
+fn a_trickle_between_threads_lets_memory_go_back() {
+    isolated("a_trickle_between_threads_lets_memory_go_back", || {
+        let mut pieces = room::<Heap>(PIECES);
+        let before = resident();
+        burst(&mut Random::new(3), BURST, &mut pieces);
+        pieces.clear();
+        let (sender, receiver) = mpsc::channel::<Vec<Piece<Heap>>>();
+        thread::spawn(move || receiver.into_iter().for_each(drop));
+        for _ in 0..120 {
+            sender.send((0..8).map(|_| Piece::new(layout(2000), 1, false)).collect()).expect("the other thread waits");
             thread::sleep(Duration::from_millis(10));
         }
         let kept = resident().saturating_sub(before);

@@ -181,6 +181,8 @@ unsafe impl Layer for HeapV2 {
             }
             self.previous.set(self.loaded.get());
             self.load(full, depot.limit);
+            // Whoever lives on what other threads free comes by no slab, where time is looked at.
+            below.tick();
         }
         // SAFETY: on the owning thread.
         unsafe { self.pop() }
