@@ -59,13 +59,14 @@ pub mod __private {
     pub use hakmem_runtime::front::{self, Front};
     pub use hakmem_runtime::layers::ahead::{Ahead, Both};
     pub use hakmem_runtime::layers::*;
-    pub use hakmem_runtime::policies::background::{Queue, Queued, Worker};
+    pub use hakmem_runtime::policies::background::{Filler, Queue, Queued};
     pub use hakmem_runtime::policies::counted::{Counted, Counters, LayerRow};
     pub use hakmem_runtime::policies::deferred::Deferred;
     pub use hakmem_runtime::policies::legacy::Through;
+    pub use hakmem_runtime::policies::purger::Purger;
     pub use hakmem_runtime::policies::region_id;
     pub use hakmem_runtime::{
-        Allocator, Block, Class, ClassTable, Config, Heap, HeapSlot, LayerTable, SlabStack, region_shift,
+        Allocator, Block, Class, ClassTable, Config, Heap, HeapSlot, LayerTable, SlabStack, Worker, region_shift,
     };
     pub use std::thread_local;
 }

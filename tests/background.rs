@@ -3,9 +3,9 @@
 
 mod common;
 
-use common::{Piece, Random, Subject, blocks_live, is_child, isolated, rerun, subjects, text};
+use common::processes::{ends, eventually, fork, reap, state_and_ticks, tasks, watchdog};
+use common::{Piece, Random, Subject, blocks_live, isolated, subjects};
 use std::alloc::Layout;
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, mpsc};
 use std::thread;
@@ -67,36 +67,6 @@ fn layout(size: usize) -> Layout {
 
 fn pieces<A: Subject>(size: usize, count: usize) -> Vec<Piece<A>> {
     (0..count).map(|number| Piece::new(layout(size), number as u8 | 1, false)).collect()
-}
-
-/// The threads of this process.
-fn tasks() -> BTreeSet<String> {
-    let entries = std::fs::read_dir("/proc/self/task").expect("proc is mounted");
-    entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a number")).collect()
-}
-
-/// The state of a thread, and its processor time in clock ticks.
-fn state_and_ticks(task: &str) -> (char, u64) {
-    let stat = std::fs::read_to_string(format!("/proc/self/task/{task}/stat")).expect("the thread exists");
-    // Behind the name, which stands in brackets: the state is the third field, the times are the 14th and 15th.
-    let fields: Vec<&str> = stat.rsplit_once(')').expect("a name").1.split_whitespace().collect();
-    let number = |field: usize| -> u64 { fields[field - 3].parse().expect("a number") };
-    (fields[0].chars().next().expect("a state"), number(14) + number(15))
-}
-
-/// Waits until something is so.
-fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(10);
-    while !is_so() {
-        assert!(Instant::now() < patience, "not even after ten seconds: {what}");
-        thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// A fork or an exit that hangs must end the test. The alarm's signal ends the process.
-fn watchdog(seconds: u32) {
-    // SAFETY: alarm has no preconditions.
-    unsafe { libc::alarm(seconds) };
 }
 
 #[test]
@@ -211,30 +181,6 @@ fn blocks_pass_between_threads_and_worker() {
     });
 }
 
-/// Forks; `child` ends the child with 0 if it returns.
-fn fork(child: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: the child allocates, which is what is under test, and ends below.
-    match unsafe { libc::fork() } {
-        0 => {
-            watchdog(20);
-            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
-            // SAFETY: _exit has no preconditions.
-            unsafe { libc::_exit(i32::from(outcome.is_err())) };
-        }
-        process => {
-            assert!(process > 0, "no process to be had");
-            process
-        }
-    }
-}
-
-fn reap(process: libc::pid_t) {
-    let mut status = 0;
-    // SAFETY: `status` is a place for the result.
-    assert_eq!(unsafe { libc::waitpid(process, &raw mut status, 0) }, process);
-    assert_eq!(status, 0, "the child ended with status {status:#x}");
-}
-
 #[test]
 fn a_child_has_no_worker_until_it_needs_one() {
     isolated("a_child_has_no_worker_until_it_needs_one", || {
@@ -294,24 +240,6 @@ fn a_fork_beside_a_busy_worker() {
             stop.store(true, Ordering::Relaxed);
         });
     });
-}
-
-/// Runs the calling test again as a process that ends through `exit`, in the middle of what its threads do; that takes
-/// little more than its body, and goes well.
-fn ends(test: &str, count: usize, body: impl FnOnce()) {
-    if is_child() {
-        watchdog(20);
-        body();
-        println!("exit");
-        std::process::exit(0);
-    }
-    for _ in 0..count {
-        let start = Instant::now();
-        let output = rerun(test);
-        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-        assert!(output.status.success() && stdout.contains("exit"), "{}\n{stdout}\n{stderr}", output.status);
-        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::processes::watchdog;
 use common::{KIB, MIB, Piece, Random, Subject, subjects};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -38,12 +39,6 @@ mod eager {
 subjects!(Heap, eager::Heap);
 
 const FORKS: usize = 100;
-
-/// A fork that deadlocks must end the test, not hang it. The alarm's signal ends the process.
-fn watchdog(seconds: u32) {
-    // SAFETY: alarm has no preconditions.
-    unsafe { libc::alarm(seconds) };
-}
 
 /// Replaces random blocks of a set.
 fn churn<A: Subject>(random: &mut Random, set: &mut Vec<Piece<A>>, count: usize) {

@@ -6,7 +6,7 @@ use crate::large::Large;
 use crate::os::lock::Lock;
 use crate::os::registry::{self, Owner};
 use crate::pool::stack::SlabStack;
-use crate::pool::{Pool, PoolConfig};
+use crate::pool::{Pool, PoolConfig, TICKS};
 use crate::slab::Geometry;
 use crate::thread::{Heap, lifetime};
 use core::ptr;
@@ -173,6 +173,17 @@ impl Allocator {
         if let Some(delay) = self.pool.purge_delay() {
             self.large.purge(now, delay);
         }
+    }
+
+    /// Gives back what has been free for `delay` milliseconds. `Some`: in so many more there is something else to give back;
+    /// `None`: nothing waits.
+    pub(crate) fn purge_aged(&self, now: u32, delay: u32) -> Option<u32> {
+        self.pool.gather(now);
+        self.pool.purge(now, delay);
+        self.large.purge(now, delay);
+        let age = [self.pool.oldest(now), self.large.oldest(now)].into_iter().flatten().max()?;
+        // Much is due at nearly the same time, and goes back together.
+        Some(delay.saturating_sub(age).max(delay / TICKS).max(1))
     }
 
     /// Gives back all memory that is free now, without waiting for the delay. `heap` is the calling thread's.

@@ -45,6 +45,7 @@ pub mod protocol {
     pub use crate::os::word::{Word, publish_once};
     pub use crate::pool::stack::TaggedStack;
     pub use crate::slab::remote::{Pushed, Released, RemoteWord};
+    pub use crate::thread::worker::{fall_asleep, wake};
 }
 
 pub use allocator::{Allocator, Config};
@@ -55,4 +56,5 @@ pub use policies::counted::{LayerStats, LayerTable};
 pub use pool::stack::SlabStack;
 pub use slab::geometry::region_shift;
 pub use stats::{ClassStats, Stats, StatsJson};
+pub use thread::worker::{Task, Worker};
 pub use thread::{Heap, HeapSlot};

@@ -58,11 +58,13 @@ impl Default for Geometry {
 pub struct Purge {
     /// The delay after memory became empty; `None` never.
     pub delay_ms: Option<u32>,
+    /// Whether a thread of the allocator's own sees to it.
+    pub background: bool,
 }
 
 impl Default for Purge {
     fn default() -> Self {
-        Self { delay_ms: Some(500) }
+        Self { delay_ms: Some(500), background: false }
     }
 }
 

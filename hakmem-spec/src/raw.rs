@@ -20,6 +20,7 @@ pub(crate) struct RawSpec {
     pub(crate) superslab: Option<Spanned<u64>>,
     pub(crate) slab: Option<Spanned<u64>>,
     pub(crate) delay_ms: Option<Spanned<OrNone<u64>>>,
+    pub(crate) purge_background: Option<Spanned<bool>>,
     pub(crate) cache: Option<Spanned<u64>>,
     pub(crate) defaults: RawPolicy,
     pub(crate) classes: Vec<RawClass>,
@@ -127,8 +128,9 @@ impl Reader<'_> {
                     "size" => spec.superslab = reader.bytes(value, key, "size = \"2 MiB\""),
                     _ => spec.slab = reader.bytes(value, key, "slab = \"64 KiB\""),
                 }),
-                "purge" => self.section(value, key, &["delay_ms"], |reader, key, value| {
-                    spec.delay_ms = reader.delay(value, key);
+                "purge" => self.section(value, key, &["delay_ms", "background"], |reader, key, value| match key {
+                    "delay_ms" => spec.delay_ms = reader.delay(value, key),
+                    _ => spec.purge_background = reader.boolean(value, key, "background = true"),
                 }),
                 "large" => self.section(value, key, &["cache"], |reader, key, value| {
                     spec.cache = reader.bytes(value, key, "cache = \"32 MiB\"");

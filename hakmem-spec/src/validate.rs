@@ -101,8 +101,30 @@ fn power(
 }
 
 fn purge(raw: &RawSpec, diagnostics: &mut Diagnostics) -> Purge {
-    let Some(delay) = &raw.delay_ms else { return Purge::default() };
-    let OrNone::Some(ms) = *delay.get_ref() else { return Purge { delay_ms: None } };
+    let delay_ms = match &raw.delay_ms {
+        Some(delay) => delay_ms(delay, diagnostics),
+        None => Purge::default().delay_ms,
+    };
+    let background = raw.purge_background.as_ref().filter(|background| *background.get_ref());
+    if let Some(background) = background
+        && let Some((word, why)) = match delay_ms {
+            None => Some(("\"never\"", "nothing goes back by itself")),
+            Some(0) => Some(("0", "whoever frees memory gives it back at once")),
+            Some(_) => None,
+        }
+    {
+        diagnostics.error(
+            background.span(),
+            "`background` needs a delay to wait for",
+            format!("with `delay_ms = {word}` {why}"),
+            "remove this, or write, for example, `delay_ms = 500`",
+        );
+    }
+    Purge { delay_ms, background: background.is_some() }
+}
+
+fn delay_ms(delay: &Spanned<OrNone<u64>>, diagnostics: &mut Diagnostics) -> Option<u32> {
+    let OrNone::Some(ms) = *delay.get_ref() else { return None };
     if ms > MAX_DELAY.into() {
         diagnostics.error(
             delay.span(),
@@ -111,7 +133,7 @@ fn purge(raw: &RawSpec, diagnostics: &mut Diagnostics) -> Purge {
             format!("from 0 to {MAX_DELAY}, which is a day, is possible, or \"never\""),
         );
     }
-    Purge { delay_ms: u32::try_from(ms).ok() }
+    Some(u32::try_from(ms).unwrap_or(MAX_DELAY))
 }
 
 fn large(raw: &RawSpec, diagnostics: &mut Diagnostics) -> Large {

@@ -83,6 +83,7 @@ fn what_a_spec_names_is_in_the_binary() {
     assert!(!checks::functions(binary("with_heapv2"), &UNIFIED).is_empty());
     assert!(!checks::functions(binary("with_hot"), &UNIFIED).is_empty());
     assert!(!checks::statics(binary("with_background"), &UNIFIED).is_empty());
+    assert!(!checks::statics(binary("with_purger"), &UNIFIED).is_empty());
     assert!(!checks::statics(binary("with_heapv2"), &UNIFIED).is_empty());
     let texts = checks::strings(binary("with_region_id"), &UNIFIED, binary("system"));
     assert_eq!(texts.len(), POLICIES.iter().map(|policy| policy.texts.len()).sum(), "{texts:?}");
@@ -94,8 +95,8 @@ fn a_leak_is_reported() {
     let report = checks::all(leak, &UNIFIED, binary("system")).join("\n");
     println!("{report}");
     for finding in [
-        "function of policies::background: <hakmem_runtime::policies::background::Worker>::start",
-        "static of policies::background, 8 bytes: hakmem_runtime::policies::background::NEWEST",
+        "function of thread::worker: <hakmem_runtime::thread::worker::Worker>::start",
+        "static of thread::worker, 8 bytes: hakmem_runtime::thread::worker::NEWEST",
         // Inlined as a whole: no symbol of it is left.
         "code of layers::ring: line ",
         "code of policies::background: line ",

@@ -39,7 +39,7 @@ pub(crate) static POLICIES: &[Policy] = &[
         module: "background",
         key: "refill = \"background\"",
         layers: &["unified"],
-        statics: &["worker", "queue"],
+        statics: &["filler", "queue"],
         texts: &[],
         state: 0,
     },
@@ -57,6 +57,14 @@ pub(crate) static POLICIES: &[Policy] = &[
         layers: &["unified"],
         statics: &[],
         texts: &["a block was freed that has no header", "a block was freed whose slab is free: a second free"],
+        state: 0,
+    },
+    Policy {
+        module: "purger",
+        key: "[purge]\nbackground = true",
+        layers: &["unified"],
+        statics: &["purger"],
+        texts: &[],
         state: 0,
     },
     Policy { module: "counted", key: "stats = true", layers: &["unified"], statics: &[], texts: &[], state: 16 },
@@ -81,6 +89,10 @@ impl Spec {
             Some(("layers", "ahead")) => self.layers.len() > 1 && self.kinds().next().is_some_and(|first| first.ahead),
             Some(("layers", layer)) => names(&[layer]),
             Some(("policies", policy)) => self.policy.is_some_and(|ours| ours.module == policy),
+            // The thread of the two policies that have one.
+            Some(("thread", "worker")) => {
+                self.policy.is_some_and(|ours| ["background", "purger"].contains(&ours.module))
+            }
             // The part of a slab that only a layer in the slabs themselves needs.
             Some(("slab", "listed")) => self.kinds().any(|kind| kind.arguments == Arguments::Geometry),
             _ => true,
@@ -163,7 +175,7 @@ pub(crate) const LEAK: &str = "leak";
 /// Nothing of it needs to run, as long as the compiler cannot know that it does not.
 const LEAKS: &str = r#"
 mod leaks {
-    use hakmem::__private::{Below, Front, Layer, Limit, Queue, Queued, Ring, Slabs, Worker};
+    use hakmem::__private::{Below, Filler, Front, Layer, Limit, Queue, Queued, Ring, Slabs, Worker};
     use std::cell::Cell;
     use std::hint::black_box;
 
@@ -178,13 +190,15 @@ mod leaks {
     pub(crate) fn run() {
         black_box(&NAMES);
         MORE.with(|more| black_box(more).set([1; 32]));
-        let worker = Box::leak(Box::new(Worker::new(super::Heap::runtime(), &[])));
+        let filler = Box::leak(Box::new(Filler::new(super::Heap::runtime(), &[])));
+        let worker: &'static Worker = Box::leak(Box::new(Worker::new(filler)));
+        worker.wake();
         let ring = black_box(Ring::<64>::EMPTY);
         // SAFETY: without a heap there is nothing to get.
         unsafe {
             let slabs = || Slabs::new(super::Heap::runtime(), None, 0);
             black_box(ring.miss(&Limit::new(63), &mut slabs()));
-            let _ = black_box(Queued::new(&QUEUE, worker, slabs()).demand(1));
+            let _ = black_box(Queued::new(&QUEUE, slabs()).demand(1));
         }
     }
 }

@@ -4,6 +4,8 @@
 // Each test file is a program of its own and uses a part of this.
 #![allow(dead_code, unused_imports, unused_macros)]
 
+pub(crate) mod processes;
+
 use std::alloc::{GlobalAlloc, Layout};
 use std::io::Read;
 use std::marker::PhantomData;

@@ -28,7 +28,7 @@ fn below(number: usize, group: &Group, levels: &[Level]) -> TokenStream {
     let mut stack = quote! { hakmem::Slabs::new(&RUNTIME, heap_of(thread), FIRST + index) };
     if group.refill == Refill::Background {
         let queue = queue_name(number);
-        stack = quote! { hakmem::Queued::new(&#queue[index], &WORKER, #stack) };
+        stack = quote! { hakmem::Queued::new(&#queue[index], #stack) };
     }
     for Level { field, shared, layers, .. } in levels.iter().skip(1).rev() {
         let through = group.refill == Refill::Legacy && layers.end == group.layers.len();
@@ -40,6 +40,11 @@ fn below(number: usize, group: &Group, levels: &[Level]) -> TokenStream {
         stack = quote! { #over::new(&thread.#field[index], &#shared[index], #stack) };
     }
     stack
+}
+
+/// What the end of a slow path does where the spec asks for a thread that purges; `thread` is in scope.
+fn attend(context: &Context) -> Option<TokenStream> {
+    context.spec.purge.background.then(|| quote! { hakmem::Purger::attend(&PURGER_WORKER, thread.heap.get()); })
 }
 
 /// One group's functions, in a module of its own.
@@ -77,6 +82,8 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             },
         ),
     };
+    let attend = attend(context);
+    let wake = (group.refill == Refill::Background).then(|| quote! { FILLER_WORKER.wake(); });
     // The last group is what is left.
     let end = (number + 1 < context.plan.groups.len()).then(|| {
         quote! {
@@ -160,6 +167,8 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
                     let index = index(place);
                     // SAFETY: the state is this thread's, and every layer is taken at the index of the same class.
                     let block = unsafe { thread.#field[index].miss(&#shared[index], &mut #below).cast() };
+                    #wake
+                    #attend
                     #mark
                 })
             }
@@ -175,6 +184,7 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
                     let index = index(place);
                     // SAFETY: as in `miss`; the block is the caller's.
                     unsafe { thread.#field[index].overflow(block.cast(), &#shared[index], &mut #below) }
+                    #attend
                 })
             }
         }
@@ -268,6 +278,8 @@ fn entries(context: &Context) -> TokenStream {
     let (allocate_any, release_any) = (choose(context, &all, allocate), choose(context, &all, release));
     let pop_any = choose(context, &all, pop);
     let mark = mark_any(context);
+    // A large block that is kept waits for its purge from its free on.
+    let wake = context.spec.purge.background.then(|| quote! { PURGER_WORKER.wake(); });
     quote! {
         /// `GlobalAlloc::alloc`. A small size of ordinary alignment goes straight to its group, where the place is a
         /// constant if the layout is; an alignment that is not known costs one comparison.
@@ -339,7 +351,10 @@ fn entries(context: &Context) -> TokenStream {
                 // SAFETY: the caller's contract, and the place is that of the layout's class.
                 ::core::option::Option::Some(place) => #release_any,
                 // SAFETY: as above; no class serves the layout, so the block is a large one.
-                ::core::option::Option::None => unsafe { RUNTIME.large().free(&RUNTIME, block) },
+                ::core::option::Option::None => unsafe {
+                    RUNTIME.large().free(&RUNTIME, block);
+                    #wake
+                },
             }
         }
 

@@ -9,9 +9,9 @@ use quote::{format_ident, quote};
 pub(super) fn emit(context: &Context) -> TokenStream {
     let classes = classes(context);
     let runtime = runtime(context);
-    let worker = worker(context);
+    let workers = workers(context);
     let thread = thread(context);
-    quote! { #classes #runtime #worker #thread }
+    quote! { #classes #runtime #workers #thread }
 }
 
 /// The static with the queues of a group whose refills are `background`.
@@ -73,8 +73,14 @@ fn runtime(context: &Context) -> TokenStream {
     }
 }
 
+/// The threads of the allocator's own, where the spec asks for any, and what they work on.
+fn workers(context: &Context) -> TokenStream {
+    let (filler, purger) = (filler(context), purger(context));
+    quote! { #filler #purger }
+}
+
 /// The thread behind `refill = "background"`, and its queues.
-fn worker(context: &Context) -> TokenStream {
+fn filler(context: &Context) -> TokenStream {
     let groups = || context.plan.groups.iter().enumerate().filter(|(_, group)| group.refill == Refill::Background);
     let queues = groups().map(|(number, group)| {
         let (queue, count) = (queue_name(number), literal(group.slots.len()));
@@ -92,8 +98,26 @@ fn worker(context: &Context) -> TokenStream {
     quote! {
         #(#queues)*
 
-        /// The thread that fills the queues.
-        static WORKER: hakmem::Worker = hakmem::Worker::new(&RUNTIME, &[#(&#names),*]);
+        /// What fills the queues.
+        static FILLER: hakmem::Filler = hakmem::Filler::new(&RUNTIME, &[#(&#names),*]);
+
+        /// The thread that does.
+        static FILLER_WORKER: hakmem::Worker = hakmem::Worker::new(&FILLER);
+    }
+}
+
+/// The thread behind `background = true` in `[purge]`.
+fn purger(context: &Context) -> TokenStream {
+    let Some(delay) = context.spec.purge.delay_ms.filter(|_| context.spec.purge.background) else {
+        return TokenStream::new();
+    };
+    let delay = literal(delay);
+    quote! {
+        /// What gives free memory back to the system.
+        static PURGER: hakmem::Purger = hakmem::Purger::new(&RUNTIME, #delay);
+
+        /// The thread that does.
+        static PURGER_WORKER: hakmem::Worker = hakmem::Worker::new(&PURGER);
     }
 }
 
@@ -178,6 +202,12 @@ fn thread(context: &Context) -> TokenStream {
         }
     }
     let layer_stats = layer_stats(context);
+    let wake = context.spec.purge.background.then(|| {
+        quote! {
+            // What this thread has goes to the pool now.
+            PURGER_WORKER.wake();
+        }
+    });
     quote! {
         #statics
         #layer_stats
@@ -239,6 +269,7 @@ fn thread(context: &Context) -> TokenStream {
         unsafe fn drain_at_exit(thread: *const ()) {
             // SAFETY: the runtime passes what `heap_of` gave it, on the thread that it belongs to.
             let thread = unsafe { &*thread.cast::<Thread>() };
+            #wake
             drain(thread);
             thread.heap.clear();
         }

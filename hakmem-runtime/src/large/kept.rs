@@ -68,6 +68,12 @@ impl Kept {
         self.cut(place, usize::MAX)
     }
 
+    /// For how long the range kept longest has been kept by `now`.
+    pub(super) fn oldest(&self, now: u32) -> Option<u32> {
+        let ranges = self.ranges.iter().filter(|range| range.length > 0);
+        ranges.map(|range| now.wrapping_sub(range.since)).max()
+    }
+
     /// Keeps a range, joined with its neighbours. `false` without a place for it.
     pub(super) fn put(&mut self, mut new: Range) -> bool {
         self.bytes = self.bytes.wrapping_add(new.length);
@@ -167,6 +173,7 @@ mod tests {
         // The clock has wrapped since the first one.
         let now = 10;
         let mut kept = kept(&[range(0, 4096, u32::MAX - 5), range(2, 4096, 3), range(4, 4096, 9)]);
+        assert_eq!((kept.oldest(now), Kept::NOTHING.oldest(now)), (Some(16), None));
         assert_eq!(kept.take_aged(now, 17).length, 0);
         assert_eq!(kept.take_aged(now, 16).address, BASE);
         assert_eq!(kept.take_oldest(now).address, BASE + 2 * GRANULE);

@@ -230,6 +230,11 @@ impl Large {
         }
     }
 
+    /// For how long the range kept longest has been kept by `now`.
+    pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
+        self.kept.lock().oldest(now)
+    }
+
     pub(crate) fn before_fork(&self) {
         self.kept.acquire();
     }

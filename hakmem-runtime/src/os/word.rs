@@ -1,11 +1,11 @@
 //! The atomic word that the lock-free protocols are written against.
 //!
-//! A protocol that is generic over its word runs unchanged on `AtomicU64` in the product and on loom's in the models,
-//! without a `cfg` in either.
+//! A protocol that is generic over its word runs unchanged on `AtomicU64` (or `AtomicU32`, where a futex is) in the product
+//! and on loom's in the models, without a `cfg` in either.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// A 64-bit atomic.
+/// An atomic number, as wide as what is stored in it.
 pub trait Word {
     /// Reads it.
     fn load(&self, order: Ordering) -> u64;
@@ -30,6 +30,22 @@ impl Word for AtomicU64 {
     #[inline(always)]
     fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
         AtomicU64::compare_exchange_weak(self, old, new, success, failure)
+    }
+}
+
+impl Word for AtomicU32 {
+    #[inline(always)]
+    fn load(&self, order: Ordering) -> u64 {
+        AtomicU32::load(self, order).into()
+    }
+    #[inline(always)]
+    fn store(&self, value: u64, order: Ordering) {
+        AtomicU32::store(self, value as u32, order);
+    }
+    #[inline(always)]
+    fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
+        let result = AtomicU32::compare_exchange_weak(self, old as u32, new as u32, success, failure);
+        result.map(u64::from).map_err(u64::from)
     }
 }
 

@@ -49,11 +49,10 @@ impl Pool {
     /// Gives back the memory of all slabs free for `delay` milliseconds, a SuperSlab's worth a time. The kernel works
     /// while the lock is free: the slabs are taken out before and put back after.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
-        let geometry = self.config.geometry;
-        let page = memory::page_size();
-        if geometry.slab_size() < page {
-            return; // A page could hold a neighbour's blocks.
+        if !self.can_purge() {
+            return;
         }
+        let geometry = self.config.geometry;
         loop {
             // SAFETY: we hold the lock, and give the slabs back below.
             let Some((superslab, taken)) = (unsafe { self.shelves.lock().take_aged(now, delay) }) else { return };
@@ -68,5 +67,16 @@ impl Pool {
             // SAFETY: they are the ones we took; we hold the lock.
             unsafe { self.shelves.lock().put_purged(superslab, taken, refused) };
         }
+    }
+
+    /// For how long the memory that has waited longest for its purge has waited by `now`.
+    pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
+        let since = if self.can_purge() { self.shelves.lock().oldest_since() } else { None };
+        since.map(|since| now.wrapping_sub(since))
+    }
+
+    /// Whether a slab is whole pages. A part of a page could hold a neighbour's blocks.
+    fn can_purge(&self) -> bool {
+        self.config.geometry.slab_size() >= memory::page_size()
     }
 }

@@ -114,6 +114,12 @@ impl Shelves {
         self.youngest = superslab;
     }
 
+    /// When the SuperSlab that is first in the queue entered it.
+    pub(crate) fn oldest_since(&self) -> Option<u32> {
+        // SAFETY: null, or live metadata under our lock.
+        unsafe { self.oldest.as_ref() }.map(|superslab| superslab.since.get())
+    }
+
     /// The next SuperSlab with slabs dirty for `delay` milliseconds, and these slabs, taken out for purging.
     ///
     /// # Safety

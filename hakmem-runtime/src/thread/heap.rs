@@ -207,6 +207,11 @@ impl Heap {
         self.each_bin(Bin::shorten);
     }
 
+    /// Whether memory went from here to the pool, and may still wait there for its purge.
+    pub(crate) fn gave_back(&self) -> bool {
+        self.watching.get().is_some()
+    }
+
     /// Calls `act` for the bin of each class.
     fn each_bin(&self, act: impl Fn(&Bin)) {
         for class in 0..self.allocator.classes().len() as u32 {

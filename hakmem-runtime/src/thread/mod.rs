@@ -4,6 +4,7 @@ mod heap;
 pub(crate) mod lifetime;
 mod refill;
 pub(crate) mod spill;
+pub(crate) mod worker;
 
 pub use heap::Heap;
 pub use lifetime::HeapSlot;

@@ -11,7 +11,7 @@ fn sizes(text: &str) -> Vec<u32> {
 fn everything_but_a_class_may_be_left_out() {
     let spec = spec("class = [{ size = 64 }]");
     assert_eq!(spec.geometry, Geometry { superslab: 2 << 20, slab: 64 << 10 });
-    assert_eq!(spec.purge, Purge { delay_ms: Some(500) });
+    assert_eq!(spec.purge, Purge { delay_ms: Some(500), background: false });
     assert_eq!(spec.large, Large { cache: 32 << 20 });
     assert!(!spec.huge_pages);
     let class = &spec.classes[0];
@@ -62,6 +62,15 @@ sll = { high_water = 4096 }
     assert_eq!(first.stack.iter().map(|layer| layer.limit).collect::<Vec<_>>(), [40, 682]);
     assert_eq!((second.size, second.batch, second.specialise, second.budget), (1024, 20, true, None));
     assert_eq!(second.stack.iter().map(|layer| layer.limit).collect::<Vec<_>>(), [4]);
+}
+
+#[test]
+fn a_thread_purges_where_it_is_asked_to() {
+    let purge = |section: &str| spec(&format!("purge = {{ {section} }}\n[[class]]\nsize = 64")).purge;
+    assert_eq!(purge("background = true"), Purge { delay_ms: Some(500), background: true });
+    assert_eq!(purge("background = true, delay_ms = 1"), Purge { delay_ms: Some(1), background: true });
+    assert_eq!(purge("background = false, delay_ms = 0"), Purge { delay_ms: Some(0), background: false });
+    assert_eq!(purge("background = false, delay_ms = 'never'"), Purge { delay_ms: None, background: false });
 }
 
 #[test]

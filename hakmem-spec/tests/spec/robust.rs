@@ -43,6 +43,7 @@ size = 1048576
 slab = 65536
 [purge]
 delay_ms = 100
+background = true
 [large]
 cache = 0
 [defaults]

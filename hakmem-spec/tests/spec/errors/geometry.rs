@@ -165,6 +165,7 @@ fn a_delay_of_more_than_a_day() {
     assert_error(
         r"[purge]
 delay_ms = 86_400_001
+background = true
 [[class]]
 size = 8
 ",
@@ -177,6 +178,44 @@ size = 8
   |
   = help: from 0 to 86400000, which is a day, is possible, or "never"
 "#,
+    );
+}
+
+#[test]
+fn a_purging_thread_without_anything_to_wait_for() {
+    assert_error(
+        r"[purge]
+background = true
+delay_ms = 'never'
+[[class]]
+size = 8
+",
+        r#"
+`background` needs a delay to wait for
+ --> classes.toml:2:14
+  |
+2 | background = true
+  |              ^^^^ with `delay_ms = "never"` nothing goes back by itself
+  |
+  = help: remove this, or write, for example, `delay_ms = 500`
+"#,
+    );
+    assert_error(
+        r"[purge]
+delay_ms = 0
+background = true
+[[class]]
+size = 8
+",
+        r"
+`background` needs a delay to wait for
+ --> classes.toml:3:14
+  |
+3 | background = true
+  |              ^^^^ with `delay_ms = 0` whoever frees memory gives it back at once
+  |
+  = help: remove this, or write, for example, `delay_ms = 500`
+",
     );
 }
 

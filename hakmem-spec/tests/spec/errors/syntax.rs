@@ -152,7 +152,7 @@ unknown key `delay` in `purge`
 2 | delay = 100
   | ^^^^^ nothing reads this
   |
-  = help: possible here: `delay_ms`
+  = help: possible here: `delay_ms`, `background`
 ",
     );
 }

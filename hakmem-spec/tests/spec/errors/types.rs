@@ -171,6 +171,26 @@ budget = 5
 }
 
 #[test]
+fn a_word_where_a_thread_is_asked_for_or_not() {
+    assert_error(
+        r"[purge]
+background = 'yes'
+[[class]]
+size = 8
+",
+        r"
+`background` must be true or false
+ --> classes.toml:2:14
+  |
+2 | background = 'yes'
+  |              ^^^^^ this is a string
+  |
+  = help: write, for example, `background = true`
+",
+    );
+}
+
+#[test]
 fn a_wrong_word_for_a_delay() {
     assert_error(
         r"[purge]
