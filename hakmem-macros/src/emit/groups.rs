@@ -350,11 +350,11 @@ fn entries(context: &Context) -> TokenStream {
             match place_of_other(size, align) {
                 // SAFETY: the caller's contract, and the place is that of the layout's class.
                 ::core::option::Option::Some(place) => #release_any,
-                // SAFETY: as above; no class serves the layout, so the block is a large one.
-                ::core::option::Option::None => unsafe {
-                    RUNTIME.large().free(&RUNTIME, block);
+                ::core::option::Option::None => {
+                    // SAFETY: as above; no class serves the layout, so the block is a large one.
+                    unsafe { RUNTIME.large().free(&RUNTIME, block) }
                     #wake
-                },
+                }
             }
         }
 
