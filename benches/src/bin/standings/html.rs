@@ -164,9 +164,14 @@ fn scaling(results: &Results, group: &str, across: &str) -> String {
         let point = |workload: &Measured| Some((number(workload)?, workload.arms[index].summary(TIME)?.median));
         workloads.filter_map(point).collect()
     };
-    let drawn = every(results, points);
+    let mut drawn = every(results, points);
     if drawn.is_empty() {
         return String::new();
+    }
+    let workloads = results.workloads.iter().filter(|workload| workload.group == group);
+    let floor: Vec<_> = workloads.filter_map(|workload| Some((number(workload)?, workload.floor()?))).collect();
+    if !floor.is_empty() {
+        drawn.push(Curve { name: "no allocator", class: "live".to_owned(), points: floor });
     }
     let (x, y) = (Axis { name: across, logarithmic: true }, Axis { name: "ns an operation", logarithmic: false });
     curves(&format!("time against {across}"), x, y, &drawn)
