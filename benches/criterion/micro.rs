@@ -168,14 +168,14 @@ fn each(group: &mut BenchmarkGroup<WallTime>, operation: Operation, layout: Layo
     each_allocator!(on);
 }
 
-/// What `Box` does with a value of `SIZE` bytes, on each allocator: an allocation and a free of a constant layout.
-fn each_box<const SIZE: usize>(group: &mut BenchmarkGroup<WallTime>) {
-    let order = shuffled(count(SIZE));
+/// What `Box` does with a value of `WORDS` words, on each allocator: an allocation and a free of a constant layout.
+fn each_box<const WORDS: usize>(group: &mut BenchmarkGroup<WallTime>) {
+    let order = shuffled(count(8 * WORDS));
     group.throughput(Throughput::Elements(order.len() as u64));
     macro_rules! on {
         ($name:literal, $allocator:expr) => {
-            group.bench_function(BenchmarkId::new($name, SIZE), |bencher| {
-                let layout = const { Layout::from_size_align(SIZE, 8).expect("a valid layout") };
+            group.bench_function(BenchmarkId::new($name, 8 * WORDS), |bencher| {
+                let layout = Layout::new::<[u64; WORDS]>();
                 bencher.iter_custom(|times| time(Operation::Pair, &$allocator, layout, &order, times));
             });
         };
@@ -193,7 +193,7 @@ fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, Wal
 fn boxes(criterion: &mut Criterion) {
     let mut group = group(criterion, "box");
     macro_rules! sizes {
-        ($($size:literal)*) => { $(each_box::<$size>(&mut group);)* };
+        ($($size:literal)*) => { $(each_box::<{ $size / 8 }>(&mut group);)* };
     }
     sizes!(8 16 32 64 256 1024 4096 32_768 262_144 1_048_576);
 }

@@ -6,6 +6,7 @@ use hakmem_benches::Report;
 
 use crate::allocators::{AGAIN, HAKMEM, SYSTEM, is_peer};
 use crate::results::{Figure, Measured, RESIDENT, Results, TIME, geometric_mean};
+use crate::statistics::summary;
 use crate::table::{ALLOCATION_TAIL, any, percentile, ratio};
 
 /// A goal and what came of it.
@@ -82,14 +83,17 @@ fn against_best(results: &Results, of: impl Fn(&Measured) -> bool, figure: Figur
     workloads.filter_map(ratio).collect()
 }
 
-/// What two runs of the same program differ by: twice the standard deviation of the A/A arms' ratios, as a factor.
+/// What two runs of the same program differ by, as a factor: twice the standard deviation of the A/A arms' ratios,
+/// estimated by their median distance from 1, so that one disturbed run does not excuse all.
 fn noise(results: &Results, of: impl Fn(&Measured) -> bool) -> Option<f64> {
+    /// Of a normal distribution.
+    const DEVIATION_TO_MEDIAN: f64 = 1.4826;
     let (one, other) = (results.index(HAKMEM)?, results.index(AGAIN)?);
     let workloads = results.workloads.iter().filter(|workload| of(workload));
     let ratio = |workload: &Measured| Some(workload.medians(TIME)[other]? / workload.medians(TIME)[one]?);
-    let squares: Vec<f64> = workloads.filter_map(ratio).map(|ratio| ratio.ln().powi(2)).collect();
-    let variance = squares.iter().sum::<f64>() / squares.len() as f64;
-    (!squares.is_empty()).then(|| (2.0 * variance.sqrt()).exp())
+    let distances: Vec<f64> = workloads.filter_map(ratio).map(|ratio| ratio.ln().abs()).collect();
+    let median = (!distances.is_empty()).then(|| summary(&distances).median)?;
+    Some((2.0 * DEVIATION_TO_MEDIAN * median).exp())
 }
 
 /// No ratio is above `most`; those that are, are named.
@@ -254,7 +258,8 @@ mod tests {
         let mut results = example();
         results.allocators[0].0 = AGAIN.to_owned();
         // 11.0 against 5.5 in both workloads.
-        assert_eq!(noise(&results, |_| true).map(|noise| (noise * 1000.0).round()), Some(4000.0));
+        let noise_of_twice = 2.0_f64.powf(2.0 * 1.4826);
+        assert!(noise(&results, |_| true).is_some_and(|noise| (noise - noise_of_twice).abs() < 1e-9));
         assert_eq!(noise(&results, |_| false), None);
     }
 }

@@ -256,6 +256,23 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_earlier_run_fills_what_this_one_has_not_measured() {
+        let mut earlier = example();
+        earlier.workloads[0].name = "lifo_16".to_owned();
+        earlier.machine.date = "yesterday".to_owned();
+        let written = serde_json::to_string(&earlier).unwrap();
+        let mut results = example();
+        results.keep(serde_json::from_str(&written).unwrap()).unwrap();
+        let names: Vec<_> = results.workloads.iter().map(|it| (it.name.as_str(), it.earlier.is_some())).collect();
+        assert_eq!(names, [("lifo_16", true), ("live_1e3", false), ("live_1e4", false)]);
+        assert!(results.earlier_runs()[0].starts_with("yesterday, "));
+
+        let mut other = example();
+        other.allocators.pop();
+        assert!(results.keep(other).unwrap_err().contains("other allocators"));
+    }
+
+    #[test]
     fn means_are_geometric() {
         assert_eq!(geometric_mean(&[]), None);
         assert!((geometric_mean(&[0.5, 2.0]).unwrap_or(0.0) - 1.0).abs() < 1e-12);

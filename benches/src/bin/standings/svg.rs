@@ -19,7 +19,7 @@ const BAR: f64 = 11.0;
 
 /// Horizontal bars from 0 on; the least value is set in bold.
 pub(crate) fn bars(title: &str, bars: &[Bar]) -> String {
-    let (width, left, right) = (400.0, 96.0, 340.0);
+    let (width, left, right) = (400.0, 106.0, 342.0);
     let longest = bars.iter().map(|bar| bar.value.max(bar.whisker.1)).fold(f64::MIN_POSITIVE, f64::max);
     let least = bars.iter().map(|bar| bar.value).fold(f64::INFINITY, f64::min);
     let at = |value: f64| left + (right - left) * value / longest;
