@@ -15,13 +15,13 @@ pub(super) const MICRO: [Workload; 11] = boxes! {
     "box_8" uninit 8 20_000_000 "256 boxes of 8 B, freed in random order",
     "box_256" uninit 256 20_000_000 "256 boxes of 256 B, freed in random order",
     "box_1k" uninit 1024 20_000_000 "256 boxes of 1 KiB, freed in random order",
-    "box_4k" uninit 4096 4_000_000 "256 boxes of 4 KiB, freed in random order",
-    "box_32k" uninit 32_768 4_000_000 "256 boxes of 32 KiB, freed in random order",
+    "box_4k" uninit 4096 2_000_000 "256 boxes of 4 KiB, freed in random order",
+    "box_32k" uninit 32_768 1_000_000 "256 boxes of 32 KiB, freed in random order",
     "box_256k" uninit 262_144 500_000 "64 boxes of 256 KiB, freed in random order",
     "box_1m" uninit 1_048_576 500_000 "16 boxes of 1 MiB, freed in random order",
     "zeroed_64" zeroed 64 20_000_000 "256 boxes of 64 B of zeros, freed in random order",
     "zeroed_4k" zeroed 4096 2_000_000 "256 boxes of 4 KiB of zeros, freed in random order",
-    "zeroed_32k" zeroed 32_768 200_000 "256 boxes of 32 KiB of zeros, freed in random order",
+    "zeroed_32k" zeroed 32_768 100_000 "256 boxes of 32 KiB of zeros, freed in random order",
     "zeroed_1m" zeroed 1_048_576 10_000 "16 boxes of 1 MiB of zeros, freed in random order",
 };
 

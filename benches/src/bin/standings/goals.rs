@@ -7,7 +7,7 @@ use hakmem_benches::Report;
 use crate::allocators::{AGAIN, HAKMEM, SYSTEM, is_peer};
 use crate::results::{Figure, Measured, RESIDENT, Results, TIME, geometric_mean};
 use crate::statistics::summary;
-use crate::table::{ALLOCATION_TAIL, any, percentile, ratio};
+use crate::table::{ALLOCATION_TAIL, any, clock_step, percentile, ratio};
 
 /// A goal and what came of it.
 #[derive(Debug, PartialEq)]
@@ -198,12 +198,18 @@ fn threads_lose(results: &Results, threads: u32) -> Goal {
     }
 }
 
-/// The rarest slow allocations, hakmem's divided by the best peer's.
+/// The rarest slow allocations, hakmem's divided by the best peer's. Readings that differ by less than half a step of the
+/// clock are the same.
 fn tails(results: &Results) -> Vec<Named> {
     let (_, of) = ALLOCATION_TAIL;
     let measured = |report: &Report| report.outcome.allocation.is_some();
     let workloads = results.workloads.iter().filter(|workload| any(workload, measured));
-    let ratio = |workload: &Measured| Some((workload.name.clone(), results.against_best(&percentile(workload, of))?));
+    let ratio = |workload: &Measured| {
+        let tails = percentile(workload, of);
+        let (ours, best) = (tails[results.index(HAKMEM)?]?, tails[results.best_peer(&tails)?]?);
+        let same = ours > best && ours - best < clock_step(workload) / 2.0;
+        Some((workload.name.clone(), if same { 1.0 } else { ours / best }))
+    };
     workloads.filter_map(ratio).collect()
 }
 

@@ -74,7 +74,7 @@ fn machine(results: &Results) -> String {
         let names: Vec<&str> = workloads.map(|workload| workload.name.as_str()).collect();
         let _ = write!(out, "<dt>of an earlier run</dt><dd>{}: {}</dd>", escape(run), names.join(", "));
     }
-    out += "</dl>\n<div class=\"wide\"><table><tr><th>allocator</th><th style=\"text-align:left\">its proof</th></tr>";
+    out += "</dl>\n<div class=\"wide\"><table><tr><th>allocator</th><th>its proof</th></tr>";
     for (name, proof) in &results.allocators {
         let _ = write!(out, "<tr><td>{name}</td><td>{}</td></tr>", escape(proof));
     }
@@ -85,8 +85,8 @@ fn reached(results: &Results) -> String {
     if results.index(HAKMEM).is_none() {
         return String::new();
     }
-    let mut out = "<table class=\"goals\"><tr><th></th><th style=\"text-align:left\">goal</th><th>target</th>\
-                   <th style=\"text-align:left\">measured</th></tr>\n"
+    let mut out = "<table class=\"goals\"><tr><th></th><th>goal</th><th>target</th>\
+                   <th>measured</th></tr>\n"
         .to_owned();
     for Goal { what, target, measured, verdict } in goals(results) {
         let verdict = verdict.text();
