@@ -1,5 +1,6 @@
-//! Every operation of `GlobalAlloc`, always over a working set: a loop that allocates and frees one block would measure
-//! how fast the processor forwards a store to the next load.
+//! What `Box` does with a size that the compiler knows, and every operation of `GlobalAlloc` with one that it does not.
+//! Always over a working set: a loop that allocates and frees one block would measure how fast the processor forwards a
+//! store to the next load.
 //!
 //! ```sh
 //! cargo bench -p hakmem-benches --bench micro                                       # against the system's allocator
@@ -50,18 +51,16 @@ enum Operation {
 /// A working set of one allocator.
 struct Blocks<'a, A> {
     allocator: &'a A,
-    layout: Layout,
     blocks: Vec<*mut u8>,
 }
 
 impl<A: GlobalAlloc> Blocks<'_, A> {
     #[inline(always)]
-    fn fill(&mut self, zeroed: bool) {
+    fn fill(&mut self, layout: Layout, zeroed: bool) {
         for place in &mut self.blocks {
             // SAFETY: the size is not 0; the block is written before it goes back with the same layout.
             unsafe {
-                *place =
-                    if zeroed { self.allocator.alloc_zeroed(self.layout) } else { self.allocator.alloc(self.layout) };
+                *place = if zeroed { self.allocator.alloc_zeroed(layout) } else { self.allocator.alloc(layout) };
                 place.write(1);
             }
         }
@@ -69,11 +68,11 @@ impl<A: GlobalAlloc> Blocks<'_, A> {
     }
 
     #[inline(always)]
-    fn grow(&mut self, size: usize) {
+    fn grow(&mut self, layout: Layout, size: usize) {
         for place in &mut self.blocks {
             // SAFETY: the blocks have this layout, and the size is not 0.
             unsafe {
-                *place = self.allocator.realloc(*place, self.layout, size);
+                *place = self.allocator.realloc(*place, layout, size);
                 place.write(1);
             }
         }
@@ -89,27 +88,28 @@ impl<A: GlobalAlloc> Blocks<'_, A> {
     }
 }
 
-/// The time that `operation` takes `times` times over a working set.
+/// The time that `operation` takes `times` times over a working set. Inlined, so that a constant layout stays one.
+#[inline(always)]
 fn time<A: GlobalAlloc>(operation: Operation, allocator: &A, layout: Layout, order: &[usize], times: u64) -> Duration {
     let larger = Layout::from_size_align(layout.size() * 3 / 2, layout.align()).expect("a valid layout");
-    let mut blocks = Blocks { allocator, layout, blocks: vec![std::ptr::null_mut(); order.len()] };
+    let mut blocks = Blocks { allocator, blocks: vec![std::ptr::null_mut(); order.len()] };
     let mut elapsed = Duration::ZERO;
     if operation == Operation::Pair {
         let started = Instant::now();
         for _ in 0..times {
-            blocks.fill(false);
+            blocks.fill(layout, false);
             blocks.empty(layout, order);
         }
         return started.elapsed();
     }
     for _ in 0..times {
         let started = Instant::now();
-        blocks.fill(operation == Operation::AllocateZeroed);
+        blocks.fill(layout, operation == Operation::AllocateZeroed);
         let filled = started.elapsed();
         let mut last = layout;
         if operation == Operation::Reallocate {
             let started = Instant::now();
-            blocks.grow(larger.size());
+            blocks.grow(layout, larger.size());
             elapsed += started.elapsed();
             last = larger;
         }
@@ -137,29 +137,65 @@ fn shuffled(n: usize) -> Vec<usize> {
     order
 }
 
-/// One operation at one size, on each allocator.
+/// Calls `$on!` with the name and the value of each allocator.
+macro_rules! each_allocator {
+    ($on:ident) => {
+        $on!("hakmem", Heap);
+        $on!("system", System);
+        #[cfg(feature = "on-mimalloc")]
+        $on!("mimalloc", mimalloc::MiMalloc);
+        #[cfg(feature = "on-jemalloc")]
+        $on!("jemalloc", tikv_jemallocator::Jemalloc);
+        #[cfg(feature = "on-snmalloc")]
+        $on!("snmalloc", snmalloc_rs::SnMalloc::new());
+        #[cfg(feature = "on-rpmalloc")]
+        $on!("rpmalloc", rpmalloc::RpMalloc);
+        #[cfg(feature = "on-rusty-alloc")]
+        $on!("rusty_alloc", rusty_alloc_api::RustyAlloc);
+    };
+}
+
+/// One operation at one size that the compiler does not know, on each allocator.
 fn each(group: &mut BenchmarkGroup<WallTime>, operation: Operation, layout: Layout, order: &[usize]) {
-    let size = layout.size();
     group.throughput(Throughput::Elements(order.len() as u64));
     macro_rules! on {
         ($name:literal, $allocator:expr) => {
-            group.bench_with_input(BenchmarkId::new($name, size), &layout, |bencher, &layout| {
-                bencher.iter_custom(|times| time(operation, &$allocator, layout, order, times));
+            group.bench_with_input(BenchmarkId::new($name, layout.size()), &layout, |bencher, &layout| {
+                bencher.iter_custom(|times| time(operation, &$allocator, black_box(layout), order, times));
             });
         };
     }
-    on!("hakmem", Heap);
-    on!("system", System);
-    #[cfg(feature = "on-mimalloc")]
-    on!("mimalloc", mimalloc::MiMalloc);
-    #[cfg(feature = "on-jemalloc")]
-    on!("jemalloc", tikv_jemallocator::Jemalloc);
-    #[cfg(feature = "on-snmalloc")]
-    on!("snmalloc", snmalloc_rs::SnMalloc::new());
-    #[cfg(feature = "on-rpmalloc")]
-    on!("rpmalloc", rpmalloc::RpMalloc);
-    #[cfg(feature = "on-rusty-alloc")]
-    on!("rusty_alloc", rusty_alloc_api::RustyAlloc);
+    each_allocator!(on);
+}
+
+/// What `Box` does with a value of `WORDS` words, on each allocator: an allocation and a free of a constant layout.
+fn each_box<const WORDS: usize>(group: &mut BenchmarkGroup<WallTime>) {
+    let order = shuffled(count(8 * WORDS));
+    group.throughput(Throughput::Elements(order.len() as u64));
+    macro_rules! on {
+        ($name:literal, $allocator:expr) => {
+            group.bench_function(BenchmarkId::new($name, 8 * WORDS), |bencher| {
+                let layout = Layout::new::<[u64; WORDS]>();
+                bencher.iter_custom(|times| time(Operation::Pair, &$allocator, layout, &order, times));
+            });
+        };
+    }
+    each_allocator!(on);
+}
+
+/// A group with a quarter of criterion's usual time for each of its many cells.
+fn group<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_millis(1200)).sample_size(50);
+    group
+}
+
+fn boxes(criterion: &mut Criterion) {
+    let mut group = group(criterion, "box");
+    macro_rules! sizes {
+        ($($size:literal)*) => { $(each_box::<{ $size / 8 }>(&mut group);)* };
+    }
+    sizes!(8 16 32 64 256 1024 4096 32_768 262_144 1_048_576);
 }
 
 fn micro(criterion: &mut Criterion) {
@@ -172,9 +208,7 @@ fn micro(criterion: &mut Criterion) {
         ("realloc", Operation::Reallocate, true),
         ("dealloc", Operation::Free, true),
     ] {
-        let mut group = criterion.benchmark_group(name);
-        // Many cells: a quarter of criterion's usual time for each.
-        group.warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_millis(1200)).sample_size(50);
+        let mut group = group(criterion, name);
         for size in SIZES {
             let layout = Layout::from_size_align(size, 8).expect("a valid layout");
             let order = if random { shuffled(count(size)) } else { (0..count(size)).rev().collect() };
@@ -189,5 +223,5 @@ fn probe() -> *const u8 {
     unsafe { Heap.alloc(Layout::new::<u64>()) }
 }
 
-criterion_group!(benches, micro);
+criterion_group!(benches, boxes, micro);
 criterion_main!(benches);

@@ -5,6 +5,8 @@ use std::alloc::{self, Layout, handle_alloc_error};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
+use crate::workloads::Random;
+
 /// Something done in a loop; the loop's two or three instructions are counted with it.
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
@@ -17,10 +19,16 @@ pub struct Operation {
 }
 
 /// All of them.
-pub static OPERATIONS: [Operation; 5] = [
+pub static OPERATIONS: [Operation; 7] = [
     Operation { name: "const_64", about: "a Box of 64 B, and its free", run: constant },
     Operation { name: "lifo_const_64", about: "one of 100 boxes of 64 B, freed last in first out", run: lifo },
     Operation { name: "dynamic", about: "16–1,024 B, the size known at run time, and its free", run: dynamic },
+    Operation { name: "dynamic_32k", about: "32 KiB, the size known at run time, and its free", run: middle },
+    Operation {
+        name: "replace",
+        about: "one at random of 1,000 blocks of 16–1,024 B freed and replaced",
+        run: replace,
+    },
     Operation { name: "zeroed_256", about: "256 B zeroed, the size known at run time, and its free", run: zeroed },
     Operation { name: "realloc", about: "64 B, made 72 B, made 256 B, and its free", run: reallocate },
 ];
@@ -56,6 +64,23 @@ fn dynamic(times: u64) {
             }
             alloc::dealloc(block, layout);
         }
+    }
+}
+
+fn middle(times: u64) {
+    for _ in 0..times {
+        black_box(Vec::<u8>::with_capacity(black_box(32 << 10)));
+    }
+}
+
+/// Refills and spills are part of it.
+fn replace(times: u64) {
+    let mut random = Random::new(0);
+    let mut blocks: Vec<Vec<u8>> = (0..1000).map(|_| Vec::with_capacity(random.within(16, 1024))).collect();
+    for _ in 0..times {
+        let (place, size) = (random.below(blocks.len()), random.within(16, 1024));
+        blocks[place] = Vec::new();
+        blocks[place] = black_box(Vec::with_capacity(size));
     }
 }
 

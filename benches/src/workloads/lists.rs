@@ -1,5 +1,8 @@
 //! Blocks of a constant size, freed all together: in one order or another.
 
+use std::cell::Cell;
+use std::hint::black_box;
+
 use super::blocks::{Block, Words, free_words, words};
 use super::{Outcome, Random, Scale, Workload, pattern, repeat};
 
@@ -7,7 +10,7 @@ use super::{Outcome, Random, Scale, Workload, pattern, repeat};
 const DEPTH: usize = 100;
 
 /// Pairs of an allocation and a free in each.
-const PAIRS: u64 = 20_000_000;
+const PAIRS: u64 = 40_000_000;
 
 macro_rules! comprehensive {
     ($($name:literal $function:ident $words:literal $about:literal,)*) => {
@@ -36,22 +39,47 @@ pub(super) const COMPREHENSIVE: [Workload; 17] = comprehensive! {
     "mixed" mixed 0 "100 blocks of 16, 32, 64, 128 B in turn, freed first in first out",
 };
 
+macro_rules! live {
+    ($($name:literal $count:literal $about:literal,)*) => {
+        [$(Workload {
+            floor: Some(|scale| floor(scale, $count)),
+            ..pattern("live", $name, $about, |scale| live(scale, $count))
+        }),*]
+    };
+}
+
 /// The same work at other numbers of live blocks.
-pub(super) const LIVE: [Workload; 5] = [
-    pattern("live", "live_1e3", "1,000 blocks of 32 B, freed last in first out", |scale| live(scale, 1_000)),
-    pattern("live", "live_1e4", "10,000 blocks of 32 B, freed last in first out", |scale| live(scale, 10_000)),
-    pattern("live", "live_1e5", "100,000 blocks of 32 B, freed last in first out", |scale| live(scale, 100_000)),
-    pattern("live", "live_1e6", "1,000,000 blocks of 32 B, freed last in first out", |scale| live(scale, 1_000_000)),
-    pattern("live", "live_1e7", "10,000,000 blocks of 32 B, freed last in first out", |scale| live(scale, 10_000_000)),
-];
+pub(super) const LIVE: [Workload; 5] = live! {
+    "live_1e3" 1_000 "1,000 blocks of 32 B, freed last in first out",
+    "live_1e4" 10_000 "10,000 blocks of 32 B, freed last in first out",
+    "live_1e5" 100_000 "100,000 blocks of 32 B, freed last in first out",
+    "live_1e6" 1_000_000 "1,000,000 blocks of 32 B, freed last in first out",
+    "live_1e7" 10_000_000 "10,000,000 blocks of 32 B, freed last in first out",
+};
 
 fn lifo<const N: usize>(scale: Scale) -> Outcome {
     last_first::<N>(scale, DEPTH, PAIRS / DEPTH as u64)
 }
 
 fn live(scale: Scale, count: usize) -> Outcome {
-    // At least two passes: each after the warm-up finds the memory as a running program would.
-    last_first::<4>(scale, count, (20_000_000 / count as u64).max(2))
+    // Each pass after the warm-up finds the memory as a running program would.
+    last_first::<4>(scale, count, PAIRS / count as u64)
+}
+
+/// What `live` costs without an allocator: a list of as many blocks is filled, they are written, and read backwards.
+fn floor(scale: Scale, count: usize) -> Outcome {
+    let memory: Vec<[Cell<u64>; 4]> = (0..count).map(|_| [const { Cell::new(0) }; 4]).collect();
+    let mut blocks: Vec<&[Cell<u64>; 4]> = Vec::with_capacity(count);
+    repeat(scale, PAIRS / count as u64, count as u64, || {
+        blocks.extend(memory.iter().zip(0..).map(|(block, tag)| {
+            block.iter().for_each(|word| word.set(tag));
+            black_box(block)
+        }));
+        while let Some(block) = blocks.pop() {
+            let tag = blocks.len() as u64;
+            assert!(block[0].get() == tag && block[3].get() == tag);
+        }
+    })
 }
 
 #[inline(always)]

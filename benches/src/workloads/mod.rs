@@ -2,6 +2,7 @@
 //! checks it when it frees.
 
 mod blocks;
+mod boxes;
 mod bursts;
 mod growth;
 mod latency;
@@ -24,6 +25,8 @@ pub struct Workload {
     /// What it does, in a line.
     pub about: &'static str,
     run: Run,
+    /// The same work without an allocator, where it is of interest what the memory itself costs.
+    floor: Option<fn(Scale) -> Outcome>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +46,16 @@ impl Workload {
         }
     }
 
+    /// Does the same work on blocks that lie side by side in one array; none if there is no such variant.
+    pub fn run_floor(&self, scale: Scale) -> Option<Outcome> {
+        self.floor.map(|run| run(scale))
+    }
+
+    /// Whether there is a variant without an allocator.
+    pub fn has_floor(&self) -> bool {
+        self.floor.is_some()
+    }
+
     /// Whether it is a whole program, for which there are runners of their own.
     pub fn is_program(&self) -> bool {
         matches!(self.run, Run::Program { .. })
@@ -52,7 +65,7 @@ impl Workload {
 /// How much of a workload's work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
-    /// All of it: 0.2 to 2 s.
+    /// All of it: 0.2 to 2 s on most allocators, whole programs 1 to 5 s.
     Full,
     /// A twentieth: to see whether it runs, not how fast.
     Quick,
@@ -69,21 +82,21 @@ impl Scale {
 }
 
 const fn pattern(group: &'static str, name: &'static str, about: &'static str, run: fn(Scale) -> Outcome) -> Workload {
-    Workload { name, group, about, run: Run::Pattern(run) }
+    Workload { name, group, about, run: Run::Pattern(run), floor: None }
 }
 
 /// All workloads, in the order in which they run.
 pub fn all() -> Vec<Workload> {
     let mut all = Vec::from([
         pattern("suite", "random_mixed_256", "256 blocks of 16–1,024 B, one at random replaced", |scale| {
-            places::replace::<256, 16, 1024>(scale, 16_000_000)
+            places::replace::<256, 16, 1024>(scale, 32_000_000)
         }),
         pattern("suite", "random_mixed_10k", "10,000 blocks of 16–4,096 B, one at random replaced", |scale| {
-            places::replace::<10_000, 16, 4096>(scale, 3_000_000)
+            places::replace::<10_000, 16, 4096>(scale, 8_000_000)
         }),
         pattern("suite", "tiny_hot", "100 blocks of 16–128 B, freed last in first out", lists::tiny_hot),
         pattern("suite", "random_free_50k", "50,000 blocks of 64 B, freed in random order", |scale| {
-            lists::random::<8>(scale, 50_000, 140)
+            lists::random::<8>(scale, 50_000, 400)
         }),
         pattern(
             "suite",
@@ -92,10 +105,10 @@ pub fn all() -> Vec<Workload> {
             bursts::gaps,
         ),
         pattern("suite", "mid_large", "64 blocks of 8–128 KiB, one at random replaced", |scale| {
-            places::replace::<64, 8192, 131_072>(scale, 400_000)
+            places::replace::<64, 8192, 131_072>(scale, 1_500_000)
         }),
         pattern("suite", "mid_large_mt", "the same in two threads", |scale| {
-            places::replace_in_threads::<64, 8192, 131_072>(scale, 2, 400_000)
+            places::replace_in_threads::<64, 8192, 131_072>(scale, 2, 2_000_000)
         }),
         pattern("suite", "larson_1", "1 thread, 1,000 blocks of 8–1,000 B each, handed to a successor", |scale| {
             threads::larson(scale, 1)
@@ -127,6 +140,7 @@ pub fn all() -> Vec<Workload> {
             bursts::burst(scale, bursts::After::Nothing)
         }),
     ]);
+    all.extend(boxes::MICRO);
     all.extend(lists::COMPREHENSIVE);
     all.extend(lists::LIVE);
     all.extend(threads::SCALING);
@@ -151,11 +165,11 @@ fn repeat(scale: Scale, repeats: u64, operations_each: u64, mut work: impl FnMut
 
 /// Random numbers (xorshift64*), the same in every run.
 #[derive(Clone, Debug)]
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// A sequence; each seed has its own.
-    fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         Random((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
 
@@ -170,13 +184,13 @@ impl Random {
 
     /// A number below `bound`.
     #[inline(always)]
-    fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u64::from(self.next()) * bound as u64) >> 32) as usize
     }
 
     /// A number from `from` to `to`.
     #[inline(always)]
-    fn within(&mut self, from: usize, to: usize) -> usize {
+    pub(crate) fn within(&mut self, from: usize, to: usize) -> usize {
         from + self.below(to - from + 1)
     }
 

@@ -8,7 +8,7 @@ use hakmem_bench_programs::find;
 use std::time::Instant;
 
 const fn program(name: &'static str, scale: u32, about: &'static str) -> Workload {
-    Workload { name, group: "programs", about, run: Run::Program { scale } }
+    Workload { name, group: "programs", about, run: Run::Program { scale }, floor: None }
 }
 
 /// The programs as workloads, each 1 to 5 s on two cores of an AMD EPYC.

@@ -1,8 +1,6 @@
 //! Blocks that wander between threads, and threads that come and go.
 
-use std::hint;
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::array;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Instant;
@@ -21,7 +19,7 @@ pub(super) const SCALING: [Workload; 5] = [
 ];
 
 fn scaling(scale: Scale, threads: u64) -> Outcome {
-    places::replace_in_threads::<256, 16, 1024>(scale, threads, 16_000_000)
+    places::replace_in_threads::<256, 16, 1024>(scale, threads, 48_000_000)
 }
 
 /// A thread's blocks and all it needs to replace them.
@@ -29,8 +27,8 @@ type Larson = Places<1000, 8, 1000>;
 
 /// `lanes` threads replace blocks; each hands its blocks to a successor that it starts, and ends.
 pub(super) fn larson(scale: Scale, lanes: u64) -> Outcome {
-    const GENERATIONS: u64 = 40;
-    const STEPS: u64 = 8_000_000;
+    const GENERATIONS: u64 = 120;
+    const STEPS: u64 = 24_000_000;
     let steps = (scale.of(STEPS) / (lanes * GENERATIONS)).max(1);
     let (sender, receiver) = mpsc::channel();
     let started = Instant::now();
@@ -56,71 +54,37 @@ fn generation(mut blocks: Larson, generations: u64, steps: u64, sender: Sender<L
     }
 }
 
-/// Places between a producer and its consumer.
-const RING: usize = 1024;
+/// Blocks that are handed over at once. One at a time, what is measured would be how two processors pass a cache line
+/// back and forth, and that depends on which of them happens to be ahead.
+const BATCH: usize = 64;
+
+/// Batches on their way between a producer and its consumer.
+const ON_THE_WAY: usize = 16;
 
 /// `pairs` threads allocate, as many others free.
 pub(super) fn producer_consumer(scale: Scale, pairs: u64) -> Outcome {
-    let rounds = (scale.of(8_000_000) / (pairs * RING as u64)).max(1);
-    let rings: Vec<Vec<AtomicPtr<[u64; 8]>>> =
-        (0..pairs).map(|_| (0..RING).map(|_| AtomicPtr::default()).collect()).collect();
+    let batches = (scale.of(24_000_000) / (pairs * BATCH as u64)).max(1);
     let started = Instant::now();
     thread::scope(|scope| {
-        for ring in &rings {
-            scope.spawn(|| produce(ring, rounds));
-            scope.spawn(|| consume(ring, rounds));
+        for _ in 0..pairs {
+            // The channel's places are made once. Who waits for the other end spins at first, and then sleeps.
+            let (sender, receiver) = mpsc::sync_channel::<[Words<8>; BATCH]>(ON_THE_WAY);
+            scope.spawn(move || {
+                for tag in 0..batches {
+                    // If not, the consumer has found a broken block; the scope passes its panic on.
+                    if sender.send(array::from_fn(|_| words(tag))).is_err() {
+                        break;
+                    }
+                }
+            });
+            scope.spawn(move || {
+                for (tag, batch) in receiver.into_iter().enumerate() {
+                    batch.into_iter().for_each(|block| free_words(block, tag as u64));
+                }
+            });
         }
     });
-    outcome(rounds * pairs * RING as u64, started.elapsed())
-}
-
-fn produce(ring: &[AtomicPtr<[u64; 8]>], rounds: u64) {
-    for round in 0..rounds {
-        for place in ring {
-            let block: Words<8> = words(round);
-            let mut waiting = Waiting::default();
-            while !place.load(Ordering::Acquire).is_null() {
-                waiting.turn();
-            }
-            place.store(Box::into_raw(block), Ordering::Release);
-        }
-    }
-}
-
-fn consume(ring: &[AtomicPtr<[u64; 8]>], rounds: u64) {
-    for round in 0..rounds {
-        for place in ring {
-            let mut waiting = Waiting::default();
-            let block = loop {
-                let block = place.load(Ordering::Acquire);
-                if !block.is_null() {
-                    break block;
-                }
-                waiting.turn();
-            };
-            place.store(ptr::null_mut(), Ordering::Release);
-            // SAFETY: the producer has stored what `into_raw` gave, and each place is emptied by this thread alone.
-            free_words(unsafe { Box::from_raw(block) }, round);
-        }
-    }
-}
-
-/// Waits for the other thread: at first by spinning, and then by letting others run, for it may need this processor.
-#[derive(Default)]
-struct Waiting(u32);
-
-impl Waiting {
-    fn turn(&mut self) {
-        self.0 += 1;
-        if self.0 < 100 {
-            hint::spin_loop();
-        } else if self.0 < 100_000_000 {
-            thread::yield_now();
-        } else {
-            // Half a minute: the other thread has found a broken block and is gone.
-            panic!("the other end of the ring does not move");
-        }
-    }
+    outcome(batches * pairs * BATCH as u64, started.elapsed())
 }
 
 /// Threads that live for a hundred blocks, two at a time.

@@ -1,7 +1,7 @@
 //! Runs one workload on the allocator that it was built with, and prints a [`Report`] as a line of JSON.
 //!
-//! `runner WORKLOAD [--quick]`; `runner --proof` for what it runs on; `runner --count OPERATION TIMES` to be watched by
-//! callgrind. `standings` builds and starts it.
+//! `runner --proof` tells what it runs on; `--floor` does the same work without an allocator; `runner --count` is to be
+//! watched by callgrind. `standings` builds and starts it.
 
 mod force;
 
@@ -11,6 +11,8 @@ use std::process::ExitCode;
 use hakmem_benches::operations::OPERATIONS;
 use hakmem_benches::workloads::{self, Scale};
 use hakmem_benches::{Report, process};
+
+const USAGE: &str = "usage: runner WORKLOAD [--quick] [--floor] | runner --proof | runner --count OPERATION TIMES";
 
 fn main() -> ExitCode {
     match run() {
@@ -28,7 +30,7 @@ fn main() -> ExitCode {
 fn run() -> Result<String, String> {
     let proof = force::proof()?;
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let name = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+    let (name, scale, without) = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--proof"] => return Ok(proof),
         ["--count", name, times] => {
             let operation = OPERATIONS.iter().find(|operation| operation.name == name);
@@ -36,17 +38,21 @@ fn run() -> Result<String, String> {
             (operation.run)(times.parse().map_err(|error| format!("{times:?}: {error}"))?);
             return Ok(proof);
         }
-        [name] | [name, "--quick"] => name,
-        _ => {
-            return Err("usage: runner WORKLOAD [--quick] | runner --proof | runner --count OPERATION TIMES".to_owned());
-        }
+        [name] => (name, Scale::Full, false),
+        [name, "--quick"] => (name, Scale::Quick, false),
+        [name, "--floor"] => (name, Scale::Full, true),
+        [name, "--quick", "--floor"] => (name, Scale::Quick, true),
+        _ => return Err(USAGE.to_owned()),
     };
-    let scale = if arguments.len() == 2 { Scale::Quick } else { Scale::Full };
     let all = workloads::all();
     let workload = all.iter().find(|workload| workload.name == name);
     let workload = *workload.ok_or_else(|| format!("unknown workload {name:?}"))?;
     drop(all);
-    let outcome = workload.run(scale).ok_or("built without the feature `programs`")?;
+    let outcome = if without {
+        workload.run_floor(scale).ok_or("there is no variant of it without an allocator")?
+    } else {
+        workload.run(scale).ok_or("built without the feature `programs`")?
+    };
     let (peak_resident, peak_anonymous) = process::peaks();
     let (minor_faults, major_faults, user, system) = process::usage();
     let report = Report {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use hakmem_benches::Report;
+use hakmem_benches::{Report, Sample};
 
 use crate::allocators::{ALLOCATORS, HAKMEM, is_peer};
 use crate::goals::{Goal, goals};
@@ -74,7 +74,7 @@ fn machine(results: &Results) -> String {
         let names: Vec<&str> = workloads.map(|workload| workload.name.as_str()).collect();
         let _ = write!(out, "<dt>of an earlier run</dt><dd>{}: {}</dd>", escape(run), names.join(", "));
     }
-    out += "</dl>\n<div class=\"wide\"><table><tr><th>allocator</th><th style=\"text-align:left\">its proof</th></tr>";
+    out += "</dl>\n<div class=\"wide\"><table><tr><th>allocator</th><th>its proof</th></tr>";
     for (name, proof) in &results.allocators {
         let _ = write!(out, "<tr><td>{name}</td><td>{}</td></tr>", escape(proof));
     }
@@ -85,8 +85,8 @@ fn reached(results: &Results) -> String {
     if results.index(HAKMEM).is_none() {
         return String::new();
     }
-    let mut out = "<table class=\"goals\"><tr><th></th><th style=\"text-align:left\">goal</th><th>target</th>\
-                   <th style=\"text-align:left\">measured</th></tr>\n"
+    let mut out = "<table class=\"goals\"><tr><th></th><th>goal</th><th>target</th>\
+                   <th>measured</th></tr>\n"
         .to_owned();
     for Goal { what, target, measured, verdict } in goals(results) {
         let verdict = verdict.text();
@@ -164,9 +164,14 @@ fn scaling(results: &Results, group: &str, across: &str) -> String {
         let point = |workload: &Measured| Some((number(workload)?, workload.arms[index].summary(TIME)?.median));
         workloads.filter_map(point).collect()
     };
-    let drawn = every(results, points);
+    let mut drawn = every(results, points);
     if drawn.is_empty() {
         return String::new();
+    }
+    let workloads = results.workloads.iter().filter(|workload| workload.group == group);
+    let floor: Vec<_> = workloads.filter_map(|workload| Some((number(workload)?, workload.floor()?))).collect();
+    if !floor.is_empty() {
+        drawn.push(Curve { name: "no allocator", class: "live".to_owned(), points: floor });
     }
     let (x, y) = (Axis { name: across, logarithmic: true }, Axis { name: "ns an operation", logarithmic: false });
     curves(&format!("time against {across}"), x, y, &drawn)
@@ -180,17 +185,24 @@ fn timelines(results: &Results) -> String {
 
 fn timeline(results: &Results, workload: &Measured) -> String {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let points = |report: &Report| {
-        report.outcome.timeline.iter().map(|sample| (sample.seconds, mib(sample.resident))).collect::<Vec<_>>()
+    // Samples of what comes after the last free stand at times; others stand at the same points of the work, which are
+    // shown side by side although one allocator comes there sooner than another.
+    let timed = any(workload, |report| report.outcome.timeline.first().is_some_and(|sample| sample.seconds < 0.0));
+    let points = |report: &Report, of: fn(&Sample) -> u64| {
+        let samples = report.outcome.timeline.iter().enumerate();
+        samples.map(|(step, it)| (if timed { it.seconds } else { step as f64 }, mib(of(it)))).collect::<Vec<_>>()
     };
-    let mut drawn = every(results, |index| workload.arms[index].typical().map(points).unwrap_or_default());
+    let typical = |index: usize| workload.arms[index].typical();
+    let mut drawn = every(results, |index| {
+        typical(index).map(|report| points(report, |sample| sample.resident)).unwrap_or_default()
+    });
     // What the workload itself has allocated is the same for all, up to the time it takes.
-    let hakmem = results.index(HAKMEM).unwrap_or(0);
-    if let Some(report) = workload.arms[hakmem].typical() {
-        let live = report.outcome.timeline.iter().map(|sample| (sample.seconds, mib(sample.live))).collect();
-        drawn.push(Curve { name: "live", class: "live".to_owned(), points: live });
+    if let Some(report) = typical(results.index(HAKMEM).unwrap_or(0)) {
+        let points = points(report, |sample| sample.live);
+        drawn.push(Curve { name: "live", class: "live".to_owned(), points });
     }
-    let (x, y) = (Axis { name: "seconds", logarithmic: false }, Axis { name: "MiB", logarithmic: false });
+    let x = Axis { name: if timed { "seconds" } else { "allocated, every other freed, in turn" }, logarithmic: false };
+    let y = Axis { name: "MiB", logarithmic: false };
     curves(&format!("{}: {}", workload.name, workload.about), x, y, &drawn)
 }
 
@@ -260,11 +272,13 @@ fn class_of(name: &str) -> String {
     format!("a{}", ALLOCATORS.iter().position(|allocator| allocator.name == name).unwrap_or(0))
 }
 
-/// A curve for each allocator that has points.
+/// A curve for each allocator that has points, hakmem's above the others.
 fn every(results: &Results, points: impl Fn(usize) -> Vec<(f64, f64)>) -> Vec<Curve<'_>> {
     let names = results.allocators.iter().enumerate();
     let curves = names.map(|(index, (name, _))| Curve { name, class: class_of(name), points: points(index) });
-    curves.filter(|curve| !curve.points.is_empty()).collect()
+    let mut curves: Vec<_> = curves.filter(|curve| !curve.points.is_empty()).collect();
+    curves.sort_by_key(|curve| curve.name == HAKMEM);
+    curves
 }
 
 #[cfg(test)]

@@ -31,6 +31,9 @@ pub(crate) struct Measured {
     /// The run that this was taken over from, if it is not of this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) earlier: Option<String>,
+    /// Nanoseconds an operation without an allocator, where that is told: what the memory itself costs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) floor: Vec<f64>,
     pub(crate) arms: Vec<Arm>,
 }
 
@@ -74,8 +77,14 @@ impl Measured {
             group: workload.group.to_owned(),
             about: workload.about.to_owned(),
             earlier: None,
+            floor: Vec::new(),
             arms: (0..arms).map(|_| Arm::default()).collect(),
         }
+    }
+
+    /// The median without an allocator, if that was measured.
+    pub(crate) fn floor(&self) -> Option<f64> {
+        (!self.floor.is_empty()).then(|| statistics::summary(&self.floor).median)
     }
 
     /// The median of a figure, by allocator.
@@ -213,6 +222,7 @@ pub(crate) mod tests {
             group: "live".to_owned(),
             about: "a <test>".to_owned(),
             earlier: None,
+            floor: Vec::new(),
             arms: vec![arm(&[1000, 1100, 1200]), arm(&[2000]), arm(&[550, 550])],
         };
         Results {
@@ -243,6 +253,23 @@ pub(crate) mod tests {
         results.workloads[0].arms[0].failures.push("crashed".to_owned());
         assert_eq!(results.workloads[0].medians(TIME)[0], None);
         assert_eq!(results.failures(), 1);
+    }
+
+    #[test]
+    fn an_earlier_run_fills_what_this_one_has_not_measured() {
+        let mut earlier = example();
+        earlier.workloads[0].name = "lifo_16".to_owned();
+        earlier.machine.date = "yesterday".to_owned();
+        let written = serde_json::to_string(&earlier).unwrap();
+        let mut results = example();
+        results.keep(serde_json::from_str(&written).unwrap()).unwrap();
+        let names: Vec<_> = results.workloads.iter().map(|it| (it.name.as_str(), it.earlier.is_some())).collect();
+        assert_eq!(names, [("lifo_16", true), ("live_1e3", false), ("live_1e4", false)]);
+        assert!(results.earlier_runs()[0].starts_with("yesterday, "));
+
+        let mut other = example();
+        other.allocators.pop();
+        assert!(results.keep(other).unwrap_err().contains("other allocators"));
     }
 
     #[test]

@@ -37,13 +37,17 @@ pub(crate) fn measure(options: &Options, runners: &[Runner], machine: Machine) -
                 let step = format!("round {} of {}, {}", round + 1, options.rounds, workload.name);
                 progress.turn(&step, runner.allocator.name);
                 let arm = &mut measured.arms[index];
-                match run(runner, workload, options.quick) {
+                match run(runner, workload, options.quick, false) {
                     Ok(report) => arm.rounds.push(report),
                     Err(message) => {
                         progress.say(format_args!("{} on {}: {message}", workload.name, runner.allocator.name));
                         arm.failures.push(message);
                     }
                 }
+            }
+            // Without an allocator any runner will do.
+            if let Some(runner) = runners.first().filter(|_| workload.has_floor()) {
+                measured.floor.push(run(runner, workload, options.quick, true)?.time());
             }
         }
     }
@@ -64,9 +68,9 @@ fn order(round: usize, workload: usize, count: usize) -> Vec<usize> {
 }
 
 /// One run in a process of its own.
-fn run(runner: &Runner, workload: &Workload, quick: bool) -> Result<Report, String> {
+fn run(runner: &Runner, workload: &Workload, quick: bool, floor: bool) -> Result<Report, String> {
     let mut command = runner.command(Kind::of(workload))?;
-    command.arg(workload.name).args(quick.then_some("--quick"));
+    command.arg(workload.name).args(quick.then_some("--quick")).args(floor.then_some("--floor"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     let id = child.id().cast_signed();

@@ -19,7 +19,7 @@ const BAR: f64 = 11.0;
 
 /// Horizontal bars from 0 on; the least value is set in bold.
 pub(crate) fn bars(title: &str, bars: &[Bar]) -> String {
-    let (width, left, right) = (400.0, 96.0, 340.0);
+    let (width, left, right) = (400.0, 106.0, 342.0);
     let longest = bars.iter().map(|bar| bar.value.max(bar.whisker.1)).fold(f64::MIN_POSITIVE, f64::max);
     let least = bars.iter().map(|bar| bar.value).fold(f64::INFINITY, f64::min);
     let at = |value: f64| left + (right - left) * value / longest;
@@ -53,7 +53,7 @@ pub(crate) enum Row<'a> {
 
 /// Bars that begin at 1 and go to the left where a ratio is below, on a scale of factors.
 pub(crate) fn ratios(title: &str, rows: &[Row]) -> String {
-    let (width, left, right, top) = (560.0, 150.0, 510.0, 20.0);
+    let (width, left, right, top) = (460.0, 146.0, 430.0, 20.0);
     let values = rows.iter().filter_map(|row| if let Row::Ratio(_, value) = row { Some(*value) } else { None });
     // Always with a little on either side of 1.
     let across = Range::of(values.chain([0.5, 2.0]), true);
@@ -147,8 +147,13 @@ pub(crate) fn curves(title: &str, x: Axis, y: Axis, curves: &[Curve]) -> String 
         let points = curve.points.iter().map(|&point| at(point));
         let path: Vec<String> = points.map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let (name, class) = (escape(curve.name), &curve.class);
+        // Points that are few are marked; one alone would not be seen.
+        if path.len() < 10 {
+            let marks: String = path.iter().map(|point| format!("M{point}h0")).collect();
+            let _ = writeln!(out, "<path class=\"{class} mark\" d=\"{marks}\"/>");
+        }
         let path = path.join(" ");
-        let _ = writeln!(out, "<polyline class=\"{class} curve\" points=\"{path}\"><title>{name}</title></polyline>");
+        let _ = writeln!(out, "<polyline class=\"{class}\" points=\"{path}\"><title>{name}</title></polyline>");
         let _ = write!(legend, "<span class=\"{class}\">{name}</span>");
     }
     format!("{out}</svg><div class=\"legend\">{legend}</div></figure>\n")

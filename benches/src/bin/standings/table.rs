@@ -188,10 +188,15 @@ pub(crate) fn percentile(workload: &Measured, of: fn(&Report) -> Option<f64>) ->
     workload.arms.iter().map(median).collect()
 }
 
+/// The step by which the clock moved, in nanoseconds.
+pub(crate) fn clock_step(workload: &Measured) -> f64 {
+    let steps = percentile(workload, |report| allocation(report).map(|latency| latency.step));
+    steps.into_iter().flatten().fold(0.0, f64::max)
+}
+
 fn latencies(out: &mut impl Write, results: &Results) -> io::Result<()> {
     for workload in results.workloads.iter().filter(|workload| any(workload, |report| allocation(report).is_some())) {
-        let step = percentile(workload, |report| allocation(report).map(|latency| latency.step));
-        let step = step.into_iter().flatten().fold(0.0, f64::max);
+        let step = clock_step(workload);
         writeln!(
             out,
             "\n{}: ns of one operation, less what reading the clock takes; it moves in steps of {step:.0} ns",
