@@ -45,14 +45,15 @@ const MIB: f64 = 1_048_576.0;
 
 /// All goals, in the order in which they were set.
 pub(crate) fn goals(results: &Results) -> Vec<Goal> {
-    let patterns = |workload: &Measured| workload.group != "programs" && workload.group != "latency";
-    let programs = |workload: &Measured| workload.group == "programs";
-    let noise = noise(results, programs).unwrap_or(1.0);
+    let is_program = |workload: &Measured| workload.group == "programs";
+    let patterns = against_best(results, |it| !is_program(it) && it.group != "latency", TIME);
+    let programs = against_best(results, is_program, TIME);
+    let noise = noise(results, is_program).unwrap_or(1.0);
     let mut goals = vec![
-        each("every pattern at or below the best peer's time", &against_best(results, patterns, TIME), 1.0),
-        mean("patterns: mean of time / the best peer's", &against_best(results, patterns, TIME), 0.75),
-        each("every program at or below the best peer's time, but for noise", &programs_ratios(results), noise),
-        mean("programs: mean of time / the best peer's", &programs_ratios(results), 0.95),
+        each("every pattern at or below the best peer's time", &patterns, 1.0),
+        mean("patterns: mean of time / the best peer's", &patterns, 0.75),
+        each("every program at or below the best peer's time, but for noise", &programs, noise),
+        mean("programs: mean of time / the best peer's", &programs, 0.95),
         mean("peak RSS: mean against the smallest of each workload", &against_best(results, |_| true, RESIDENT), 1.05),
         each_peer(results),
         kept(results, "burst_idle", "MiB kept 1 s after 400 MiB were freed, under a trickle", true),
@@ -72,15 +73,14 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
     goals
 }
 
-fn programs_ratios(results: &Results) -> Vec<Named> {
-    against_best(results, |workload| workload.group == "programs", TIME)
-}
-
-/// hakmem's figure divided by the best peer's, by workload.
+/// hakmem's figure divided by the best peer's, by workload; infinite where hakmem has failed.
 fn against_best(results: &Results, of: impl Fn(&Measured) -> bool, figure: Figure) -> Vec<Named> {
-    let workloads = results.workloads.iter().filter(|workload| of(workload));
-    let ratio = |workload: &Measured| Some((workload.name.clone(), results.against_best(&workload.medians(figure))?));
-    workloads.filter_map(ratio).collect()
+    let Some(hakmem) = results.index(HAKMEM) else { return Vec::new() };
+    let ratio = |workload: &Measured| {
+        let failed = (!workload.arms[hakmem].failures.is_empty()).then_some(f64::INFINITY);
+        Some((workload.name.clone(), failed.or_else(|| results.against_best(&workload.medians(figure)))?))
+    };
+    results.workloads.iter().filter(|workload| of(workload)).filter_map(ratio).collect()
 }
 
 /// What two runs of the same program differ by, as a factor: twice the standard deviation of the A/A arms' ratios,
@@ -244,6 +244,9 @@ mod tests {
         assert_eq!(goal(&results, what).verdict, Verdict::Missed);
         let each = goal(&results, "every pattern");
         assert_eq!((each.measured.as_str(), each.verdict), ("1 of 2; not: live_1e3 2.00", Verdict::Missed));
+        results.workloads[1].arms[2].failures.push("crashed".to_owned());
+        assert!(goal(&results, "every pattern").measured.starts_with("0 of 2; not: live_1e4 inf"));
+        assert_eq!(goal(&results, what).verdict, Verdict::Missed);
     }
 
     #[test]

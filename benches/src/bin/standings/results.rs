@@ -115,7 +115,9 @@ impl Results {
         if names(self) != names(&earlier) {
             return Err(format!("the earlier run has other allocators: {}", names(&earlier).join(", ")));
         }
-        let run = format!("{}, hakmem {}, {} rounds", earlier.machine.date, earlier.machine.commit, earlier.rounds);
+        let Machine { date, commit, .. } = &earlier.machine;
+        let quick = if earlier.quick { ", a twentieth of the work" } else { "" };
+        let run = format!("{date}, hakmem {commit}, rounds: {}{quick}", earlier.rounds);
         for mut workload in earlier.workloads {
             if self.workload(&workload.name).is_none() {
                 workload.earlier.get_or_insert_with(|| run.clone());
