@@ -82,6 +82,12 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
         if self.page.get() != 0 && bin.collect_local(self.page(), || heap.tick()) {
             return self.page().pop_listed();
         }
+        // Blocks of other threads' pages that were freed here are warm, and it is a way for them to go home.
+        if self.count.get() > 0 {
+            self.count.set(self.count.get().wrapping_sub(1));
+            // SAFETY: the list is this thread's, and has blocks.
+            return unsafe { Block::pop(&self.pending) };
+        }
         let batch = below.class().batch;
         // Not counted any more: the refill may let go of it.
         self.unbind();
