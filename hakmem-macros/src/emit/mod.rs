@@ -1,5 +1,7 @@
 //! The generated allocator, from the outside in: the user's type, its methods, and a private module with the rest.
 
+mod beside;
+mod exports;
 mod groups;
 mod levels;
 mod sizes;
@@ -32,10 +34,11 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
     let summary = format!(" The allocator behind [`{name}`](super::{name}), generated from {}.", found.source.name);
     let type_item = type_item(input, &context, &found.source.name);
     let tracked = tracked(found.tracked.as_deref());
-    let statics = statics::emit(&context);
+    let statics = statics::emit(&context, name);
     let sizes = sizes::emit(&context);
     let groups = groups::emit(&context);
     let front = front(name);
+    let exports = exports::emit(&context, name);
     quote! {
         #type_item
 
@@ -50,6 +53,7 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
             #sizes
             #groups
             #front
+            #exports
         }
     }
 }
