@@ -3,7 +3,8 @@
 //! The test builds `examples/inspect` twice (fat LTO, and a plain release build), disassembles each named function,
 //! follows its hit path, and counts. Any change of a row fails with a diff; `BLESS=1 cargo test --test golden` accepts
 //! it. Beyond the table, the limits that the project promises are asserted here, and the budgets of the default spec.
-//! Each layer and policy has its rows in a table of its own, `layers.txt`, from the build with fat LTO alone.
+//! Each layer and policy has its rows in a table of its own, `layers.txt`, from the build with fat LTO alone; and so have
+//! the functions of C that `examples/preload` exports, `preload.txt`.
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, Mnemonic, OpAccess, Register};
 use object::{Object, ObjectSection, ObjectSymbol};
@@ -92,18 +93,18 @@ impl Function {
     }
 }
 
-/// Builds the example with `profile` and returns the binary.
-fn build(profile: &str) -> PathBuf {
+/// Builds an example with `profile` and returns the folder that it is in.
+fn build(example: &str, profile: &str) -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden");
     let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", "inspect", "--profile", profile, "--target-dir"])
+        .args(["build", "--quiet", "--example", example, "--profile", profile, "--target-dir"])
         .arg(&target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_remove("RUSTFLAGS")
         .status()
         .expect("cargo runs");
-    assert!(status.success(), "examples/inspect does not build with --profile {profile}");
-    target.join(if profile == "release" { "release" } else { profile }).join("examples/inspect")
+    assert!(status.success(), "examples/{example} does not build with --profile {profile}");
+    target.join(profile).join("examples")
 }
 
 /// The allocators of `examples/inspect/layers.rs`, and the most instructions of an allocation and of a free of constant
@@ -136,16 +137,22 @@ fn is_layers(name: &str) -> bool {
     })
 }
 
-/// The functions of the example by name.
-fn functions(binary: &Path) -> BTreeMap<String, Function> {
+/// Whether a symbol is a path of `examples/inspect`.
+fn is_inspected(name: &str) -> bool {
+    ["alloc_", "free_", "box_", "vec_push"].iter().any(|prefix| name.starts_with(prefix)) || is_layers(name)
+}
+
+/// What C calls that has a hit path.
+const EXPORTED: [(&str, usize); 2] = [("malloc", 16), ("free", 18)];
+
+/// Those functions of a binary that are wanted, by name.
+fn functions(binary: &Path, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Function> {
     let bytes = std::fs::read(binary).expect("the binary was just built");
     let file = object::File::parse(&*bytes).expect("an ELF file");
     let mut functions = BTreeMap::new();
     for symbol in file.symbols() {
         let Ok(name) = symbol.name() else { continue };
-        let ours = ["alloc_", "free_", "box_", "vec_push"].iter().any(|prefix| name.starts_with(prefix));
-        let ours = ours || is_layers(name);
-        let Some(section) = symbol.section_index().filter(|_| ours && symbol.size() > 0) else { continue };
+        let Some(section) = symbol.section_index().filter(|_| wanted(name) && symbol.size() > 0) else { continue };
         let section = file.section_by_index(section).expect("the symbol's section");
         let code = section.data_range(symbol.address(), symbol.size()).expect("readable").expect("inside the section");
         functions.insert(name.to_owned(), Function { address: symbol.address(), code: code.to_vec() });
@@ -245,7 +252,7 @@ fn layer_limits(functions: &BTreeMap<String, Function>) {
 #[test]
 fn hit_paths_are_the_committed_ones() {
     for (profile, name) in [("release", "fat-lto.txt"), ("plain", "plain.txt")] {
-        let functions = functions(&build(profile));
+        let functions = functions(&build("inspect", profile).join("inspect"), is_inspected);
         assert!(functions.len() > 50, "the example's functions are symbols of the binary");
         limits(profile, &functions);
         let mut names: Vec<String> = functions.keys().filter(|name| !is_layers(name)).cloned().collect();
@@ -261,4 +268,17 @@ fn hit_paths_are_the_committed_ones() {
         names.sort_by_key(|name| order(name));
         compare(name, &table(&functions, &names));
     }
+}
+
+/// In a shared library, too: no call for the thread's front, and one load more for each of its two addresses.
+#[test]
+fn exported_hit_paths_are_the_committed_ones() {
+    let library = build("preload", "release").join("libpreload.so");
+    let functions = functions(&library, |name| EXPORTED.iter().any(|(exported, _)| *exported == name));
+    for (name, most) in EXPORTED {
+        let counts = functions[name].hit_path().unwrap_or_else(|| panic!("{name} has no path to a return"));
+        assert!(counts.instructions <= most, "{name} takes {counts:?}, its limit is {most} instructions");
+        assert_eq!((counts.calls, counts.atomics, counts.stack), (0, 0, 0), "{name}: {counts:?}");
+    }
+    compare("preload.txt", &table(&functions, &EXPORTED.map(|(name, _)| name.to_owned())));
 }
