@@ -6,12 +6,14 @@
 //! Each layer and policy has its rows in a table of its own, `layers.txt`, from the build with fat LTO alone; and so have
 //! the functions of C that `examples/preload` exports, `preload.txt`.
 
+mod common;
+
+use common::build_example;
 use iced_x86::{Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, Mnemonic, OpAccess, Register};
 use object::{Object, ObjectSection, ObjectSymbol};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 /// What happens on a path from a function's entry to its return. The return itself is not counted: inlined, there is
 /// none.
@@ -91,20 +93,6 @@ impl Function {
         }
         None
     }
-}
-
-/// Builds an example with `profile` and returns the folder that it is in.
-fn build(example: &str, profile: &str) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", example, "--profile", profile, "--target-dir"])
-        .arg(&target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_remove("RUSTFLAGS")
-        .status()
-        .expect("cargo runs");
-    assert!(status.success(), "examples/{example} does not build with --profile {profile}");
-    target.join(profile).join("examples")
 }
 
 /// The allocators of `examples/inspect/layers.rs`, and the most instructions of an allocation and of a free of constant
@@ -252,7 +240,7 @@ fn layer_limits(functions: &BTreeMap<String, Function>) {
 #[test]
 fn hit_paths_are_the_committed_ones() {
     for (profile, name) in [("release", "fat-lto.txt"), ("plain", "plain.txt")] {
-        let functions = functions(&build("inspect", profile).join("inspect"), is_inspected);
+        let functions = functions(&build_example("inspect", profile).join("inspect"), is_inspected);
         assert!(functions.len() > 50, "the example's functions are symbols of the binary");
         limits(profile, &functions);
         let mut names: Vec<String> = functions.keys().filter(|name| !is_layers(name)).cloned().collect();
@@ -273,7 +261,7 @@ fn hit_paths_are_the_committed_ones() {
 /// In a shared library, too: no call for the thread's front, and one load more for each of its two addresses.
 #[test]
 fn exported_hit_paths_are_the_committed_ones() {
-    let library = build("preload", "release").join("libpreload.so");
+    let library = build_example("preload", "release").join("libpreload.so");
     let functions = functions(&library, |name| EXPORTED.iter().any(|(exported, _)| *exported == name));
     for (name, most) in EXPORTED {
         let counts = functions[name].hit_path().unwrap_or_else(|| panic!("{name} has no path to a return"));
