@@ -77,8 +77,8 @@ macro_rules! allocator {
 /// ```
 ///
 /// In a `cdylib` this makes a library for `LD_PRELOAD` (`examples/preload`); in a program, its C and C++ libraries use the
-/// allocator, too. Once in a program or library. The spec has to say `tls = "initial-exec"`, and may not ask for
-/// `refill = "background"`: starting a thread in the middle of a miss would itself call `malloc`.
+/// allocator, too. Once in a program or library. The spec has to say `tls = "initial-exec"`, and may not ask for a thread in
+/// the background: starting one on a slow path would itself call `malloc`.
 ///
 /// What is exported, and how it behaves where C leaves a choice, is in `docs/MALLOC.md`; `include/hakmem.h` declares the
 /// calls that are hakmem's own.
@@ -90,7 +90,7 @@ macro_rules! export_malloc {
 
             ::core::assert!(
                 !<$heap as c::CFront>::BACKGROUND,
-                "`refill = \"background\"` starts a thread in the middle of a miss, which would call `malloc` itself"
+                "`refill = \"background\"` and `purge.background` start a thread on a slow path, which would call `malloc`"
             );
 
             #[used]

@@ -18,7 +18,8 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
         return TokenStream::new();
     }
     let plan = context.plan;
-    let background = plan.groups.iter().any(|group| group.refill == Refill::Background);
+    let background =
+        context.spec.purge.background || plan.groups.iter().any(|group| group.refill == Refill::Background);
     let stats = plan.groups.iter().any(|group| group.stats);
     let all: Vec<usize> = (0..plan.groups.len()).collect();
     let serves = |slot: usize| plan.aligned[0].entries.iter().any(|&small| usize::from(small) == slot);

@@ -14,7 +14,7 @@ use core::cell::Cell;
     note = "write `tls = \"initial-exec\"` at the top of its spec"
 )]
 pub unsafe trait CFront: Front {
-    /// Whether some class has the policy `refill = "background"`.
+    /// Whether a thread of the allocator's own fills or purges in the background.
     const BACKGROUND: bool;
 
     /// Whether some class has the policy `stats = true`.
