@@ -6,7 +6,7 @@ mod common;
 use common::{build_example, is_child, isolated, rerun, text};
 use std::ffi::{CStr, CString, c_void};
 use std::mem::transmute;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::{Barrier, mpsc};
 use std::thread;
@@ -159,7 +159,7 @@ struct Loaded {
     owns: extern "C" fn(*const u8) -> bool,
 }
 
-fn load(library: &PathBuf) -> (*mut c_void, Loaded) {
+fn load(library: &Path) -> (*mut c_void, Loaded) {
     let name = CString::new(library.as_os_str().as_encoded_bytes()).expect("a path");
     // SAFETY: the library's constructors only prepare it; the functions have these types.
     unsafe {
