@@ -151,55 +151,63 @@ macro_rules! export_malloc {
                 c::owns::<$heap>(pointer)
             }
 
-            // SAFETY, of all that follow: what a caller in C promises is what is asked for.
-
             #[unsafe(no_mangle)]
             unsafe extern "C" fn free(block: *mut u8) {
+                // SAFETY: what C asks of its callers.
                 unsafe { c::free::<$heap>(block) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn free_sized(block: *mut u8, _size: usize) {
+                // SAFETY: what C asks of its callers.
                 unsafe { c::free::<$heap>(block) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn free_aligned_sized(block: *mut u8, _align: usize, _size: usize) {
+                // SAFETY: what C asks of its callers.
                 unsafe { c::free::<$heap>(block) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn realloc(block: *mut u8, size: usize) -> *mut u8 {
+                // SAFETY: what C asks of its callers.
                 unsafe { c::realloc::<$heap>(block, size) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn reallocarray(block: *mut u8, count: usize, size: usize) -> *mut u8 {
+                // SAFETY: what C asks of its callers.
                 unsafe { c::reallocarray::<$heap>(block, count, size) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn posix_memalign(place: *mut *mut u8, align: usize, size: usize) -> i32 {
+                // SAFETY: what C asks of its callers.
                 unsafe { c::posix_memalign::<$heap>(place, align, size) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn malloc_usable_size(block: *mut u8) -> usize {
+                // SAFETY: what C asks of its callers.
                 unsafe { c::malloc_usable_size::<$heap>(block) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn malloc_info(options: i32, stream: *mut c::File) -> i32 {
+                // SAFETY: what C asks of its callers.
                 unsafe { c::malloc_info::<$heap>(options, stream) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn hakmem_stats(buffer: *mut u8, size: usize) -> usize {
+                // SAFETY: what C asks of its callers.
                 unsafe { c::stats::<$heap>(buffer, size) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn hakmem_stats_json(buffer: *mut u8, size: usize) -> usize {
+                // SAFETY: what C asks of its callers.
                 unsafe { c::stats_json::<$heap>(buffer, size) }
             }
         };
