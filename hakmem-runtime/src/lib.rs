@@ -35,6 +35,8 @@ pub mod layers;
 mod os;
 pub mod policies;
 mod pool;
+#[cfg(feature = "record")]
+pub mod recorder;
 mod slab;
 mod stats;
 mod thread;
