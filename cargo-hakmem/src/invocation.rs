@@ -143,7 +143,7 @@ mod tests {
         let names: Vec<&str> = found.invocations.iter().map(|call| &*call.name).collect();
         assert_eq!(names, ["A", "B", "C"]);
         assert_eq!(found.invocations[1].spec, SpecAt::File("b.toml".to_owned()));
-        assert!(matches!(found.invocations[2].spec, SpecAt::Inline { line: 4, column: 33, .. }));
+        assert!(matches!(found.invocations[2].spec, SpecAt::Inline { line: 4, column: 32, .. }));
     }
 
     #[test]

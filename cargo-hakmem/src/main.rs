@@ -13,10 +13,12 @@
 mod asm;
 mod classes;
 mod failure;
+mod fit;
 mod invocation;
 mod profile;
 mod project;
 mod record;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -42,6 +44,8 @@ enum Command {
     Classes(classes::Arguments),
     /// Runs the program with a recorder, and writes a profile of what it allocates.
     Record(record::Arguments),
+    /// Rewrites the spec with the classes that waste least for a profile.
+    Tune(tune::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Command::Asm(arguments) => asm::run(&arguments),
         Command::Classes(arguments) => classes::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
