@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use hakmem_spec::{Source, Spec};
+use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome, fail, on_file};
 use crate::fit::cost::Prices;
@@ -32,6 +33,9 @@ pub(crate) struct Arguments {
     /// Choose the classes one after the other instead of together, as other tools do: to compare
     #[arg(long)]
     greedy: bool,
+    /// Print the totals as JSON
+    #[arg(long)]
+    json: bool,
     /// What the classes are chosen for
     #[arg(long = "for", value_name = "GOAL", default_value = "balanced")]
     goal: Goal,
@@ -76,12 +80,22 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let loaded = place.spec()?;
     let wish = Wish { goal: arguments.goal, classes: arguments.classes, greedy: arguments.greedy };
     let tuned = tune(&loaded, &profile, wish)?;
-    print_totals(&tuned, &profile);
+    if arguments.json {
+        println!("{:#}", json(&tuned));
+    } else {
+        print_totals(&tuned, &profile);
+    }
     if arguments.check {
         return check(&loaded.spec, &tuned, &profile, arguments);
     }
-    print_classes(&tuned);
-    place.write(&tuned.text)
+    if !arguments.json {
+        print_classes(&tuned);
+    }
+    let place = place.write(&tuned.text)?;
+    if !arguments.json {
+        println!("wrote {place}");
+    }
+    Ok(())
 }
 
 /// Where the spec is, and where the tuned one goes.
@@ -115,12 +129,12 @@ impl Place {
         }
     }
 
-    fn write(&self, text: &str) -> Outcome<()> {
+    /// Writes the spec and says where.
+    fn write(&self, text: &str) -> Outcome<String> {
         let file = self.out.clone().or(self.spec.clone()).or(self.project.as_ref().and_then(Project::spec_file));
         if let Some(path) = file {
             on_file("write the spec", &path, std::fs::write(&path, text))?;
-            println!("wrote {}", path.display());
-            return Ok(());
+            return Ok(path.display().to_string());
         }
         let Some(project) = &self.project else { return fail("there is no place for the spec") };
         let SpecAt::Inline { range, .. } = &project.invocation.spec else { return fail("the spec is built in") };
@@ -128,8 +142,7 @@ impl Place {
         let mut source = on_file("read", file, std::fs::read_to_string(file))?;
         source.replace_range(range.clone(), text);
         on_file("write", file, std::fs::write(file, source))?;
-        println!("wrote the spec in {}", file.display());
-        Ok(())
+        Ok(format!("the spec in {}", file.display()))
     }
 }
 
@@ -229,6 +242,20 @@ fn plain_spec(spec: &Spec, sizes: &[u32]) -> Outcome<Spec> {
     let text = format!("superslab = {{ size = {superslab}, slab = {slab} }}\n[[class]]\nsizes = {sizes:?}\n");
     let source = Source::file("the chosen classes", text);
     hakmem_spec::parse(&source).map_err(|errors| Failure::of_spec(&source, &errors))
+}
+
+/// What is printed in front of the classes, for programs.
+fn json(tuned: &Tuned) -> Value {
+    let totals = |of: &Evaluation| {
+        json!({
+            "classes": of.classes.len(),
+            "requested": of.requested(),
+            "waste": of.waste(),
+            "resident": of.resident(&tuned.prices),
+            "hit_rate": of.hit_rate(),
+        })
+    };
+    json!({ "chosen": tuned.chosen, "before": totals(&tuned.before), "after": totals(&tuned.after) })
 }
 
 fn percent(part: f64, whole: f64) -> f64 {
