@@ -134,16 +134,16 @@ mod tests {
 
     #[test]
     fn finds_each_form_and_no_comment() {
-        let found = findings(
-            "// hakmem::allocator! { struct Not; }\n\
+        let text = "// hakmem::allocator! { struct Not; }\n\
              hakmem::allocator! { /// Doc.\n pub struct A; }\n\
              mod inner { hakmem::allocator! { pub(crate) struct B = \"b.toml\"; } }\n\
-             hakmem::allocator! { struct C { [[class]]\nsize = 64 } }",
-        );
+             hakmem::allocator! { struct C { [[class]]\nsize = 64 } }";
+        let found = findings(text);
         let names: Vec<&str> = found.invocations.iter().map(|call| &*call.name).collect();
         assert_eq!(names, ["A", "B", "C"]);
         assert_eq!(found.invocations[1].spec, SpecAt::File("b.toml".to_owned()));
-        assert!(matches!(found.invocations[2].spec, SpecAt::Inline { line: 4, column: 32, .. }));
+        let SpecAt::Inline { range, line, column } = &found.invocations[2].spec else { panic!("{found:?}") };
+        assert_eq!((&text[range.clone()], *line, *column), (" [[class]]\nsize = 64 ", 5, 32));
     }
 
     #[test]

@@ -14,10 +14,12 @@ mod asm;
 mod classes;
 mod failure;
 mod fit;
+mod init;
 mod invocation;
 mod profile;
 mod project;
 mod record;
+mod report;
 mod tune;
 
 use std::process::ExitCode;
@@ -42,8 +44,12 @@ enum Command {
     Asm(asm::Arguments),
     /// Prints the classes of a spec, each with its waste.
     Classes(classes::Arguments),
+    /// Adds hakmem to a program: the dependency, a spec, the macro call, the profile.
+    Init(init::Arguments),
     /// Runs the program with a recorder, and writes a profile of what it allocates.
     Record(record::Arguments),
+    /// Writes a page about the classes: what is asked for, what is wasted, what a hit costs.
+    Report(report::Arguments),
     /// Rewrites the spec with the classes that waste least for a profile.
     Tune(tune::Arguments),
 }
@@ -53,7 +59,9 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Asm(arguments) => asm::run(&arguments),
         Command::Classes(arguments) => classes::run(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Record(arguments) => record::run(&arguments),
+        Command::Report(arguments) => report::run(&arguments),
         Command::Tune(arguments) => tune::run(&arguments),
     };
     match outcome {

@@ -68,24 +68,28 @@ impl LoadedSpec {
     }
 }
 
-/// The package that is meant, whether it invokes the macro or not, and where its workspace builds.
-pub(crate) fn package(selection: &Selection) -> Outcome<(Package, PathBuf)> {
+/// The package that is meant, whether it invokes the macro or not, and its workspace's folder.
+pub(crate) fn package_in_workspace(selection: &Selection) -> Outcome<(Package, PathBuf)> {
+    let metadata = metadata(selection)?;
+    let root = metadata.workspace_root.clone().into_std_path_buf();
+    Ok((choose_package(&metadata, selection)?, root))
+}
+
+fn metadata(selection: &Selection) -> Outcome<Metadata> {
     let mut command = MetadataCommand::new();
     command.no_deps();
     if let Some(path) = &selection.manifest_path {
         command.manifest_path(path);
     }
-    let metadata = command.exec().or_else(|error| match error {
+    command.exec().or_else(|error| match error {
         cargo_metadata::Error::CargoMetadata { stderr } => {
             fail(stderr.trim().trim_start_matches("error: ").lines().next().unwrap_or("cargo metadata failed"))
         }
         error => fail(error.to_string()),
-    })?;
-    let target_directory = metadata.target_directory.clone().into_std_path_buf();
-    Ok((choose_package(metadata, selection)?, target_directory))
+    })
 }
 
-fn choose_package(metadata: Metadata, selection: &Selection) -> Outcome<Package> {
+fn choose_package(metadata: &Metadata, selection: &Selection) -> Outcome<Package> {
     let names: Vec<String> = metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
     let chosen = match &selection.package {
         Some(name) => metadata.packages.iter().find(|package| package.name.as_str() == name.as_str()),
@@ -102,7 +106,7 @@ fn choose_package(metadata: Metadata, selection: &Selection) -> Outcome<Package>
 }
 
 /// Whether a target is one of the programs that a selection names; without a name, any program that is no example.
-fn is_selected(target: &Target, selection: &Selection) -> bool {
+pub(crate) fn is_selected(target: &Target, selection: &Selection) -> bool {
     match (&selection.bin, &selection.example) {
         (Some(name), _) => target.is_bin() && target.name == *name,
         (_, Some(name)) => target.is_example() && target.name == *name,
@@ -111,7 +115,7 @@ fn is_selected(target: &Target, selection: &Selection) -> bool {
 }
 
 /// The file or folder with a target's sources: `main.rs` and `lib.rs` have a folder to themselves.
-fn sources(target: &Target) -> &Path {
+pub(crate) fn sources(target: &Target) -> &Path {
     let file = target.src_path.as_std_path();
     let own_folder = matches!(file.file_name().and_then(|name| name.to_str()), Some("main.rs" | "lib.rs"));
     if own_folder { file.parent().unwrap_or(file) } else { file }
@@ -120,7 +124,9 @@ fn sources(target: &Target) -> &Path {
 impl Project {
     /// The package that is meant. It must invoke the macro.
     pub(crate) fn find(selection: &Selection) -> Outcome<Self> {
-        let (package, target_directory) = package(selection)?;
+        let metadata = metadata(selection)?;
+        let package = choose_package(&metadata, selection)?;
+        let target_directory = metadata.target_directory.into_std_path_buf();
         let programs: Vec<&Target> = package.targets.iter().filter(|target| is_selected(target, selection)).collect();
         if programs.is_empty()
             && let Some(name) = selection.bin.as_ref().or(selection.example.as_ref())
@@ -136,6 +142,11 @@ impl Project {
             ));
         };
         Ok(Self { selection: selection.clone(), package, target_directory, invocation })
+    }
+
+    /// The package's name.
+    pub(crate) fn name(&self) -> &str {
+        &self.package.name
     }
 
     /// The folder of its manifest.

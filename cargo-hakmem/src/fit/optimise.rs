@@ -139,7 +139,7 @@ impl<'a> Sizes<'a> {
     /// Everything that one class more makes of a state.
     fn extend(&self, state: State, cost: f64, next: &mut [Vec<Option<Reached>>]) {
         let wide = self.wide_of(state);
-        for class in state.0 + 1..self.sizes.len() {
+        for (class, places) in next.iter_mut().enumerate().skip(state.0 + 1) {
             let size = self.sizes[class];
             let block = self.prices.block(size);
             let mut sum = cost + self.prices.class(size) + between(&self.word, state.0, class, block);
@@ -154,7 +154,7 @@ impl<'a> Sizes<'a> {
             } else {
                 wide
             };
-            let reached = &mut next[class][place];
+            let reached = &mut places[place];
             if reached.is_none_or(|(least, _)| sum < least) {
                 *reached = Some((sum, state));
             }

@@ -78,7 +78,7 @@ impl Entries {
     fn entry_of(&self, size: u32, spec: &Spec) -> Option<usize> {
         let open = || self.entries.iter().enumerate().filter(|(_, entry)| !entry.pinned && !entry.classes.is_empty());
         let reaches = |entry: &Entry| spec.classes[entry.classes.end - 1].size >= size;
-        open().find(|(_, entry)| reaches(entry)).or(open().last()).map(|(number, _)| number)
+        open().find(|(_, entry)| reaches(entry)).or(open().next_back()).map(|(number, _)| number)
     }
 
     /// The class whose settings a new one inherits.

@@ -17,6 +17,8 @@ const REMOTE: f64 = 0.25;
 const BRIEF: f64 = 0.9;
 /// A class with less than this part of the traffic needs no code of its own.
 const RARE: f64 = 0.0001;
+/// Bytes of a usual magazine, of 2 to 8 blocks.
+const MAGAZINE: u32 = 8192;
 /// The part of a class's memory that magazines may keep, and what they may in any case.
 const KEPT_PART: u64 = 16;
 const KEPT: u64 = 16 << 10;
@@ -63,7 +65,7 @@ pub(crate) fn settings(
     if stack.contains(&"pages") && !in_one_slab {
         settings.own_layers(&["heapv2"], &stack, "longer than a slab");
     }
-    if stack == ["heapv2"] && settings.layers.is_none() && goal != Goal::Speed {
+    if stack == ["heapv2"] && used.size > SMALL_MAX && goal != Goal::Speed {
         settings.magazine(like, used, threads);
     }
     settings
@@ -71,10 +73,8 @@ pub(crate) fn settings(
 
 impl Settings {
     fn own_layers(&mut self, layers: &[&'static str], old: &[&str], reason: &'static str) {
-        if layers != old {
-            self.layers = Some(layers.to_vec());
-            self.reasons.push(reason);
-        }
+        self.layers = (layers != old).then(|| layers.to_vec());
+        self.reasons.push(reason);
     }
 
     /// Magazines that keep no more than a part of what the class needs at most.
@@ -84,11 +84,12 @@ impl Settings {
         let kept = (used.peak * size / KEPT_PART).max(KEPT);
         // Each thread has two.
         let fitting = (kept / (2 * size * threads.max(1))).max(1);
+        let usual = (MAGAZINE / used.size).clamp(2, 8);
         // Powers of two, so that neighbours are alike.
-        let capacity = (1_u32 << fitting.ilog2().min(16)).min(old);
-        if capacity != old {
-            self.magazine = Some(capacity);
-            self.batch = (like.batch > capacity).then_some(capacity);
+        let capacity = (1_u32 << fitting.ilog2().min(16)).min(usual);
+        self.magazine = (capacity != old).then_some(capacity);
+        self.batch = (like.batch > capacity).then_some(capacity);
+        if capacity < usual {
             self.reasons.push("short magazines, as few blocks are alive");
         }
     }

@@ -14,7 +14,7 @@ pub(super) const LIFETIMES: usize = 32;
 pub(super) const SHORTEST: u32 = 8;
 
 /// Bytes by which a thread's live bytes may differ from what it has told.
-const BYTES_BATCH: i64 = 4096;
+const BYTES_BATCH: i64 = 1024;
 
 /// The entries of a thread's first table: a power of two.
 const FIRST_CAPACITY: usize = 256;

@@ -14,7 +14,7 @@ const FIRST_INTERVAL: u64 = 1 << 21;
 /// Live bytes must grow by one part in this many before a new peak is looked at more closely.
 const PEAK_PARTS: i64 = 64;
 /// And by this many bytes at least.
-const PEAK_STEP: i64 = 4096;
+const PEAK_STEP: i64 = 1024;
 
 /// A moment.
 #[derive(Debug, Clone, Copy)]
