@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Counters have one writer and are read when the profile is written, so they are atomics without an atomic operation:
-//! a load, an addition, a store. What several threads share is updated in batches ([`requests`]).
+//! a load, an addition, a store. What several threads share is updated in batches (`requests`).
 
 mod event;
 mod output;

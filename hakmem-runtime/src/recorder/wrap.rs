@@ -1,6 +1,6 @@
 //! The methods of `GlobalAlloc`, recorded.
 //!
-//! A block is asked for with room in front for a [`Header`]; the program gets what is behind it. So a recorded program
+//! A block is asked for with room in front for a header; the program gets what is behind it. So a recorded program
 //! takes 16 bytes more for each block, and its own layout goes to the recorder.
 
 use super::event;
