@@ -144,11 +144,6 @@ impl Project {
         Ok(Self { selection: selection.clone(), package, target_directory, invocation })
     }
 
-    /// The package's name.
-    pub(crate) fn name(&self) -> &str {
-        &self.package.name
-    }
-
     /// The folder of its manifest.
     pub(crate) fn folder(&self) -> &Path {
         self.package.manifest_path.parent().map_or(Path::new("."), |folder| folder.as_std_path())

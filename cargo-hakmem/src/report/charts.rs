@@ -10,7 +10,10 @@ use crate::tune::Tuned;
 const BARS: f64 = 4.0;
 
 fn bytes(value: f64) -> String {
-    rounded(value.round() as u64)
+    let value = value.round() as u64;
+    let exact = hakmem_spec::format_bytes(value);
+    // A round number is written as one: 64 KiB.
+    if exact.len() <= "1023 KiB".len() { exact } else { rounded(value) }
 }
 
 /// Sizes asked for: their part of the allocations, and of the live bytes; with the classes of both specs.
@@ -62,12 +65,12 @@ pub(super) fn knee(tuned: &Tuned) -> String {
     // The first few waste so much that nothing else could be told apart.
     let chosen = choices.iter().find(|choice| choice.sizes.len() == tuned.chosen);
     let least = chosen.map_or(1.0, |choice| choice.cost);
-    let shown: Vec<_> = choices.iter().filter(|choice| choice.cost < least * 6.0).collect();
+    let shown: Vec<_> = choices.iter().filter(|choice| choice.cost < least * 4.0).collect();
     let most = shown.iter().map(|choice| choice.cost).fold(0.0, f64::max);
     let last = choices.last().map_or(1, |choice| choice.sizes.len());
     let mut chart = Chart::new(
         Scale::linear(last as f64),
-        Scale::linear(most * 1.1),
+        Scale::bytes(most * 1.1),
         ["classes", "bytes"],
         |value| format!("{value:.0}"),
         bytes,
@@ -88,7 +91,7 @@ pub(super) fn timeline(profile: &Profile) -> String {
     let most = profile.samples.iter().map(|sample| sample.live.max(sample.resident)).max().unwrap_or(1);
     let mut chart = Chart::new(
         Scale::linear(last),
-        Scale::linear(most as f64 * 1.08),
+        Scale::bytes(most as f64 * 1.08),
         ["seconds", "bytes"],
         |value| if last < 3.0 { format!("{value:.1}") } else { format!("{value:.0}") },
         bytes,

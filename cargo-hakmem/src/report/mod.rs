@@ -36,7 +36,6 @@ pub(crate) struct Arguments {
 
 /// What a report tells of.
 struct Subject<'a> {
-    project: &'a Project,
     recording: &'a Recording,
     spec: &'a LoadedSpec,
     tuned: &'a Tuned,
@@ -56,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         let binary = project.build(&arguments.profile, "anchors")?;
         asm::read(&project, &spec.spec.classes, &binary)?
     };
-    let subject = Subject { project: &project, recording: &recording, spec: &spec, tuned: &tuned, paths: &paths };
+    let subject = Subject { recording: &recording, spec: &spec, tuned: &tuned, paths: &paths };
     let html = page::page(&subject);
     on_file("write the report", &arguments.output, std::fs::write(&arguments.output, html))?;
     println!("wrote {}", arguments.output.display());

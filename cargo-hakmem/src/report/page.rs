@@ -16,6 +16,15 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// A number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let first = digits.len() % 3;
+    let groups = digits.as_bytes()[first..].chunks(3).map(|group| String::from_utf8_lossy(group).into_owned());
+    let head = Some(digits[..first].to_owned()).filter(|head| !head.is_empty());
+    head.into_iter().chain(groups).collect::<Vec<_>>().join(",")
+}
+
 /// A heading, a sentence or two, and what they are about.
 fn section(title: &str, about: &str, body: &str) -> String {
     format!("<section><h2>{title}</h2><p>{about}</p>\n{body}</section>\n")
@@ -30,7 +39,8 @@ fn legend(entries: &[(&str, &str)]) -> String {
 
 /// The whole report.
 pub(super) fn page(subject: &Subject<'_>) -> String {
-    let title = format!("{} on hakmem", escape(subject.project.name()));
+    let program = std::path::Path::new(&subject.recording.program).file_name().and_then(|name| name.to_str());
+    let title = format!("{} on hakmem", escape(program.unwrap_or("A program")));
     let sections = [
         totals(subject),
         sizes(subject),
@@ -55,7 +65,7 @@ fn totals(subject: &Subject<'_>) -> String {
     let change = |before: String, after: String| format!("{before} <span class=\"to\">→</span> {after}");
     let resident = |of: &Evaluation| rounded(of.resident(&tuned.prices) as u64);
     let tiles = [
-        ("allocations", profile.allocations().to_string()),
+        ("allocations", grouped(profile.allocations())),
         ("live bytes, at most", rounded(profile.bytes_at_peak())),
         ("classes", change(tuned.before.classes.len().to_string(), tuned.after.classes.len().to_string())),
         ("internal waste at the peak", change(percent(&tuned.before), percent(&tuned.after))),
@@ -212,7 +222,7 @@ fn annotation(text: &str, taken: bool) -> &'static str {
         "lea" => "an address",
         _ if first_is_memory => "a store",
         _ if operands.contains('[') => "a load",
-        _ => "",
+        _ => "in registers",
     }
 }
 

@@ -16,17 +16,24 @@ pub(super) struct Scale {
     low: f64,
     high: f64,
     logarithmic: bool,
+    /// What steps between its labels are times a power of.
+    base: f64,
 }
 
 impl Scale {
     /// From 0 to at least `high`.
     pub(super) fn linear(high: f64) -> Self {
-        Self { low: 0.0, high: high.max(f64::MIN_POSITIVE), logarithmic: false }
+        Self { low: 0.0, high: high.max(f64::MIN_POSITIVE), logarithmic: false, base: 10.0 }
+    }
+
+    /// The same of bytes: its labels are round as bytes are.
+    pub(super) fn bytes(high: f64) -> Self {
+        Self { base: 2.0, ..Self::linear(high) }
     }
 
     /// Between two positive values, by powers of two.
     pub(super) fn logarithmic(low: f64, high: f64) -> Self {
-        Self { low: low.log2(), high: high.log2().max(low.log2() + 1.0), logarithmic: true }
+        Self { low: low.log2(), high: high.log2().max(low.log2() + 1.0), logarithmic: true, base: 2.0 }
     }
 
     /// Where a value is, from 0 to 1.
@@ -45,9 +52,9 @@ impl Scale {
                 .collect();
         }
         let rough = (self.high - self.low) / 5.0;
-        let power = 10_f64.powf(rough.log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|times| times * power).into_iter().find(|step| *step >= rough);
-        let step = step.unwrap_or(rough);
+        let power = self.base.powf(rough.log(self.base).floor());
+        let steps = [1.0, 2.0, 5.0, 10.0].map(|times| times * power);
+        let step = steps.into_iter().find(|step| *step >= rough).unwrap_or(rough);
         (0..).map(|count| f64::from(count) * step).take_while(|value| *value <= self.high * 1.0001).collect()
     }
 }
@@ -86,9 +93,11 @@ impl Chart {
         for value in x.ticks() {
             let _ = write!(
                 chart.body,
-                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\">{}</text>",
                 chart.x(value),
                 base + 16.0,
+                // The last one would hang over the edge.
+                if x.part(value) > 0.97 { "end" } else { "middle" },
                 label_x(value)
             );
         }

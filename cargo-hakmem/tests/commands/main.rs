@@ -112,6 +112,14 @@ fn tuning_fits_the_classes_and_keeps_what_is_the_users() {
     expect(&project.read("after.profile"), 200, &[("block", 200), ("peak", 500)]);
     expect(&project.read("after.profile"), 24, &[("block", 24)]);
 
+    project.succeed(&["report", "after.profile", "--no-asm"]);
+    let report = project.read("hakmem-report.html");
+    for part in ["What is asked for", "How many classes", "Over time", "The tuned classes", "The spec", "</svg>"] {
+        assert!(report.contains(part), "{part} is not in the report");
+    }
+    let elsewhere = ["http://", "<script", "<link", "<img"].map(|word| report.contains(word));
+    assert_eq!(elsewhere, [false; 4], "the report needs something from elsewhere");
+
     let json =
         project.succeed(&["tune", "hakmem.profile", "after.profile", "--classes", "3", "--json", "--out", "few.toml"]);
     assert!(json.contains("\"chosen\": 3"), "{json}");
