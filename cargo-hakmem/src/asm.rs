@@ -2,6 +2,9 @@
 //!
 //! The program is built as it ships, with one feature more: the macro adds an *anchor* for each class, the same path under
 //! a name of its own. What is read is machine code after the linker, so the thread-local accesses are the final ones.
+//!
+//! Above 1,024 bytes all classes go through one function, which chooses the group. The path shown is the shortest through
+//! it: where groups of different layers stand there, it may be another group's.
 
 use std::path::PathBuf;
 

@@ -5,7 +5,7 @@ mod project;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use project::{Project, SPEC};
+use project::{PROGRAM, Project, SPEC};
 
 /// The numbers of a request in a profile.
 fn request(profile: &str, size: u32) -> BTreeMap<String, String> {
@@ -125,6 +125,26 @@ fn tuning_fits_the_classes_and_keeps_what_is_the_users() {
     assert!(json.contains("\"chosen\": 3"), "{json}");
     let greedy = project.succeed(&["tune", "hakmem.profile", "--greedy", "--classes", "4", "--out", "greedy.toml"]);
     assert!(greedy.contains("pinned"), "{greedy}");
+}
+
+/// A spec in braces stays in its braces, and is still both TOML and Rust.
+#[test]
+fn a_spec_inside_the_program_is_tuned_there() {
+    let project = Project::new("inlined");
+    let inline = PROGRAM.replace(
+        " = \"classes.toml\";",
+        " {\n        # Mine.\n        [[class]]\n        sizes = [64, 512, 8192]\n    }",
+    );
+    project.write("src/main.rs", &inline);
+    std::fs::remove_file(project.folder.join("classes.toml")).unwrap();
+    project.succeed(&["record"]);
+    let said = project.succeed(&["tune", "hakmem.profile"]);
+    assert!(said.contains("wrote the spec in ") && said.contains("main.rs"), "{said}");
+    let main = project.read("src/main.rs");
+    assert!(main.contains("        # Mine.\n") && main.contains("# tune: chosen for the profile\n"), "{main}");
+    assert!(main.ends_with(inline.split_once("8192]\n    }").unwrap().1), "{main}");
+    let classes = project.succeed(&["classes"]).lines().count() - 2;
+    assert_eq!(project.run(), format!("{classes} classes\n"));
 }
 
 #[test]
