@@ -118,9 +118,12 @@ impl Project {
     pub(crate) fn build(&self, name: &str, spec: &Path, which: &str) -> Result<PathBuf, String> {
         self.set_spec(spec)?;
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        succeed(cargo.args(["build", "--release", "--quiet", "--bin", binary(name)]).current_dir(&self.folder))?;
+        // Where `record` builds, too: the libraries are built once.
+        cargo.args(["build", "--release", "--quiet", "--target-dir", "target/hakmem/build", "--bin", binary(name)]);
+        succeed(cargo.current_dir(&self.folder))?;
         let kept = self.folder.join(format!("{name}-{which}"));
-        fs::copy(self.folder.join("target/release").join(binary(name)), &kept).map_err(|error| error.to_string())?;
+        fs::copy(self.folder.join("target/hakmem/build/release").join(binary(name)), &kept)
+            .map_err(|error| error.to_string())?;
         Ok(kept)
     }
 }
