@@ -204,7 +204,7 @@ pub(crate) fn tune(loaded: &LoadedSpec, profile: &Profile, wish: Wish) -> Outcom
         chosen: choice.sizes.len(),
         before: Evaluation::new(spec, profile),
         after: Evaluation::new(&tuned, profile),
-        choices: choices.clone(),
+        choices,
         text,
         spec: tuned,
         prices,

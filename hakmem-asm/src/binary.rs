@@ -73,6 +73,13 @@ impl Binary {
         Ok(Self { sections, functions })
     }
 
+    /// One function, of these bytes.
+    #[cfg(test)]
+    pub(crate) fn of_code(address: u64, code: &[u8], size: u64) -> Self {
+        let functions = vec![Function { name: "f".into(), address, size }];
+        Self { sections: vec![(address, code.to_vec())], functions }
+    }
+
     /// All functions, in the order of the symbol table.
     pub fn functions(&self) -> &[Function] {
         &self.functions

@@ -228,3 +228,58 @@ fn tls(path: &[Instruction]) -> Tls {
     }
     model
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The path of a function that is all of `code`.
+    fn path(code: &[u8]) -> HitPath {
+        let binary = Binary::of_code(0x1000, code, code.len() as u64);
+        binary.hit_path(&binary.functions()[0], Jumps::Stay).expect("there is a return")
+    }
+
+    #[test]
+    fn models_of_thread_local_memory_are_told_apart() {
+        // mov rax, fs:[-8]; ret
+        let local = path(&[0x64, 0x48, 0x8B, 0x04, 0x25, 0xF8, 0xFF, 0xFF, 0xFF, 0xC3]);
+        assert_eq!((local.tls, local.counts.loads, local.bytes), (Tls::LocalExec, 1, 9));
+        // mov rax, [rip + 256]; mov rcx, fs:[rax]; ret
+        let initial = path(&[0x48, 0x8B, 0x05, 0, 1, 0, 0, 0x64, 0x48, 0x8B, 0x08, 0xC3]);
+        assert_eq!((initial.tls, initial.counts.loads), (Tls::InitialExec, 2));
+        // data16 lea rdi, [rip]; data16 data16 rex.W call 0x1010; ret
+        let code = [0x66, 0x48, 0x8D, 0x3D, 0, 0, 0, 0, 0x66, 0x66, 0x48, 0xE8, 0, 0, 0, 0, 0xC3];
+        let general = path(&code);
+        assert_eq!((general.tls, general.counts.calls), (Tls::GeneralDynamic, 1));
+        // xor eax, eax; ret
+        assert_eq!(path(&[0x31, 0xC0, 0xC3]).tls, Tls::None);
+    }
+
+    #[test]
+    fn the_way_without_a_call_is_the_hit() {
+        // test rdi, rdi; je over the first return; inc, inc, ret; call, ret
+        let code = [0x48, 0x85, 0xFF, 0x74, 0x07, 0x48, 0xFF, 0xC0, 0x48, 0xFF, 0xC0, 0xC3, 0xE8, 0, 0, 0, 0, 0xC3];
+        let hit = path(&code);
+        assert_eq!((hit.counts.instructions, hit.counts.branches, hit.counts.calls), (4, 1, 0));
+        let taken: Vec<bool> = hit.steps.iter().map(|step| step.taken).collect();
+        assert_eq!(taken, [false; 5]);
+    }
+
+    #[test]
+    fn locked_instructions_are_atomic() {
+        // lock inc qword ptr [rax]; xchg [rax], rcx; ret
+        let counts = path(&[0xF0, 0x48, 0xFF, 0x00, 0x48, 0x87, 0x08, 0xC3]).counts;
+        assert_eq!((counts.atomics, counts.loads, counts.stores), (2, 2, 2));
+    }
+
+    #[test]
+    fn a_jump_elsewhere_is_followed_if_asked() {
+        // jmp 0x1003; int3; inc rax; ret: a function of two bytes, and another.
+        let binary = Binary::of_code(0x1000, &[0xEB, 0x01, 0xCC, 0x48, 0xFF, 0xC0, 0xC3], 2);
+        let function = &binary.functions()[0];
+        assert_eq!(binary.hit_path(function, Jumps::Stay), None);
+        let followed = binary.hit_path(function, Jumps::Follow).unwrap();
+        assert_eq!(followed.counts.instructions, 2);
+        assert!(followed.steps[0].taken);
+    }
+}

@@ -1,8 +1,6 @@
 //! What a class costs, in bytes of memory.
 
-use hakmem_spec::Geometry;
-
-use super::demand::SMALL_MAX;
+use hakmem_spec::{Geometry, SMALL_MAX};
 
 /// An OS page: memory becomes resident in pieces of it.
 const PAGE: f64 = 4096.0;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use hakmem_spec::{MEDIUM_GRAIN, SMALL_GRAIN, SMALL_MAX};
+
 use crate::profile::{Profile, Request};
 
 /// What the classes are chosen for.
@@ -15,11 +17,6 @@ pub(crate) enum Goal {
     #[default]
     Balanced,
 }
-
-/// Sizes above this are a multiple of [`MEDIUM_GRAIN`]; up to it, of [`SMALL_GRAIN`].
-pub(crate) const SMALL_MAX: u32 = hakmem_spec::SMALL_MAX;
-const SMALL_GRAIN: u32 = 8;
-const MEDIUM_GRAIN: u32 = 128;
 
 /// The part of all live bytes that is spread over all sizes, seen or not: another input asks for other sizes, and they
 /// should not end up in blocks of many times theirs.

@@ -8,9 +8,6 @@ use crate::profile::{Profile, Request};
 /// An OS page, of which large blocks are whole numbers.
 const PAGE: u64 = 4096;
 
-/// Blocks that a front asks for where its spec says nothing of a batch.
-const USUAL_BATCH: u64 = 32;
-
 /// What a spec comes to.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evaluation {
@@ -134,6 +131,5 @@ impl ClassUse {
 
 /// Allocations that find the front empty: a block is new, or another thread freed it, and they come in batches.
 fn misses(class: &Class, used: &ClassUse) -> u64 {
-    let batch = if class.batch == 0 { USUAL_BATCH } else { class.batch.into() };
-    ((used.peak + used.remote) / batch).min(used.arrivals)
+    ((used.peak + used.remote) / u64::from(class.batch)).min(used.arrivals)
 }

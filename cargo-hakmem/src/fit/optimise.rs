@@ -10,6 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
+use hakmem_spec::SMALL_MAX;
+
 use super::cost::Prices;
 use super::demand::{Demand, Weight};
 
@@ -126,14 +128,14 @@ impl<'a> Sizes<'a> {
     }
 
     fn empty(&self) -> Vec<Vec<Option<Reached>>> {
-        let wides = self.sizes.iter().rposition(|size| size % 16 == 0 && *size <= 1024).unwrap_or(0);
+        let wides = self.sizes.iter().rposition(|size| size % 16 == 0 && *size <= SMALL_MAX).unwrap_or(0);
         // Above 1,024 the last wide class is the last class, and needs no number of its own.
         (0..self.sizes.len()).map(|last| vec![None; last.min(wides) + 1]).collect()
     }
 
     /// The number of the last wide class in a state: above 1,024 bytes it is the last class.
     fn wide_of(&self, (last, wide): State) -> usize {
-        if self.sizes[last] > 1024 { last } else { wide }
+        if self.sizes[last] > SMALL_MAX { last } else { wide }
     }
 
     /// Everything that one class more makes of a state.
@@ -147,7 +149,7 @@ impl<'a> Sizes<'a> {
             if serves_wide {
                 sum += between(&self.wide, wide, class, block);
             }
-            let place = if size > 1024 {
+            let place = if size > SMALL_MAX {
                 0
             } else if serves_wide {
                 class

@@ -3,9 +3,9 @@
 //! What a class has already is the beginning, and is left alone unless the traffic says otherwise. The limits below are
 //! from the measurements in docs/LAYERS.md: which layer led, and by how much, where.
 
-use hakmem_spec::{Class, Geometry};
+use hakmem_spec::{Class, Geometry, SMALL_MAX};
 
-use super::demand::{Goal, SMALL_MAX};
+use super::demand::Goal;
 use super::evaluate::ClassUse;
 
 /// The part of all traffic from which on a class may have layers of its own. Each different stack costs every
