@@ -120,6 +120,8 @@ impl Project {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         // Where `record` builds, too: the libraries are built once.
         cargo.args(["build", "--release", "--quiet", "--target-dir", "target/hakmem/build", "--bin", binary(name)]);
+        // As `record` does, for the same reason.
+        cargo.env("CARGO_PROFILE_RELEASE_STRIP", "none");
         succeed(cargo.current_dir(&self.folder))?;
         let kept = self.folder.join(format!("{name}-{which}"));
         fs::copy(self.folder.join("target/hakmem/build/release").join(binary(name)), &kept)
