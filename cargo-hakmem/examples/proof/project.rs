@@ -17,9 +17,9 @@ hakmem::allocator! {
 static GLOBAL: Heap = Heap;
 
 fn main() {
-    let name = std::env::args().nth(1).expect("the name of a program");
-    let program = hakmem_bench_programs::all().iter().find(|program| program.name == name).expect("a program");
-    println!("{:016x}", (program.run)(program.default_scale));
+    let given: Vec<String> = std::env::args().collect();
+    let run = hakmem_bench_programs::find(&given[1]).expect("the name of a program");
+    println!("{:016x}", run(given[2].parse().expect("a scale")));
 }
 "#;
 
