@@ -315,9 +315,8 @@ fn reason(tuned: &Tuned, used: &ClassUse, next: Option<&ClassUse>) -> String {
     match next {
         None => "the largest".to_owned(),
         Some(next) => {
-            let saved = f64::from(next.size - used.size) * used.peak as f64;
-            let price = tuned.prices.class(used.size);
-            if saved > price {
+            let saved = f64::from(next.size - used.size) * used.at_peak as f64;
+            if saved > tuned.prices.class(used.size, 0.0) {
                 format!("in the class of {} its blocks would take {} more", next.size, rounded(saved as u64))
             } else {
                 format!(
@@ -331,11 +330,7 @@ fn reason(tuned: &Tuned, used: &ClassUse, next: Option<&ClassUse>) -> String {
 
 /// Compares the spec with the best one.
 fn check(spec: &Spec, tuned: &Tuned, profile: &Profile, arguments: &Arguments) -> Outcome<()> {
-    let cost = |of: &Evaluation| {
-        let prices: f64 =
-            of.classes.iter().filter(|used| used.arrivals > 0).map(|used| tuned.prices.class(used.size)).sum();
-        of.waste() as f64 + prices
-    };
+    let cost = |of: &Evaluation| of.waste() as f64 + of.prices(&tuned.prices);
     let worse = percent(cost(&tuned.before) - cost(&tuned.after), profile.bytes_at_peak() as f64);
     let (has, best) = (spec.classes.len(), tuned.spec.classes.len());
     if worse > arguments.margin {

@@ -28,10 +28,12 @@ impl Prices {
         f64::from(size) + resident_tail / f64::from(shape.blocks.max(1))
     }
 
-    /// The price of having a class at all: in each thread half a page that is cut but not in use, and what a front keeps
-    /// of large blocks; and its state.
-    pub(crate) fn class(&self, size: u32) -> f64 {
+    /// The price of having a class at all: its state; in each thread half a page that is cut but not in use, and what a
+    /// front keeps of large blocks; and of the bytes that it needs at times, what stays in half a slab a thread. Sizes that
+    /// take turns in one class share that.
+    pub(crate) fn class(&self, size: u32, idle: f64) -> f64 {
         let kept = if size > SMALL_MAX { f64::from((8192 / size).clamp(2, 8)) * f64::from(size) } else { 0.0 };
-        self.threads * (PAGE / 2.0 + kept) + STATE
+        let stays = idle.min(self.threads * f64::from(self.geometry.slab) / 2.0);
+        self.threads.mul_add(PAGE / 2.0 + kept, STATE) + stays
     }
 }

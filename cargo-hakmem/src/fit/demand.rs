@@ -29,6 +29,8 @@ pub(crate) struct Demand {
     pub(crate) word: BTreeMap<u32, Weight>,
     /// The same of requests aligned to 16 or more, which need a class that is a multiple of 16.
     pub(crate) wide: BTreeMap<u32, Weight>,
+    /// Bytes that sizes need at their own peak and not at the peak of all.
+    pub(crate) idle: BTreeMap<u32, f64>,
     /// The largest size seen that a class may serve.
     pub(crate) largest: u32,
 }
@@ -53,9 +55,10 @@ impl Demand {
     /// The demand of a profile for classes up to `most` bytes.
     pub(crate) fn new(profile: &Profile, goal: Goal, most: u32) -> Self {
         let runs = profile.runs.max(1) as f64;
-        // Half what is alive at the peak of all, half at its own peak: memory that was needed once is not given back at
-        // once.
-        let alive = |request: &Request| (request.at_peak as f64 + request.peak as f64) / 2.0 / runs;
+        let idle_part = profile.idle_part();
+        let idle = |request: &Request| request.idle() as f64 * idle_part / runs;
+        // What was needed before or after the peak is not back at the peak, or comes again.
+        let alive = |request: &Request| request.at_peak as f64 / runs + idle(request);
         let sum_alive: f64 = profile.requests.values().map(alive).sum();
         let traffic: f64 = profile.allocations() as f64;
         let blocks = |request: &Request| {
@@ -73,6 +76,7 @@ impl Demand {
                 demand.largest = demand.largest.max(class);
                 let of_align = if align > 8 { &mut demand.wide } else { &mut demand.word };
                 of_align.entry(class).or_default().add(blocks(request), size as f64);
+                *demand.idle.entry(class).or_default() += idle(request) * size as f64;
             }
         }
         demand.spread(demand.largest);

@@ -33,6 +33,8 @@ pub(crate) struct ClassUse {
     /// Blocks alive at the peak of all, and each at its own.
     pub(crate) at_peak: u64,
     pub(crate) peak: u64,
+    /// Bytes of those beyond the peak of all that may be alive together.
+    pub(crate) idle: f64,
     /// Bytes asked for in those at the peak of all, and in blocks of them.
     pub(crate) requested: u64,
     pub(crate) granted: u64,
@@ -47,12 +49,14 @@ impl Evaluation {
         let mut classes: Vec<ClassUse> =
             spec.classes.iter().map(|class| ClassUse { size: class.size, ..ClassUse::default() }).collect();
         let mut large = ClassUse::default();
+        let idle_part = profile.idle_part();
         for (&(size, align), request) in &profile.requests {
             let slot = usize::try_from(size).ok().and_then(|size| plan.slot_for(size, usize::try_from(align).ok()?));
             match slot {
                 Some(slot) => {
                     let class = plan.slots[slot].class;
                     classes[class].add(size, spec.classes[class].size.into(), request);
+                    classes[class].idle += (size * request.idle()) as f64 * idle_part;
                 }
                 None => large.add(size, size.next_multiple_of(PAGE), request),
             }
@@ -91,16 +95,15 @@ impl Evaluation {
         1.0 - misses as f64 / arrivals.max(1) as f64
     }
 
-    /// Resident bytes of the heap at the peak of all: the blocks; half of those that a class needed at its own peak and
-    /// does not need now, since a slab is given back as a whole; and what it costs to have the classes.
+    /// The prices of the classes that are used.
+    pub(crate) fn prices(&self, prices: &Prices) -> f64 {
+        self.classes.iter().filter(|used| used.arrivals > 0).map(|used| prices.class(used.size, used.idle)).sum()
+    }
+
+    /// Resident bytes of the heap at the peak of all: the blocks, and what it costs to have the classes.
     pub(crate) fn resident(&self, prices: &Prices) -> f64 {
-        let blocks = |used: &ClassUse| {
-            let idle = used.peak.saturating_sub(used.at_peak) as f64 / 2.0;
-            prices.block(used.size).mul_add(used.at_peak as f64 + idle, 0.0)
-        };
-        let used = self.classes.iter().filter(|used| used.arrivals > 0);
-        let of_classes: f64 = used.map(|used| blocks(used) + prices.class(used.size)).sum();
-        of_classes + self.large.granted as f64
+        let blocks: f64 = self.classes.iter().map(|used| prices.block(used.size) * used.at_peak as f64).sum();
+        blocks + self.prices(prices) + self.large.granted as f64
     }
 }
 

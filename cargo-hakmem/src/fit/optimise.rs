@@ -37,6 +37,7 @@ struct Sizes<'a> {
     forced: Vec<bool>,
     word: Vec<Weight>,
     wide: Vec<Weight>,
+    idle: Vec<f64>,
     prices: &'a Prices,
 }
 
@@ -92,10 +93,8 @@ pub(crate) fn greedy(
         let best = all.difference(&chosen).copied().map(|class| (with(class), class));
         chosen.insert(best.min_by(|(one, _), (other, _)| one.total_cmp(other))?.1);
     }
-    let sizes: Vec<u32> = chosen.iter().map(|&class| problem.sizes[class]).collect();
-    let cost = problem.cost_of(&chosen);
-    let waste = cost - sizes.iter().map(|&size| prices.class(size)).sum::<f64>();
-    (sizes.len() == count).then_some(Choice { sizes, waste, cost })
+    let classes: Vec<usize> = chosen.iter().copied().collect();
+    (classes.len() == count).then(|| problem.priced(&classes, problem.cost_of(&chosen)))
 }
 
 /// The choice that costs least: more classes would cost more than they save.
@@ -124,7 +123,8 @@ impl<'a> Sizes<'a> {
             sizes.iter().map(up_to).collect()
         };
         let (word, wide) = (sums(&demand.word), sums(&demand.wide));
-        Self { forced: sizes.iter().map(|size| forced.contains(size)).collect(), word, wide, prices, sizes }
+        let idle = sizes.iter().map(|size| demand.idle.range(..=size).map(|(_, bytes)| bytes).sum()).collect();
+        Self { forced: sizes.iter().map(|size| forced.contains(size)).collect(), word, wide, idle, prices, sizes }
     }
 
     fn empty(&self) -> Vec<Vec<Option<Reached>>> {
@@ -144,7 +144,7 @@ impl<'a> Sizes<'a> {
         for (class, places) in next.iter_mut().enumerate().skip(state.0 + 1) {
             let size = self.sizes[class];
             let block = self.prices.block(size);
-            let mut sum = cost + self.prices.class(size) + between(&self.word, state.0, class, block);
+            let mut sum = cost + self.price(state.0, class) + between(&self.word, state.0, class, block);
             let serves_wide = size.is_multiple_of(16);
             if serves_wide {
                 sum += between(&self.wide, wide, class, block);
@@ -166,13 +166,25 @@ impl<'a> Sizes<'a> {
         }
     }
 
+    /// The price of a class above another.
+    fn price(&self, above: usize, class: usize) -> f64 {
+        self.prices.class(self.sizes[class], self.idle[class] - self.idle[above])
+    }
+
+    /// The choice of these classes, the last size among them, which cost as much.
+    fn priced(&self, classes: &[usize], cost: f64) -> Choice {
+        let below = std::iter::once(0).chain(classes.iter().copied());
+        let prices: f64 = below.zip(classes).map(|(above, &class)| self.price(above, class)).sum();
+        Choice { sizes: classes.iter().map(|&class| self.sizes[class]).collect(), waste: cost - prices, cost }
+    }
+
     /// What these classes cost, the last size among them.
     fn cost_of(&self, classes: &BTreeSet<usize>) -> f64 {
         let (mut cost, mut last, mut wide) = (0.0, 0, 0);
         for &class in classes {
             let size = self.sizes[class];
             let block = self.prices.block(size);
-            cost += self.prices.class(size) + between(&self.word, last, class, block);
+            cost += self.price(last, class) + between(&self.word, last, class, block);
             if size.is_multiple_of(16) {
                 cost += between(&self.wide, wide, class, block);
                 wide = class;
@@ -189,15 +201,14 @@ impl<'a> Sizes<'a> {
         let (wide, (cost, _)) = ends
             .filter_map(|(wide, found)| Some((wide, (*found)?)))
             .min_by(|(_, (one, _)), (_, (other, _))| one.total_cmp(other))?;
-        let mut sizes = Vec::new();
+        let mut classes = Vec::new();
         let mut state = (last, wide);
         for of_number in reached.iter().skip(1).rev() {
-            sizes.push(self.sizes[state.0]);
+            classes.push(state.0);
             state = of_number[state.0][state.1]?.1;
         }
-        sizes.reverse();
-        let prices: f64 = sizes.iter().map(|&size| self.prices.class(size)).sum();
-        Some(Choice { sizes, waste: cost - prices, cost })
+        classes.reverse();
+        Some(self.priced(&classes, cost))
     }
 }
 
@@ -220,8 +231,12 @@ mod tests {
             };
             requests.iter().map(cost).sum::<f64>()
         };
-        let price: f64 = classes.iter().map(|&class| prices.class(class)).sum();
-        of(&demand.word, 8) + of(&demand.wide, 16) + price
+        let below = std::iter::once(0).chain(classes.iter().copied());
+        let price = |(below, &class): (u32, &u32)| {
+            let idle = demand.idle.iter().filter(|(size, _)| (below + 1..=class).contains(*size));
+            prices.class(class, idle.map(|(_, bytes)| bytes).sum())
+        };
+        of(&demand.word, 8) + of(&demand.wide, 16) + below.zip(classes).map(price).sum::<f64>()
     }
 
     fn demand(random: &mut u64, count: usize) -> Demand {
@@ -235,6 +250,7 @@ mod tests {
             let (size, kind) = ((next(24) as u32 + 1) * 8, next(3));
             let size = if kind == 2 { 1024 + size.next_multiple_of(64) * 2 } else { size };
             let requests = if next(3) == 0 { &mut demand.wide } else { &mut demand.word };
+            demand.idle.insert(size, next(200_000) as f64);
             requests.insert(size, Weight { blocks, bytes: blocks * f64::from(size - next(8) as u32) });
         }
         demand

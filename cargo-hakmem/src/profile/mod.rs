@@ -141,6 +141,13 @@ impl Profile {
         self.requests.iter().map(|((size, _), request)| size * request.at_peak).sum()
     }
 
+    /// The part of the blocks that a size has at its own peak, and not at that of all, which may be alive together. Sizes
+    /// that take turns have their peaks one after the other, and all of them never exceed the peak of all.
+    pub(crate) fn idle_part(&self) -> f64 {
+        let idle: u64 = self.requests.iter().map(|((size, _), request)| size * request.idle()).sum();
+        (self.bytes_at_peak() as f64 / idle.max(1) as f64).min(1.0) / 2.0
+    }
+
     /// Threads that allocate or free a hundredth of what all do: for how many of them memory is kept.
     pub(crate) fn busy_threads(&self) -> u64 {
         let traffic = |thread: &Thread| thread.allocated + thread.freed;
@@ -163,6 +170,11 @@ impl Request {
     /// Blocks that became one of this size.
     pub(crate) fn arrivals(&self) -> u64 {
         self.allocated + self.grown_to
+    }
+
+    /// Blocks at its own peak beyond those at the peak of all.
+    pub(crate) fn idle(&self) -> u64 {
+        self.peak.saturating_sub(self.at_peak)
     }
 
     fn merge(&mut self, other: &Self) {
