@@ -33,6 +33,7 @@ pub(crate) struct Project {
 /// One run of a program.
 pub(crate) struct Run {
     seconds: f64,
+    processor_seconds: f64,
     resident_kib: u64,
 }
 
@@ -151,21 +152,30 @@ impl Run {
         let mut command = Command::new(program);
         command.args(arguments(name, given)).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| format!("{}: {error}", program.display()))?;
-        let mut resident_kib = 0;
+        let (mut resident_kib, mut processor_seconds) = (0, 0.0);
         // The peak is read while the program runs: the last look is at most a few milliseconds before its end.
         let status = loop {
             if let Some(status) = child.try_wait().map_err(|error| error.to_string())? {
                 break status;
             }
             resident_kib = resident_kib.max(peak(child.id()));
+            processor_seconds = processor(child.id()).max(processor_seconds);
             std::thread::sleep(std::time::Duration::from_millis(2));
         };
         let seconds = start.elapsed().as_secs_f64();
-        if status.success() { Ok(Self { seconds, resident_kib }) } else { Err(format!("{name}: {status}")) }
+        if status.success() {
+            Ok(Self { seconds, processor_seconds, resident_kib })
+        } else {
+            Err(format!("{name}: {status}"))
+        }
     }
 
     pub(crate) fn json(&self) -> Value {
-        json!({ "seconds": self.seconds, "peak_rss_kib": self.resident_kib })
+        json!({
+            "seconds": self.seconds,
+            "processor_seconds": self.processor_seconds,
+            "peak_rss_kib": self.resident_kib,
+        })
     }
 }
 
@@ -174,4 +184,13 @@ fn peak(process: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// What a process took of the processors so far, in the kernel's ticks of 10 ms.
+fn processor(process: u32) -> f64 {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    // The name, in brackets, may have blanks.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |field: usize| fields.get(field).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 pub(crate) fn markdown(programs: &[Value]) -> String {
     let mut table = String::from(
         "| program | classes | waste, default | waste, tuned: predicted | realised | heap: predicted | peak RSS, default \
-         | tuned | greedy | time, default | tuned | greedy |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+         | tuned | greedy | processor time, default | tuned | greedy |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for program in programs {
         let tuning = &program["tuning"];
@@ -38,9 +38,9 @@ pub(crate) fn markdown(programs: &[Value]) -> String {
             median("default", "peak_rss_kib") / 1024.0,
             against("tuned", "peak_rss_kib"),
             against("greedy", "peak_rss_kib"),
-            median("default", "seconds"),
-            against("tuned", "seconds"),
-            against("greedy", "seconds"),
+            median("default", "processor_seconds"),
+            against("tuned", "processor_seconds"),
+            against("greedy", "processor_seconds"),
         );
     }
     table
