@@ -29,11 +29,12 @@ impl Prices {
     }
 
     /// The price of having a class at all: its state; in each thread half a page that is cut but not in use, and what a
-    /// front keeps of large blocks; and of the bytes that it needs at times, what stays in half a slab a thread. Sizes that
-    /// take turns in one class share that.
+    /// front keeps of large blocks; and of the bytes that it needs at times, what stays in half a span of slabs a thread.
+    /// Sizes that take turns in one class share that.
     pub(crate) fn class(&self, size: u32, idle: f64) -> f64 {
         let kept = if size > SMALL_MAX { f64::from((8192 / size).clamp(2, 8)) * f64::from(size) } else { 0.0 };
-        let stays = idle.min(self.threads * f64::from(self.geometry.slab) / 2.0);
+        let span = f64::from(self.geometry.shape(size).units) * f64::from(self.geometry.slab);
+        let stays = idle.min(self.threads * span / 2.0);
         self.threads.mul_add(PAGE / 2.0 + kept, STATE) + stays
     }
 }

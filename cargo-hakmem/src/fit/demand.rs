@@ -35,6 +35,9 @@ pub(crate) struct Demand {
     pub(crate) largest: u32,
 }
 
+/// Above this the end of a block that was not asked for is mostly pages that nobody touches: as many blocks count as one.
+const UNTOUCHED: (u64, f64) = (32 << 10, 4.0);
+
 /// What a size stands for.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Weight {
@@ -75,7 +78,8 @@ impl Demand {
             if let Some(class) = class_size(aligned).filter(|class| *class <= most) {
                 demand.largest = demand.largest.max(class);
                 let of_align = if align > 8 { &mut demand.wide } else { &mut demand.word };
-                of_align.entry(class).or_default().add(blocks(request), size as f64);
+                let touched = if size > UNTOUCHED.0 { UNTOUCHED.1.recip() } else { 1.0 };
+                of_align.entry(class).or_default().add(blocks(request) * touched, size as f64);
                 *demand.idle.entry(class).or_default() += idle(request) * size as f64;
             }
         }
