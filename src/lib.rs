@@ -230,6 +230,8 @@ pub mod __private {
     pub use hakmem_runtime::policies::legacy::Through;
     pub use hakmem_runtime::policies::purger::Purger;
     pub use hakmem_runtime::policies::region_id;
+    #[cfg(feature = "record")]
+    pub use hakmem_runtime::recorder;
     pub use hakmem_runtime::{
         Allocator, Block, Class, ClassTable, Config, Heap, HeapSlot, LayerTable, SlabStack, Worker, region_shift,
     };

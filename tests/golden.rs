@@ -9,91 +9,10 @@
 mod common;
 
 use common::build_example;
-use iced_x86::{Decoder, DecoderOptions, FlowControl, InstructionInfoFactory, Mnemonic, OpAccess, Register};
-use object::{Object, ObjectSection, ObjectSymbol};
+use hakmem_asm::{Binary, Counts, Jumps};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-
-/// What happens on a path from a function's entry to its return. The return itself is not counted: inlined, there is
-/// none.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-struct Counts {
-    instructions: usize,
-    branches: usize,
-    loads: usize,
-    stores: usize,
-    calls: usize,
-    atomics: usize,
-    stack: usize,
-}
-
-/// A function's machine code.
-struct Function {
-    address: u64,
-    code: Vec<u8>,
-}
-
-impl Function {
-    /// The hit path: of the ways to a return, the one with the fewest calls, and of those the shortest. `None`: there is
-    /// no way but through a jump that this does not follow.
-    fn hit_path(&self) -> Option<Counts> {
-        self.walk(self.address, Counts::default(), 0)
-    }
-
-    fn walk(&self, from: u64, mut counts: Counts, depth: usize) -> Option<Counts> {
-        let offset = usize::try_from(from.checked_sub(self.address)?).ok()?;
-        let code = self.code.get(offset..)?;
-        let mut factory = InstructionInfoFactory::new();
-        for instruction in &mut Decoder::with_ip(64, code, from, DecoderOptions::NONE) {
-            match instruction.flow_control() {
-                FlowControl::Return => return Some(counts),
-                FlowControl::Call | FlowControl::IndirectCall => counts.calls += 1,
-                // A jump table: exactly what must not be. Or the end of a function that never returns.
-                FlowControl::IndirectBranch | FlowControl::Interrupt | FlowControl::Exception => return None,
-                FlowControl::UnconditionalBranch => {
-                    counts.instructions += 1;
-                    return if depth < 16 {
-                        self.walk(instruction.near_branch_target(), counts, depth + 1)
-                    } else {
-                        None
-                    };
-                }
-                FlowControl::ConditionalBranch => {
-                    counts.instructions += 1;
-                    counts.branches += 1;
-                    if depth >= 16 {
-                        return None;
-                    }
-                    let there = self.walk(instruction.near_branch_target(), counts, depth + 1);
-                    let here = self.walk(instruction.next_ip(), counts, depth + 1);
-                    return [here, there].into_iter().flatten().min_by_key(|way| (way.calls, way.instructions));
-                }
-                _ => {}
-            }
-            if instruction.mnemonic() == Mnemonic::Nop {
-                continue;
-            }
-            counts.instructions += 1;
-            for memory in factory.info(&instruction).used_memory() {
-                let stack = memory.base() == Register::RSP;
-                counts.stack += usize::from(stack);
-                match memory.access() {
-                    OpAccess::Read | OpAccess::CondRead => counts.loads += 1,
-                    OpAccess::Write | OpAccess::CondWrite => counts.stores += 1,
-                    OpAccess::ReadWrite | OpAccess::ReadCondWrite => {
-                        counts.loads += 1;
-                        counts.stores += 1;
-                        let exchange = instruction.mnemonic() == Mnemonic::Xchg;
-                        counts.atomics += usize::from(exchange || instruction.has_lock_prefix());
-                    }
-                    _ => {}
-                }
-            }
-        }
-        None
-    }
-}
 
 /// The allocators of `examples/inspect/layers.rs`, and the most instructions of an allocation and of a free of constant
 /// size where the project promises a limit. What a layer costs, and why, is in `docs/LAYERS.md`.
@@ -133,19 +52,16 @@ fn is_inspected(name: &str) -> bool {
 /// What C calls that has a hit path.
 const EXPORTED: [(&str, usize); 2] = [("malloc", 16), ("free", 18)];
 
-/// Those functions of a binary that are wanted, by name.
-fn functions(binary: &Path, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, Function> {
-    let bytes = std::fs::read(binary).expect("the binary was just built");
-    let file = object::File::parse(&*bytes).expect("an ELF file");
-    let mut functions = BTreeMap::new();
-    for symbol in file.symbols() {
-        let Ok(name) = symbol.name() else { continue };
-        let Some(section) = symbol.section_index().filter(|_| wanted(name) && symbol.size() > 0) else { continue };
-        let section = file.section_by_index(section).expect("the symbol's section");
-        let code = section.data_range(symbol.address(), symbol.size()).expect("readable").expect("inside the section");
-        functions.insert(name.to_owned(), Function { address: symbol.address(), code: code.to_vec() });
-    }
+/// The hit path of each wanted function by name; `None` where there is no way to a return but through a jump into another
+/// function.
+type Paths = BTreeMap<String, Option<Counts>>;
+
+fn paths(binary: &Path, wanted: impl Fn(&str) -> bool) -> Paths {
+    let binary = Binary::open(binary).expect("the binary was just built");
+    let functions = binary.functions().iter().filter(|function| wanted(&function.name));
     functions
+        .map(|function| (function.name.clone(), binary.hit_path(function, Jumps::Stay).map(|path| path.counts)))
+        .collect()
 }
 
 /// A name's place in the table: what, then how large.
@@ -155,12 +71,11 @@ fn order(name: &str) -> (String, u32) {
 }
 
 /// The rows of `names`, in this order.
-fn table(functions: &BTreeMap<String, Function>, names: &[String]) -> String {
+fn table(paths: &Paths, names: &[String]) -> String {
     let width = names.iter().map(String::len).max().unwrap_or(0).max(13);
     let mut table = format!("{:<width$} instructions branches loads stores calls atomics stack\n", "function");
     for name in names {
-        let function = functions.get(name).unwrap_or_else(|| panic!("{name} is not a symbol of the binary"));
-        match function.hit_path() {
+        match paths.get(name).unwrap_or_else(|| panic!("{name} is not a symbol of the binary")) {
             Some(c) => writeln!(
                 table,
                 "{name:<width$} {:>12} {:>8} {:>5} {:>6} {:>5} {:>7} {:>5}",
@@ -192,17 +107,17 @@ fn compare(name: &str, found: &str) {
 }
 
 /// The limits that hold whatever the table says.
-fn limits(profile: &str, functions: &BTreeMap<String, Function>) {
+fn limits(profile: &str, paths: &Paths) {
     let spec = hakmem_spec::parse(&hakmem_spec::Source::default_spec()).expect("the default spec is valid");
     let budgets: BTreeMap<u32, (usize, usize)> = spec
         .classes
         .iter()
         .filter_map(|class| class.budget.map(|budget| (class.size, (budget.alloc as usize, budget.free as usize))))
         .collect();
-    for (name, function) in functions {
+    for (name, path) in paths {
         let (what, size) = order(name);
         let Some(&(alloc, free)) = budgets.get(&size) else { continue };
-        let counts = function.hit_path().unwrap_or_else(|| panic!("{profile}: {name} has no path to a return"));
+        let counts = path.unwrap_or_else(|| panic!("{profile}: {name} has no path to a return"));
         let most = if what == "alloc" { alloc } else { free };
         assert!(counts.instructions <= most, "{profile}: {name} takes {counts:?}, its budget is {most} instructions");
         // A free by way of `pages` asks whose the page is, and whether it is empty now.
@@ -213,15 +128,15 @@ fn limits(profile: &str, functions: &BTreeMap<String, Function>) {
     assert!(budgets.len() >= 20, "the default spec states a budget for its small classes");
     // Size and alignment compared, the table, and the hit.
     for (name, most) in [("alloc_any", 8 + 8), ("free_any", 8 + 13)] {
-        let counts = functions[name].hit_path().expect("a hit calls nothing");
+        let counts = paths[name].expect("a hit calls nothing");
         assert!(counts.instructions <= most, "{profile}: {name} takes {counts:?}");
         assert_eq!((counts.calls, counts.atomics, counts.stack), (0, 0, 0), "{profile}: {name}: {counts:?}");
     }
 }
 
 /// The limits of the layers, and what holds of every hit path of a layer.
-fn layer_limits(functions: &BTreeMap<String, Function>) {
-    let path = |name: &str| functions[name].hit_path().unwrap_or_else(|| panic!("{name} has no path to a return"));
+fn layer_limits(paths: &Paths) {
+    let path = |name: &str| paths[name].unwrap_or_else(|| panic!("{name} has no path to a return"));
     for (layer, limits) in LAYERS {
         for what in PATHS {
             let counts = path(&format!("{layer}_{what}"));
@@ -240,21 +155,21 @@ fn layer_limits(functions: &BTreeMap<String, Function>) {
 #[test]
 fn hit_paths_are_the_committed_ones() {
     for (profile, name) in [("release", "fat-lto.txt"), ("plain", "plain.txt")] {
-        let functions = functions(&build_example("inspect", profile).join("inspect"), is_inspected);
-        assert!(functions.len() > 50, "the example's functions are symbols of the binary");
-        limits(profile, &functions);
-        let mut names: Vec<String> = functions.keys().filter(|name| !is_layers(name)).cloned().collect();
+        let paths = paths(&build_example("inspect", profile).join("inspect"), is_inspected);
+        assert!(paths.len() > 50, "the example's functions are symbols of the binary");
+        limits(profile, &paths);
+        let mut names: Vec<String> = paths.keys().filter(|name| !is_layers(name)).cloned().collect();
         if profile == "plain" {
             // How std's generics fall into codegen units, and what is inlined there, changes with unrelated code.
             names.retain(|name| name.starts_with("alloc_") || name.starts_with("free_"));
         } else {
-            layer_limits(&functions);
+            layer_limits(&paths);
             let layers: Vec<String> =
-                LAYERS.iter().flat_map(|(layer, _)| PATHS.iter().map(move |path| format!("{layer}_{path}"))).collect();
-            compare("layers.txt", &table(&functions, &layers));
+                LAYERS.iter().flat_map(|(layer, _)| PATHS.iter().map(move |what| format!("{layer}_{what}"))).collect();
+            compare("layers.txt", &table(&paths, &layers));
         }
         names.sort_by_key(|name| order(name));
-        compare(name, &table(&functions, &names));
+        compare(name, &table(&paths, &names));
     }
 }
 
@@ -262,11 +177,11 @@ fn hit_paths_are_the_committed_ones() {
 #[test]
 fn exported_hit_paths_are_the_committed_ones() {
     let library = build_example("preload", "release").join("libpreload.so");
-    let functions = functions(&library, |name| EXPORTED.iter().any(|(exported, _)| *exported == name));
+    let paths = paths(&library, |name| EXPORTED.iter().any(|(exported, _)| *exported == name));
     for (name, most) in EXPORTED {
-        let counts = functions[name].hit_path().unwrap_or_else(|| panic!("{name} has no path to a return"));
+        let counts = paths[name].unwrap_or_else(|| panic!("{name} has no path to a return"));
         assert!(counts.instructions <= most, "{name} takes {counts:?}, its limit is {most} instructions");
         assert_eq!((counts.calls, counts.atomics, counts.stack), (0, 0, 0), "{name}: {counts:?}");
     }
-    compare("preload.txt", &table(&functions, &EXPORTED.map(|(name, _)| name.to_owned())));
+    compare("preload.txt", &table(&paths, &EXPORTED.map(|(name, _)| name.to_owned())));
 }

@@ -37,6 +37,8 @@ pub mod layers;
 mod os;
 pub mod policies;
 mod pool;
+#[cfg(feature = "record")]
+pub mod recorder;
 mod slab;
 mod stats;
 mod thread;

@@ -37,7 +37,7 @@ pub use layers::{Arguments, Array, LAYERS, LayerKind, Parameter, SizedDefault, U
 pub use model::{
     Budget, Class, Free, Geometry, Header, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, Purge, Refill, SlabShape, Spec, Tls,
 };
-pub use plan::{Group, NO_SLOT, Plan, SMALL_MAX, SizeTable, Slot};
+pub use plan::{Group, MEDIUM_GRAIN, NO_SLOT, Plan, SMALL_GRAIN, SMALL_MAX, SizeTable, Slot};
 pub use source::{Position, Source};
 pub use table::table;
 pub use units::{UnitError, format_bytes, parse_bytes};

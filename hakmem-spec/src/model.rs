@@ -57,6 +57,11 @@ impl Geometry {
     pub fn max_units(&self) -> u32 {
         self.slabs() / 2
     }
+
+    /// The span of a class of `size` whose spec says nothing of it.
+    pub fn shape(&self, size: u32) -> SlabShape {
+        crate::shape::derive(*self, size, 0)
+    }
 }
 
 impl Default for Geometry {
@@ -116,6 +121,8 @@ pub struct Class {
     pub header: Header,
     /// Whether its layers count what they do.
     pub stats: bool,
+    /// Whether `cargo hakmem tune` must leave it as it is. The generated code knows nothing of it.
+    pub pinned: bool,
     /// What its blocks are cut from.
     pub slab: SlabShape,
     /// Where the spec says its size.

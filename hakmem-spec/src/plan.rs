@@ -9,10 +9,10 @@ use crate::model::{Class, Free, Header, Refill, Spec};
 pub const SMALL_MAX: u32 = 1024;
 /// A size table's entry where no class qualifies.
 pub const NO_SLOT: u8 = u8::MAX;
-/// Bytes per entry of the tables up to [`SMALL_MAX`].
-pub(crate) const SMALL_GRAIN: u32 = 8;
-/// Bytes per entry of the table above it.
-pub(crate) const MEDIUM_GRAIN: u32 = 128;
+/// Bytes per entry of the tables up to [`SMALL_MAX`]: classes there are multiples of it.
+pub const SMALL_GRAIN: u32 = 8;
+/// Bytes per entry of the table above it: classes there are multiples of it.
+pub const MEDIUM_GRAIN: u32 = 128;
 
 /// The classes in the order of the generated code, and the tables from a size to its class.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -68,6 +68,7 @@ pub(crate) struct RawClass {
     pub(crate) sizes: Option<RawSizes>,
     pub(crate) align: Option<Spanned<u64>>,
     pub(crate) slab_units: Option<Spanned<u64>>,
+    pub(crate) pinned: Option<Spanned<bool>>,
     pub(crate) policy: RawPolicy,
 }
 
@@ -110,7 +111,7 @@ const REFILLS: &[(&str, Refill)] =
 const FREES: &[(&str, Free)] = &[("immediate", Free::Immediate), ("deferred", Free::Deferred)];
 const HEADERS: &[(&str, Header)] = &[("none", Header::None), ("region-id", Header::RegionId)];
 const TLS: &[(&str, Tls)] = &[("native", Tls::Native), ("initial-exec", Tls::InitialExec)];
-const CLASS_KEYS: &[&str] = &["size", "sizes", "align", "slab_units"];
+const CLASS_KEYS: &[&str] = &["size", "sizes", "align", "slab_units", "pinned"];
 const RANGE_KEYS: &[&str] = &["from", "to", "step", "steps_per_doubling"];
 const RANGE_EXAMPLE: &str = "sizes = { from = 16, to = 128, step = 16 }";
 const BUDGET_EXAMPLE: &str = "budget = { alloc = 5, free = 6 }";
@@ -274,11 +275,12 @@ impl Reader<'_> {
     }
 
     fn class(&mut self, table: &DeTable<'_>, span: Range<usize>) -> RawClass {
-        let (mut size, mut sizes, mut align, mut slab_units) = (None, None, None, None);
+        let (mut size, mut sizes, mut align, mut slab_units, mut pinned) = (None, None, None, None, None);
         let policy = self.policy(table, "[[class]]", CLASS_KEYS, |reader, key, value| match key {
             "size" => size = reader.bytes(value, key, "size = 64"),
             "sizes" => sizes = reader.sizes(value, key),
             "align" => align = reader.bytes(value, key, "align = 16"),
+            "pinned" => pinned = reader.boolean(value, key, "pinned = true"),
             _ => slab_units = reader.integer(value, key, "slab_units = 2"),
         });
         match (table.contains_key("size"), table.get_key_value("sizes")) {
@@ -295,7 +297,7 @@ impl Reader<'_> {
             _ => {}
         }
         let sizes = sizes.or(size.map(|size| RawSizes::List(vec![size])));
-        RawClass { sizes, align, slab_units, policy }
+        RawClass { sizes, align, slab_units, pinned, policy }
     }
 
     fn sizes(&mut self, value: &Value<'_>, key: &str) -> Option<RawSizes> {

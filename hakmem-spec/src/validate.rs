@@ -222,6 +222,7 @@ impl Classes<'_> {
             let refill = policy.refill.as_ref().map_or_else(Refill::default, |refill| *refill.get_ref());
             let free = policy.free.as_ref().map_or_else(Free::default, |free| *free.get_ref());
             let stats = policy.stats();
+            let pinned = raw.pinned.as_ref().is_some_and(|pinned| *pinned.get_ref());
             self.classes.push(Class {
                 size,
                 align,
@@ -233,6 +234,7 @@ impl Classes<'_> {
                 free,
                 header,
                 stats,
+                pinned,
                 slab,
                 span,
             });

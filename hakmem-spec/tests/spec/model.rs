@@ -251,3 +251,10 @@ fn the_table_counts_what_a_header_costs_as_waste() {
     // A request of one byte in 16; one of 9 bytes, which the class below cannot serve, in 24.
     assert_eq!((rows[0][5], rows[1][5]), ("93.8", "62.5"));
 }
+
+#[test]
+fn a_pinned_class_says_so_and_nothing_else() {
+    let spec = spec("class = [{ size = 16 }, { sizes = [24, 32], pinned = true }]");
+    assert_eq!(spec.classes.iter().map(|class| class.pinned).collect::<Vec<_>>(), [false, true, true]);
+    assert_eq!(spec.classes[1].stack, self::spec("class = [{ size = 24 }]").classes[0].stack);
+}

@@ -171,7 +171,7 @@ unknown key `bacth` in [[class]]
 3 | bacth = 4
   | ^^^^^ nothing reads this
   |
-  = help: did you mean `batch`? Possible here: `size`, `sizes`, `align`, `slab_units`, `layers`, `batch`, `specialise`, `budget`, `refill`, `free`, `header`, `stats`, ALL_LAYERS
+  = help: did you mean `batch`? Possible here: `size`, `sizes`, `align`, `slab_units`, `pinned`, `layers`, `batch`, `specialise`, `budget`, `refill`, `free`, `header`, `stats`, ALL_LAYERS
 ",
     );
 }

@@ -1,0 +1,124 @@
+//! Whether tuning keeps its promise: real programs under the default spec, the tuned one, and one chosen greedily.
+//!
+//! ```text
+//! cargo build --release -p cargo-hakmem
+//! cargo run --release -p cargo-hakmem --example proof -- --rounds 5 --json docs/tuning.json [PROGRAM…]
+//! ```
+//!
+//! For each program: record it under the default spec; tune, and tune greedily with as many classes; record it again
+//! under the tuned spec, which tells the waste that came of it; build it under each of the three, and run these in turn.
+//! The programs are those of `benches/programs` and the quickstart. They are built without link-time optimization, so
+//! that a change of the spec is a matter of seconds: every variant of a program is built alike.
+
+mod project;
+mod table;
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use project::{Project, Run};
+use serde_json::{Value, json};
+
+/// The programs, and what they are given. `quickstart` reads the sources of every crate that cargo has unpacked here, at
+/// most so many megabytes; the others take the scale of the standings.
+const PROGRAMS: &[(&str, &[&str])] = &[
+    ("quickstart", &["--limit-mb", "60"]),
+    ("syntax", &["60"]),
+    ("json", &["80"]),
+    ("dom", &["210"]),
+    ("persistent", &["76"]),
+    ("index", &["135"]),
+    ("compiler", &["115"]),
+    ("sql", &["22"]),
+    ("cache", &["45"]),
+    ("graph", &["60"]),
+];
+
+/// The specs that are compared.
+const SPECS: [&str; 3] = ["default", "tuned", "greedy"];
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("proof: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let mut arguments = std::env::args().skip(1);
+    let (mut rounds, mut output, mut only) = (5, None, Vec::new());
+    while let Some(argument) = arguments.next() {
+        match &*argument {
+            "--rounds" => rounds = arguments.next().and_then(|n| n.parse().ok()).ok_or("--rounds needs a number")?,
+            "--json" => output = Some(arguments.next().ok_or("--json needs a path")?),
+            _ => only.push(argument),
+        }
+    }
+    let project = Project::create()?;
+    let mut programs = Vec::new();
+    for (name, given) in PROGRAMS.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|one| one == name)) {
+        eprintln!("{name}");
+        programs.push(prove(&project, name, given, rounds)?);
+        let all = json!({ "rounds": rounds, "programs": programs });
+        if let Some(output) = &output {
+            fs::write(output, format!("{all:#}\n")).map_err(|error| format!("{output}: {error}"))?;
+        }
+    }
+    print!("{}", table::markdown(&programs));
+    Ok(())
+}
+
+/// One program under the three specs.
+fn prove(project: &Project, name: &str, given: &[&str], rounds: usize) -> Result<Value, String> {
+    let spec = |which: &str| project.file(&format!("{name}-{which}.toml"));
+    let profile = |which: &str| project.file(&format!("{name}-{which}.profile"));
+    let copy = |from: &Path, to: &Path| fs::copy(from, to).map_err(|error| format!("{}: {error}", from.display()));
+    copy(&project.default_spec(), &spec("default"))?;
+    project.record(name, given, &spec("default"), &profile("default"))?;
+    let mut predicted = project.tune(&profile("default"), &spec("default"), &spec("tuned"), &[])?;
+    let classes = predicted["chosen"].to_string();
+    project.tune(&profile("default"), &spec("default"), &spec("greedy"), &["--greedy", "--classes", &classes])?;
+    project.record(name, given, &spec("tuned"), &profile("tuned"))?;
+    // What the second run really got: the block of each request is what the generated tables said.
+    predicted["realised"] = realised(&fs::read_to_string(profile("tuned")).map_err(|error| error.to_string())?);
+    predicted["realised_default"] =
+        realised(&fs::read_to_string(profile("default")).map_err(|error| error.to_string())?);
+
+    let binaries = SPECS.map(|which| project.build(name, &spec(which), which));
+    let mut runs = SPECS.map(|_| Vec::new());
+    for round in 0..rounds {
+        for turn in 0..SPECS.len() {
+            // Another one begins each round.
+            let which = (round + turn) % SPECS.len();
+            runs[which].push(Run::of(binaries[which].as_ref().map_err(String::clone)?, name, given)?);
+        }
+    }
+    let runs = SPECS
+        .iter()
+        .zip(&runs)
+        .map(|(which, runs)| ((*which).to_owned(), runs.iter().map(Run::json).collect::<Vec<_>>().into()));
+    Ok(json!({ "program": name, "given": given, "tuning": predicted, "runs": Value::Object(runs.collect()) }))
+}
+
+/// Bytes asked for at the peak of a recorded run, and bytes that were in their blocks besides.
+fn realised(profile: &str) -> Value {
+    let (mut requested, mut waste) = (0, 0);
+    for line in profile.lines().filter(|line| line.starts_with("request ")) {
+        let field = |name: &str| -> u64 {
+            let found = line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+            found.and_then(|number| number.parse().ok()).unwrap_or(0)
+        };
+        let (size, at_peak) = (field("size"), field("at_peak"));
+        let block = match field("block") {
+            0 => size.next_multiple_of(4096),
+            block => block,
+        };
+        requested += size * at_peak;
+        waste += (block - size) * at_peak;
+    }
+    json!({ "requested": requested, "waste": waste })
+}

@@ -1,0 +1,47 @@
+//! The results as a table of Markdown.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// A row for each program: waste predicted and realised, and medians against the default spec.
+pub(crate) fn markdown(programs: &[Value]) -> String {
+    let mut table = String::from(
+        "| program | classes | waste, default | waste, tuned: predicted | realised | heap: predicted | peak RSS, default \
+         | tuned | greedy | processor time, default | tuned | greedy |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+    );
+    for program in programs {
+        let tuning = &program["tuning"];
+        let part = |of: &Value, what: &str| {
+            let (waste, requested) = (of[what].as_f64().unwrap_or(0.0), of["requested"].as_f64().unwrap_or(1.0));
+            format!("{:.2} %", 100.0 * waste / requested)
+        };
+        let median = |which: &str, field: &str| {
+            let runs = program["runs"][which].as_array().map_or(&[][..], Vec::as_slice);
+            let mut values: Vec<f64> = runs.iter().filter_map(|run| run[field].as_f64()).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+        };
+        let against = |which: &str, field: &str| {
+            format!("{:+.1} %", 100.0 * (median(which, field) / median("default", field) - 1.0))
+        };
+        let resident = |of: &Value| of["resident"].as_f64().unwrap_or(f64::NAN);
+        let _ = writeln!(
+            table,
+            "| {} | {} | {} | {} | {} | {:+.1} % | {:.1} MiB | {} | {} | {:.2} s | {} | {} |",
+            program["program"].as_str().unwrap_or_default(),
+            tuning["after"]["classes"],
+            part(&tuning["before"], "waste"),
+            part(&tuning["after"], "waste"),
+            part(&tuning["realised"], "waste"),
+            100.0 * (resident(&tuning["after"]) / resident(&tuning["before"]) - 1.0),
+            median("default", "peak_rss_kib") / 1024.0,
+            against("tuned", "peak_rss_kib"),
+            against("greedy", "peak_rss_kib"),
+            median("default", "processor_seconds"),
+            against("tuned", "processor_seconds"),
+            against("greedy", "processor_seconds"),
+        );
+    }
+    table
+}

@@ -1,0 +1,214 @@
+//! `cargo hakmem init`: what a program needs to have an allocator of its own.
+//!
+//! The dependency, a spec to edit, the macro call, and the recommended profile: each change is shown as a diff, and made
+//! when the user says yes.
+
+use std::io::{self, BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
+
+use cargo_metadata::{Package, Target};
+use proc_macro2::{TokenStream, TokenTree};
+use similar::TextDiff;
+use toml_edit::{DocumentMut, InlineTable, Item, Table, value};
+
+use crate::failure::{Outcome, fail, on_file};
+use crate::invocation::Findings;
+use crate::project::{self, Selection};
+
+/// Its command line.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Show the changes and make none
+    #[arg(long)]
+    dry_run: bool,
+    /// Make the changes without asking
+    #[arg(short, long, conflicts_with = "dry_run")]
+    yes: bool,
+    /// A hakmem on this machine, instead of the registry's
+    #[arg(long, value_name = "PATH")]
+    hakmem_path: Option<PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// The name of the new spec, beside Cargo.toml.
+const SPEC: &str = "classes.toml";
+
+const CALL: &str = "hakmem::allocator! {
+    /// Everything this program allocates: see classes.toml.
+    pub struct Heap = \"classes.toml\";
+}
+
+#[global_allocator]
+static GLOBAL: Heap = Heap;
+";
+
+/// A file, as it is and as it shall be.
+struct Change {
+    path: PathBuf,
+    old: Option<String>,
+    new: String,
+}
+
+/// Shows and makes the changes.
+pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
+    let (package, workspace) = project::package_in_workspace(&arguments.selection)?;
+    let program = program(&package, &arguments.selection)?;
+    refuse_second_allocator(&package, program)?;
+    let manifest = package.manifest_path.as_std_path();
+    let spec = manifest.with_file_name(SPEC);
+    if spec.exists() {
+        return fail(format!("{} is there already: remove it, or name it in a macro call of your own", spec.display()));
+    }
+    let root = workspace.join("Cargo.toml");
+    let mut changes = vec![Change::of(manifest, |text| with_dependency(text, arguments.hakmem_path.as_deref()))?];
+    if root == manifest {
+        changes[0].new = with_profile(&changes[0].new)?;
+    } else {
+        // Cargo reads profiles in the workspace's own manifest alone.
+        changes.push(Change::of(&root, with_profile)?);
+    }
+    changes.push(Change { path: spec, old: None, new: hakmem_spec::Source::default_spec().text });
+    changes.push(Change::of(program.src_path.as_std_path(), with_call)?);
+    changes.retain(|change| change.old.as_ref() != Some(&change.new));
+    for change in &changes {
+        change.show();
+    }
+    if arguments.dry_run {
+        return Ok(());
+    }
+    if !arguments.yes && !confirmed(changes.len())? {
+        return fail("nothing was changed");
+    }
+    changes.iter().try_for_each(Change::make)
+}
+
+/// The program that gets the allocator; in a package without one, the library.
+fn program<'p>(package: &'p Package, selection: &Selection) -> Outcome<&'p Target> {
+    let programs: Vec<&Target> =
+        package.targets.iter().filter(|target| project::is_selected(target, selection)).collect();
+    match (&programs[..], package.targets.iter().find(|target| target.is_lib())) {
+        ([only], _) => Ok(only),
+        ([], Some(library)) => Ok(library),
+        ([], None) => fail(format!("the package `{}` has no such program", package.name)),
+        (several, _) => {
+            let names: Vec<&str> = several.iter().map(|target| &*target.name).collect();
+            fail(format!("choose a program with --bin: {}", names.join(", ")))
+        }
+    }
+}
+
+fn refuse_second_allocator(package: &Package, program: &Target) -> Outcome<()> {
+    let libraries = package.targets.iter().filter(|target| target.is_lib());
+    for target in libraries.chain([program]) {
+        let found = Findings::of(project::sources(target));
+        if let Some(call) = found.invocation() {
+            return fail(format!("{} calls `hakmem::allocator!` already", call.file.display()));
+        }
+        if let Some((file, name)) = found.global.first() {
+            return fail(format!(
+                "{} has a global allocator already, `{name}`, and a program can have one: remove it first",
+                file.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn with_dependency(text: &str, path: Option<&Path>) -> Outcome<String> {
+    let mut document = DocumentMut::from_str(text)?;
+    let dependencies = document.entry("dependencies").or_insert(Item::Table(Table::new()));
+    if dependencies.get("hakmem").is_none() {
+        dependencies["hakmem"] = match path {
+            None => value(env!("CARGO_PKG_VERSION")),
+            Some(path) => value(InlineTable::from_iter([("path", path.display().to_string())])),
+        };
+    }
+    Ok(document.to_string())
+}
+
+/// Fat link-time optimization, where the profile says nothing of it: then the hit paths are inlined into dependencies, too.
+fn with_profile(text: &str) -> Outcome<String> {
+    let mut document = DocumentMut::from_str(text)?;
+    let mut implicit = Table::new();
+    implicit.set_implicit(true);
+    let profiles = document.entry("profile").or_insert(Item::Table(implicit));
+    let release = profiles.as_table_like_mut().map(|table| table.entry("release").or_insert(Item::Table(Table::new())));
+    if let Some(release) = release.filter(|release| release.get("lto").is_none()) {
+        release["lto"] = value("fat");
+    }
+    Ok(document.to_string())
+}
+
+/// The call, behind the inner attributes and comments that must stand first.
+fn with_call(text: &str) -> Outcome<String> {
+    let Ok(tokens) = TokenStream::from_str(text) else {
+        return fail("the program's first file is no valid Rust");
+    };
+    let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+    let mut end = 0;
+    for attribute in tokens.chunks(3) {
+        let [TokenTree::Punct(sharp), TokenTree::Punct(bang), TokenTree::Group(group)] = attribute else { break };
+        if (sharp.as_char(), bang.as_char()) != ('#', '!') {
+            break;
+        }
+        end = group.span().byte_range().end;
+    }
+    let line_end = text[end..].find('\n').map_or(text.len(), |newline| end + newline + 1);
+    let (before, after) = text.split_at(if end == 0 { 0 } else { line_end });
+    let gap = if before.is_empty() { "" } else { "\n" };
+    let after = after.trim_start_matches('\n');
+    Ok(format!("{before}{gap}{CALL}\n{after}"))
+}
+
+impl Change {
+    fn of(path: &Path, change: impl FnOnce(&str) -> Outcome<String>) -> Outcome<Self> {
+        let old = on_file("read", path, std::fs::read_to_string(path))?;
+        let new = change(&old)?;
+        Ok(Self { path: path.to_owned(), old: Some(old), new })
+    }
+
+    fn show(&self) {
+        let name = self.path.display().to_string();
+        let old_name = if self.old.is_some() { &*name } else { "/dev/null" };
+        let old = self.old.as_deref().unwrap_or_default();
+        print!("{}", TextDiff::from_lines(old, &self.new).unified_diff().header(old_name, &name));
+    }
+
+    fn make(&self) -> Outcome<()> {
+        on_file("write", &self.path, std::fs::write(&self.path, &self.new))
+    }
+}
+
+/// Asks. No answer is no.
+fn confirmed(files: usize) -> Outcome<bool> {
+    print!("Change {files} files? [y/N] ");
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_call_stands_behind_what_must_be_first() {
+        let text = "//! A program.\n\n#![forbid(unsafe_code)]\n\nuse std::fmt;\n\nfn main() {}\n";
+        let new = with_call(text).unwrap();
+        assert!(new.starts_with("//! A program.\n\n#![forbid(unsafe_code)]\n\nhakmem::allocator! {"), "{new}");
+        assert!(new.ends_with("static GLOBAL: Heap = Heap;\n\nuse std::fmt;\n\nfn main() {}\n"), "{new}");
+        assert!(with_call("fn main() {}\n").unwrap().starts_with("hakmem::allocator! {"));
+    }
+
+    #[test]
+    fn what_is_there_stays() {
+        let text = "[dependencies]\nserde = \"1\" # data\n\n[profile.release]\nlto = \"thin\"\n";
+        let new = with_profile(&with_dependency(text, None).unwrap()).unwrap();
+        assert!(new.contains("serde = \"1\" # data\nhakmem = \"") && new.contains("lto = \"thin\""), "{new}");
+        let bare = with_profile("[package]\nname = \"a\"\n").unwrap();
+        assert_eq!(bare, "[package]\nname = \"a\"\n\n[profile.release]\nlto = \"fat\"\n");
+    }
+}

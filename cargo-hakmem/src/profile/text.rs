@@ -1,0 +1,50 @@
+//! From a profile to text: what the recorder writes, too.
+
+use std::fmt;
+
+use super::Profile;
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines = 0;
+        let mut line = |text: String| {
+            lines += 1;
+            writeln!(f, "{text}")
+        };
+        line("hakmem-profile 1".to_owned())?;
+        line(format!("program {}", self.program))?;
+        line(format!("runs {}", self.runs))?;
+        let (time, ticks) = (self.microseconds, self.ticks_per_microsecond);
+        line(format!("time microseconds={time} ticks_per_microsecond={ticks}"))?;
+        line(format!("bytes peak={} end={} resident={}", self.peak, self.end, self.resident))?;
+        for (place, thread) in self.threads.iter().enumerate() {
+            line(format!(
+                "thread place={place} threads={} allocated={} freed={} remote={} bytes={}",
+                thread.threads, thread.allocated, thread.freed, thread.remote, thread.bytes
+            ))?;
+        }
+        for ((size, align), request) in &self.requests {
+            let lifetimes: Vec<String> =
+                request.lifetimes.iter().map(|(bucket, count)| format!("{bucket}:{count}")).collect();
+            line(format!(
+                "request size={size} align={align} block={} allocated={} freed={} remote={} grown_from={} grown_to={} \
+                 live={} peak={} at_peak={} lifetimes={}",
+                request.block,
+                request.allocated,
+                request.freed,
+                request.remote,
+                request.grown_from,
+                request.grown_to,
+                request.live,
+                request.peak,
+                request.at_peak,
+                lifetimes.join(",")
+            ))?;
+        }
+        for sample in &self.samples {
+            let (at, live, resident) = (sample.microseconds, sample.live, sample.resident);
+            line(format!("sample microseconds={at} live={live} resident={resident}"))?;
+        }
+        writeln!(f, "end {lines}")
+    }
+}

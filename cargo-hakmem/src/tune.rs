@@ -1,0 +1,345 @@
+//! `cargo hakmem tune`: the classes that waste least for a profile, into the spec.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use hakmem_spec::{Source, Spec};
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Outcome, fail, on_file};
+use crate::fit::cost::Prices;
+use crate::fit::demand::{Demand, Goal};
+use crate::fit::evaluate::{ClassUse, Evaluation};
+use crate::fit::optimise::{self, Choice};
+use crate::fit::rewrite::{Entries, NewClass};
+use crate::fit::settings::{Settings, settings};
+use crate::invocation::SpecAt;
+use crate::profile::Profile;
+use crate::project::{LoadedSpec, Project, Selection};
+use crate::record::rounded;
+
+/// More classes than this are looked at only where the user asks for them.
+const MOST_CLASSES: usize = 64;
+
+/// Its command line.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Profiles of recorded runs, which are added up
+    #[arg(required = true, value_name = "PROFILE")]
+    profiles: Vec<PathBuf>,
+    /// How many classes; without it, as many as save more than they cost
+    #[arg(long, value_name = "K")]
+    classes: Option<usize>,
+    /// Choose the classes one after the other instead of together, as other tools do: to compare
+    #[arg(long)]
+    greedy: bool,
+    /// Print the totals as JSON
+    #[arg(long)]
+    json: bool,
+    /// What the classes are chosen for
+    #[arg(long = "for", value_name = "GOAL", default_value = "balanced")]
+    goal: Goal,
+    /// Change nothing; fail if the spec is worse than the best by more than the margin
+    #[arg(long)]
+    check: bool,
+    /// What --check allows, in percent of the live bytes
+    #[arg(long, value_name = "PERCENT", default_value_t = 2.0)]
+    margin: f64,
+    /// Where the tuned spec goes, instead of the place that it came from
+    #[arg(long, value_name = "PATH", conflicts_with = "check")]
+    out: Option<PathBuf>,
+    /// A spec, instead of the project's
+    #[arg(long, value_name = "PATH")]
+    spec: Option<PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+/// A spec, and what it becomes for a profile.
+#[derive(Debug)]
+pub(crate) struct Tuned {
+    /// The best choice of each number of classes.
+    pub(crate) choices: Vec<Choice>,
+    /// The number that was chosen: of classes that the profile asks for.
+    pub(crate) chosen: usize,
+    /// The new text, and what it says.
+    pub(crate) text: String,
+    pub(crate) spec: Spec,
+    /// Before and after.
+    pub(crate) before: Evaluation,
+    pub(crate) after: Evaluation,
+    pub(crate) prices: Prices,
+    /// The sizes that are there for no request of the profile.
+    pub(crate) reserve: Vec<u32>,
+}
+
+/// Tunes, or checks.
+pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
+    let profile = Profile::read_all(&arguments.profiles)?;
+    let place = Place::find(arguments)?;
+    let loaded = place.spec()?;
+    let wish = Wish { goal: arguments.goal, classes: arguments.classes, greedy: arguments.greedy };
+    let tuned = tune(&loaded, &profile, wish)?;
+    if arguments.json {
+        println!("{:#}", json(&tuned));
+    } else {
+        print_totals(&tuned, &profile);
+    }
+    if arguments.check {
+        return check(&loaded.spec, &tuned, &profile, arguments);
+    }
+    if !arguments.json {
+        print_classes(&tuned);
+    }
+    let place = place.write(&tuned.text)?;
+    if !arguments.json {
+        println!("wrote {place}");
+    }
+    Ok(())
+}
+
+/// Where the spec is, and where the tuned one goes.
+struct Place {
+    project: Option<Project>,
+    spec: Option<PathBuf>,
+    out: Option<PathBuf>,
+}
+
+impl Place {
+    fn find(arguments: &Arguments) -> Outcome<Self> {
+        let project = match &arguments.spec {
+            Some(_) => None,
+            None => Some(Project::find(&arguments.selection)?),
+        };
+        let nowhere = project.as_ref().is_some_and(|project| project.invocation.spec == SpecAt::Default);
+        if nowhere && arguments.out.is_none() && !arguments.check {
+            return fail(
+                "the macro uses the built-in spec, which cannot be changed: name a file with --out, and then in the \
+                 macro, as in `pub struct Heap = \"classes.toml\";`",
+            );
+        }
+        Ok(Self { project, spec: arguments.spec.clone(), out: arguments.out.clone() })
+    }
+
+    fn spec(&self) -> Outcome<LoadedSpec> {
+        match (&self.project, &self.spec) {
+            (_, Some(path)) => LoadedSpec::read(path),
+            (Some(project), None) => project.spec(),
+            (None, None) => fail("there is no spec"),
+        }
+    }
+
+    /// Writes the spec and says where.
+    fn write(&self, text: &str) -> Outcome<String> {
+        let file = self.out.clone().or(self.spec.clone()).or(self.project.as_ref().and_then(Project::spec_file));
+        if let Some(path) = file {
+            on_file("write the spec", &path, std::fs::write(&path, text))?;
+            return Ok(path.display().to_string());
+        }
+        let Some(project) = &self.project else { return fail("there is no place for the spec") };
+        let SpecAt::Inline { range, .. } = &project.invocation.spec else { return fail("the spec is built in") };
+        let file: &Path = &project.invocation.file;
+        let mut source = on_file("read", file, std::fs::read_to_string(file))?;
+        source.replace_range(range.clone(), text);
+        on_file("write", file, std::fs::write(file, source))?;
+        Ok(format!("the spec in {}", file.display()))
+    }
+}
+
+/// What a user wants of the classes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Wish {
+    pub(crate) goal: Goal,
+    /// How many; `None` as many as save more than they cost.
+    pub(crate) classes: Option<usize>,
+    pub(crate) greedy: bool,
+}
+
+/// The best spec for a profile that begins as `loaded`.
+pub(crate) fn tune(loaded: &LoadedSpec, profile: &Profile, wish: Wish) -> Outcome<Tuned> {
+    if profile.allocations() == 0 {
+        return fail("the profile has no allocation");
+    }
+    let spec = &loaded.spec;
+    let entries = Entries::new(&loaded.source.text, spec)?;
+    let pinned: Vec<&[hakmem_spec::Class]> = entries.pinned().map(|range| &spec.classes[range]).collect();
+    let forced: Vec<u32> = pinned.iter().flat_map(|classes| classes.iter().map(|class| class.size)).collect();
+    let closed: Vec<RangeInclusive<u32>> =
+        pinned.iter().filter_map(|classes| Some(classes.first()?.size..=classes.last()?.size)).collect();
+    // Larger ones are large blocks with either spec.
+    let largest = spec.classes.last().map_or(0, |class| class.size);
+    let prices = Prices::new(spec.geometry, profile.busy_threads());
+    let demand = Demand::new(profile, wish.goal, largest);
+    let most = wish.classes.unwrap_or(MOST_CLASSES).clamp(1, hakmem_spec::MAX_CLASSES);
+    let choices = optimise::choices(&demand, &forced, &closed, &prices, most);
+    let mut choice = match wish.classes {
+        None => optimise::knee(&choices).cloned(),
+        Some(count) => choices.iter().find(|choice| choice.sizes.len() == count).cloned(),
+    };
+    if wish.greedy {
+        choice = choice.and_then(|best| optimise::greedy(&demand, &forced, &closed, &prices, best.sizes.len()));
+    }
+    let Some(choice) = choice else {
+        return fail(match wish.classes {
+            Some(count) => format!("there is no way to have {count} classes: {} are pinned", forced.len()),
+            None => "the profile has no request that a class could serve".to_owned(),
+        });
+    };
+    let mut sizes = choice.sizes.clone();
+    // A power of two each beyond what was seen, as far as the spec reached: a class that nobody uses costs nothing.
+    let mut reserve = vec![];
+    let mut beyond = demand.largest.max(8).next_power_of_two();
+    while beyond <= largest {
+        if beyond > demand.largest && !sizes.contains(&beyond) && !closed.iter().any(|range| range.contains(&beyond)) {
+            reserve.push(beyond);
+        }
+        beyond *= 2;
+    }
+    sizes.extend(&reserve);
+    sizes.sort_unstable();
+    let text = rewritten(entries, spec, profile, wish.goal, &sizes, &reserve)?;
+    let source = Source::file(loaded.source.name.clone(), text.clone());
+    let tuned = hakmem_spec::parse(&source).map_err(|errors| Failure::of_spec(&source, &errors))?;
+    Ok(Tuned {
+        chosen: choice.sizes.len(),
+        before: Evaluation::new(spec, profile),
+        after: Evaluation::new(&tuned, profile),
+        choices,
+        text,
+        spec: tuned,
+        prices,
+        reserve,
+    })
+}
+
+/// The text with the chosen sizes.
+fn rewritten(
+    entries: Entries,
+    spec: &Spec,
+    profile: &Profile,
+    goal: Goal,
+    sizes: &[u32],
+    reserve: &[u32],
+) -> Outcome<String> {
+    // What each class would have to do, with nothing decided but the sizes.
+    let plain = plain_spec(spec, sizes)?;
+    let evaluation = Evaluation::new(&plain, profile);
+    let (all, threads) = (evaluation.arrivals(), profile.busy_threads());
+    let mut classes = Vec::new();
+    for used in &evaluation.classes {
+        let seen = !reserve.contains(&used.size);
+        let like = entries.like(used.size, spec);
+        let settings =
+            like.map_or_else(Settings::default, |like| settings(like, used, all, threads, goal, spec.geometry));
+        classes.push(NewClass { size: used.size, settings, seen });
+    }
+    entries.with(spec, &classes)
+}
+
+/// A spec with these sizes and the geometry of another.
+fn plain_spec(spec: &Spec, sizes: &[u32]) -> Outcome<Spec> {
+    let (superslab, slab) = (spec.geometry.superslab, spec.geometry.slab);
+    let text = format!("superslab = {{ size = {superslab}, slab = {slab} }}\n[[class]]\nsizes = {sizes:?}\n");
+    let source = Source::file("the chosen classes", text);
+    hakmem_spec::parse(&source).map_err(|errors| Failure::of_spec(&source, &errors))
+}
+
+/// What is printed in front of the classes, for programs.
+fn json(tuned: &Tuned) -> Value {
+    let totals = |of: &Evaluation| {
+        json!({
+            "classes": of.classes.len(),
+            "requested": of.requested(),
+            "waste": of.waste(),
+            "resident": of.resident(&tuned.prices),
+            "hit_rate": of.hit_rate(),
+        })
+    };
+    json!({ "chosen": tuned.chosen, "before": totals(&tuned.before), "after": totals(&tuned.after) })
+}
+
+fn percent(part: f64, whole: f64) -> f64 {
+    100.0 * part / whole.max(1.0)
+}
+
+fn print_totals(tuned: &Tuned, profile: &Profile) {
+    println!(
+        "{} runs, {} allocations, {} alive at the peak, {} busy threads",
+        profile.runs,
+        profile.allocations(),
+        rounded(profile.bytes_at_peak()),
+        profile.busy_threads()
+    );
+    println!("                    before        after   (predicted, at the peak)");
+    let (before, after) = (&tuned.before, &tuned.after);
+    println!("classes         {:>10}   {:>10}", before.classes.len(), after.classes.len());
+    let waste = |of: &Evaluation| format!("{:.2} %", percent(of.waste() as f64, of.requested() as f64));
+    println!("internal waste  {:>10}   {:>10}", rounded(before.waste()), rounded(after.waste()));
+    println!("                {:>10}   {:>10}", waste(before), waste(after));
+    let resident = |of: &Evaluation| rounded(of.resident(&tuned.prices) as u64);
+    println!("heap, resident  {:>10}   {:>10}", resident(before), resident(after));
+    let hits = |of: &Evaluation| format!("{:.2} %", 100.0 * of.hit_rate());
+    println!("front hit rate  {:>10}   {:>10}", hits(before), hits(after));
+}
+
+/// Why each class is there.
+fn print_classes(tuned: &Tuned) {
+    println!("\n   size        serves   allocations  at peak   waste KiB  why");
+    let all = tuned.after.arrivals();
+    let classes = &tuned.after.classes;
+    for (number, used) in classes.iter().enumerate() {
+        let serves = used.requests.map_or_else(String::new, |(least, most)| format!("{least}–{most}"));
+        let why = reason(tuned, used, classes.get(number + 1));
+        println!(
+            "{:>7} {serves:>13} {:>11.2} % {:>8} {:>11.1}  {why}",
+            used.size,
+            percent(used.arrivals as f64, all as f64),
+            used.at_peak,
+            used.waste() as f64 / 1024.0,
+        );
+    }
+    if tuned.after.large.arrivals > 0 {
+        println!("  large {:>13} {:>11.2} %", "", percent(tuned.after.large.arrivals as f64, all as f64));
+    }
+}
+
+/// What would be lost without a class.
+fn reason(tuned: &Tuned, used: &ClassUse, next: Option<&ClassUse>) -> String {
+    let class = tuned.spec.classes.iter().find(|class| class.size == used.size);
+    if class.is_some_and(|class| class.pinned) {
+        return "pinned".to_owned();
+    }
+    if tuned.reserve.contains(&used.size) {
+        return "for sizes that another input may ask for".to_owned();
+    }
+    match next {
+        None => "the largest".to_owned(),
+        Some(next) => {
+            let saved = f64::from(next.size - used.size) * used.at_peak as f64;
+            if saved > tuned.prices.class(used.size, 0.0) {
+                format!("in the class of {} its blocks would take {} more", next.size, rounded(saved as u64))
+            } else {
+                format!(
+                    "keeps sizes from {} on within reach of their block",
+                    used.requests.map_or(0, |(least, _)| least)
+                )
+            }
+        }
+    }
+}
+
+/// Compares the spec with the best one.
+fn check(spec: &Spec, tuned: &Tuned, profile: &Profile, arguments: &Arguments) -> Outcome<()> {
+    let cost = |of: &Evaluation| of.waste() as f64 + of.prices(&tuned.prices);
+    let worse = percent(cost(&tuned.before) - cost(&tuned.after), profile.bytes_at_peak() as f64);
+    let (has, best) = (spec.classes.len(), tuned.spec.classes.len());
+    if worse > arguments.margin {
+        return fail(format!(
+            "the spec costs {worse:.2} % of the live bytes more than the best for the profile ({has} classes, the best \
+             has {best}); {} % are allowed",
+            arguments.margin
+        ));
+    }
+    println!("the spec costs {worse:.2} % of the live bytes more than the best; {} % are allowed", arguments.margin);
+    Ok(())
+}

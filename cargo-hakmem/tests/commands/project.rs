@@ -1,0 +1,177 @@
+//! A package under construction, and the commands in it as a user types them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A program that asks for the same blocks each time, and ends as its argument says.
+pub(crate) const PROGRAM: &str = r#"
+hakmem::allocator! {
+    /// What the tests look at.
+    pub struct Heap = "classes.toml";
+}
+
+#[global_allocator]
+static HEAP: Heap = Heap;
+
+fn main() {
+    // 500 at once, twice over.
+    for _ in 0..2 {
+        let blocks: Vec<Box<[u8; 200]>> = (0..500).map(|_| Box::new([1; 200])).collect();
+        std::hint::black_box(&blocks);
+    }
+    // Allocated here, freed there.
+    let blocks: Vec<Box<[u8; 24]>> = (0..1000).map(|_| Box::new([1; 24])).collect();
+    std::thread::spawn(move || drop(std::hint::black_box(blocks))).join().unwrap();
+    // Two steps.
+    let mut bytes: Vec<u8> = Vec::with_capacity(3000);
+    for capacity in [5000, 7000] {
+        bytes.reserve_exact(capacity);
+        std::hint::black_box(&mut bytes);
+    }
+    drop(bytes);
+    match std::env::args().nth(1).as_deref() {
+        Some("abort") => std::process::abort(),
+        Some("terminate") => {
+            let itself = std::process::id().to_string();
+            std::process::Command::new("kill").args(["-TERM", &itself]).status().unwrap();
+            std::thread::sleep(std::time::Duration::from_secs(60));
+        }
+        Some("twice") => {
+            let program = std::env::current_exe().unwrap();
+            assert!(std::process::Command::new(program).status().unwrap().success());
+        }
+        _ => println!("{} classes", Heap::CLASSES.len()),
+    }
+}
+"#;
+
+/// Few classes, a pinned one, and comments everywhere.
+pub(crate) const SPEC: &str = r#"# Mine.
+[defaults]
+layers = ["unified", "sll"] # as ever
+budget = { alloc = 5, free = 5 }
+
+# The small ones.
+[[class]]
+sizes = [16, 64, 128]
+
+# Ours, whatever a profile says.
+[[class]]
+size = 136
+pinned = true # really
+
+# The others.
+[[class]]
+sizes = [512, 1024, 8192]
+budget = "none"
+"#;
+
+pub(crate) struct Project {
+    pub(crate) folder: PathBuf,
+}
+
+/// A command's end: what it printed, and whether it succeeded.
+pub(crate) struct Ended {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) ok: bool,
+}
+
+impl Project {
+    /// A package with the program and the spec above.
+    pub(crate) fn new(name: &str) -> Self {
+        let project = Self::bare(name, "hakmem = { path = 'HAKMEM' }\n");
+        project.write("src/main.rs", PROGRAM);
+        project.write("classes.toml", SPEC);
+        project
+    }
+
+    /// A package with these dependencies and no source yet.
+    pub(crate) fn bare(name: &str, dependencies: &str) -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("commands").join(name);
+        // What an earlier run left.
+        if folder.exists() {
+            fs::remove_dir_all(&folder).unwrap();
+        }
+        let project = Self { folder };
+        let dependencies = dependencies.replace("HAKMEM", &workspace().display().to_string());
+        // The empty [workspace] keeps cargo from taking the package for a member of the one around the target directory.
+        project.write(
+            "Cargo.toml",
+            &format!(
+                "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n[dependencies]\n\
+                 {dependencies}"
+            ),
+        );
+        // Its packages are there when this test is: nothing is downloaded.
+        project.write("Cargo.lock", &fs::read_to_string(workspace().join("Cargo.lock")).unwrap());
+        project
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub(crate) fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.folder.join(path)).unwrap()
+    }
+
+    /// `cargo hakmem …`, through cargo, in the package.
+    pub(crate) fn hakmem(&self, arguments: &[&str]) -> Ended {
+        let tool = Path::new(env!("CARGO_BIN_EXE_cargo-hakmem")).parent().unwrap();
+        let path = std::env::var("PATH").unwrap_or_default();
+        self.cargo(
+            Command::new(env!("CARGO")).arg("hakmem").args(arguments).env("PATH", format!("{}:{path}", tool.display())),
+        )
+    }
+
+    /// The same, which must succeed; what it printed.
+    #[track_caller]
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
+        let ended = self.hakmem(arguments);
+        assert!(ended.ok, "cargo hakmem {arguments:?} failed:\n{}\n{}", ended.out, ended.err);
+        ended.out
+    }
+
+    /// The same, which must fail with one message; the message.
+    #[track_caller]
+    pub(crate) fn fail(&self, arguments: &[&str]) -> String {
+        let ended = self.hakmem(arguments);
+        assert!(!ended.ok, "cargo hakmem {arguments:?} succeeds:\n{}", ended.out);
+        let start = ended.err.find("error: ").unwrap_or_else(|| panic!("no message:\n{}", ended.err));
+        let message = &ended.err[start..];
+        assert_eq!(message.matches("error: ").count(), 1, "{message}");
+        message.trim().to_owned()
+    }
+
+    /// What the program prints, built as a user builds it.
+    #[track_caller]
+    pub(crate) fn run(&self) -> String {
+        let ended = self.cargo(Command::new(env!("CARGO")).args(["run", "--quiet", "--release"]));
+        assert!(ended.ok, "{}", ended.err);
+        ended.out
+    }
+
+    fn cargo(&self, command: &mut Command) -> Ended {
+        // One target directory for all packages, so that what they depend on is built once.
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("commands/target");
+        let output: Output = command
+            .current_dir(&self.folder)
+            .env("CARGO_TARGET_DIR", target)
+            .env("CARGO_NET_OFFLINE", "true")
+            .env("CARGO_TERM_COLOR", "never")
+            .env_remove("RUSTFLAGS")
+            .stdin(std::process::Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ended { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
