@@ -3,10 +3,12 @@
 
 mod common;
 
-use common::{is_child, rerun, text};
+use common::{is_child, isolated, rerun, rerun_with, text};
 use libc::{EINVAL, ENOMEM, c_int, c_void, size_t};
 use std::os::unix::process::ExitStatusExt;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::thread;
 
 mod heap {
     hakmem::allocator! {
@@ -359,6 +361,94 @@ fn threads_that_only_free_and_threads_that_end() {
     }
 }
 
+/// Allocates and frees blocks of many sizes.
+fn churn(rounds: usize) {
+    for round in 0..rounds {
+        // SAFETY: the block is written within its size and freed once.
+        unsafe {
+            let block = libc::malloc(round * 7919 % 30_000).cast::<u8>();
+            *block = 1;
+            libc::free(libc::realloc(block.cast(), round * 31 % 9000 + 1));
+        }
+    }
+}
+
+extern "C" fn allocating_handler() {
+    churn(50);
+}
+
+#[test]
+fn forks_of_a_program_with_threads_and_handlers_that_allocate() {
+    isolated("forks_of_a_program_with_threads_and_handlers_that_allocate", || {
+        let handler = Some(allocating_handler as unsafe extern "C" fn());
+        // SAFETY: the handlers are for every fork of this process, which is the test's own.
+        assert_eq!(unsafe { libc::pthread_atfork(handler, handler, handler) }, 0);
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        churn(100);
+                    }
+                });
+            }
+            for _ in 0..40 {
+                // SAFETY: the child does nothing that needs the other threads, and leaves at once.
+                unsafe {
+                    let child = libc::fork();
+                    if child == 0 {
+                        churn(2000);
+                        libc::_exit(0);
+                    }
+                    let mut status = -1;
+                    assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+                    assert_eq!(status, 0);
+                }
+            }
+            stop.store(true, Ordering::Relaxed);
+        });
+    });
+}
+
+/// What a key's destructor frees, and how often it asks to be called again.
+static ROUNDS: AtomicUsize = AtomicUsize::new(0);
+static KEY: AtomicU32 = AtomicU32::new(0);
+
+unsafe extern "C" fn late(block: *mut c_void) {
+    // SAFETY: the key's value is a block, freed once; another takes its place.
+    unsafe {
+        libc::free(block);
+        churn(200);
+        if ROUNDS.fetch_add(1, Ordering::Relaxed) % 3 < 2 {
+            libc::pthread_setspecific(KEY.load(Ordering::Relaxed), libc::malloc(100));
+        }
+    }
+}
+
+#[test]
+fn destructors_of_other_keys_allocate_and_free() {
+    isolated("destructors_of_other_keys_allocate_and_free", || {
+        let mut key = 0;
+        // SAFETY: the destructor takes what is stored.
+        assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(late)) }, 0);
+        KEY.store(key, Ordering::Relaxed);
+        for _ in 0..100 {
+            let thread = thread::spawn(move || {
+                churn(100);
+                // SAFETY: a block for the destructor.
+                unsafe { libc::pthread_setspecific(key, libc::malloc(100)) };
+            });
+            thread.join().expect("the thread ends well");
+        }
+        assert_eq!(ROUNDS.load(Ordering::Relaxed), 300);
+        // Heaps are used again: a hundred threads leave no more behind than one.
+        Heap::purge();
+        // SAFETY: the function fills a struct.
+        let info = unsafe { libc::mallinfo2() };
+        assert!(info.uordblks < 1 << 20, "{} bytes are lost", info.uordblks);
+    });
+}
+
 /// The tables at exit, as the spec counts; and only if asked for.
 #[test]
 fn tables_at_exit() {
@@ -366,11 +456,7 @@ fn tables_at_exit() {
         return;
     }
     assert!(!text(&rerun("tables_at_exit").stderr).contains("layer"));
-    // SAFETY: no other thread of this process reads the environment at this moment, but for tests that start processes.
-    unsafe { std::env::set_var("HAKMEM_STATS", "1") };
-    let output = rerun("tables_at_exit");
-    // SAFETY: as above.
-    unsafe { std::env::remove_var("HAKMEM_STATS") };
+    let output = rerun_with("tables_at_exit", "HAKMEM_STATS", "1");
     let stderr = text(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     assert!(stderr.contains("blocks live") && stderr.contains("unified"), "{stderr}");

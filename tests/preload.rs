@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{build_example, is_child, isolated, rerun, text};
+use common::{build_example, is_child, isolated, rerun_with, text};
 use std::ffi::{CStr, CString, c_void};
 use std::mem::transmute;
 use std::path::{Path, PathBuf};
@@ -140,12 +140,7 @@ fn under_the_library_its_malloc_is_everybodys() {
         }
         return;
     }
-    let library = library();
-    // SAFETY: nothing else reads the environment now but what starts processes, which may have the library as well.
-    unsafe { std::env::set_var("LD_PRELOAD", &library) };
-    let output = rerun("under_the_library_its_malloc_is_everybodys");
-    // SAFETY: as above.
-    unsafe { std::env::remove_var("LD_PRELOAD") };
+    let output = rerun_with("under_the_library_its_malloc_is_everybodys", "LD_PRELOAD", library());
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 

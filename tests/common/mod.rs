@@ -7,6 +7,7 @@
 pub(crate) mod processes;
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::ffi::OsStr;
 use std::io::Read;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -176,9 +177,15 @@ pub(crate) fn is_child() -> bool {
 
 /// Runs the test called `test` again, in a process of its own in which [`is_child`] is true.
 pub(crate) fn rerun(test: &str) -> Output {
+    rerun_with(test, CHILD, "1")
+}
+
+/// The same with one more variable in its environment.
+pub(crate) fn rerun_with(test: &str, variable: &str, value: impl AsRef<OsStr>) -> Output {
     Command::new(std::env::current_exe().expect("the test is a file"))
         .args(["--exact", test, "--include-ignored", "--nocapture", "--test-threads=1"])
         .env(CHILD, "1")
+        .env(variable, value)
         .output()
         .expect("the test starts again")
 }
