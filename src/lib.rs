@@ -50,12 +50,177 @@ macro_rules! allocator {
     };
 }
 
+/// Gives a generated allocator the names of C's `malloc` and its relatives.
+///
+/// ```
+/// mod heap {
+///     hakmem::allocator! {
+///         pub(crate) struct Heap {
+///             tls = "initial-exec"
+///
+///             [[class]]
+///             sizes = { from = 16, to = 1024, step = 16 }
+///         }
+///     }
+/// }
+///
+/// hakmem::export_malloc!(heap::Heap);
+///
+/// fn main() {
+///     // SAFETY: the block is freed once, and not used in between.
+///     unsafe {
+///         let block = libc::malloc(100);
+///         assert!(heap::Heap::owns(block.cast()));
+///         libc::free(block);
+///     }
+/// }
+/// ```
+///
+/// In a `cdylib` this makes a library for `LD_PRELOAD` (`examples/preload`); in a program, its C and C++ libraries use the
+/// allocator, too. Once in a program or library. The spec has to say `tls = "initial-exec"`, and may not ask for a thread in
+/// the background: starting one on a slow path would itself call `malloc`.
+///
+/// What is exported, and how it behaves where C leaves a choice, is in `docs/MALLOC.md`; `include/hakmem.h` declares the
+/// calls that are hakmem's own.
+#[macro_export]
+macro_rules! export_malloc {
+    ($heap:ty) => {
+        const _: () = {
+            use $crate::__private::c;
+
+            ::core::assert!(
+                !<$heap as c::CFront>::BACKGROUND,
+                "`refill = \"background\"` and `purge.background` start a thread on a slow path, which would call `malloc`"
+            );
+
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static AT_START: extern "C" fn() = at_start;
+
+            extern "C" fn at_start() {
+                c::at_start::<$heap>();
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn malloc(size: usize) -> *mut u8 {
+                c::malloc::<$heap>(size)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
+                c::calloc::<$heap>(count, size)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut u8 {
+                c::aligned_alloc::<$heap>(align, size)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn memalign(align: usize, size: usize) -> *mut u8 {
+                c::memalign::<$heap>(align, size)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn valloc(size: usize) -> *mut u8 {
+                c::valloc::<$heap>(size)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn pvalloc(size: usize) -> *mut u8 {
+                c::pvalloc::<$heap>(size)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn malloc_trim(_pad: usize) -> i32 {
+                c::malloc_trim::<$heap>()
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn mallopt(parameter: i32, value: i32) -> i32 {
+                c::mallopt(parameter, value)
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn mallinfo2() -> c::Mallinfo2 {
+                c::mallinfo2::<$heap>()
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn hakmem_owns(pointer: *const u8) -> bool {
+                c::owns::<$heap>(pointer)
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn free(block: *mut u8) {
+                // SAFETY: what C asks of its callers.
+                unsafe { c::free::<$heap>(block) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn free_sized(block: *mut u8, _size: usize) {
+                // SAFETY: what C asks of its callers.
+                unsafe { c::free::<$heap>(block) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn free_aligned_sized(block: *mut u8, _align: usize, _size: usize) {
+                // SAFETY: what C asks of its callers.
+                unsafe { c::free::<$heap>(block) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn realloc(block: *mut u8, size: usize) -> *mut u8 {
+                // SAFETY: what C asks of its callers.
+                unsafe { c::realloc::<$heap>(block, size) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn reallocarray(block: *mut u8, count: usize, size: usize) -> *mut u8 {
+                // SAFETY: what C asks of its callers.
+                unsafe { c::reallocarray::<$heap>(block, count, size) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn posix_memalign(place: *mut *mut u8, align: usize, size: usize) -> i32 {
+                // SAFETY: what C asks of its callers.
+                unsafe { c::posix_memalign::<$heap>(place, align, size) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn malloc_usable_size(block: *mut u8) -> usize {
+                // SAFETY: what C asks of its callers.
+                unsafe { c::malloc_usable_size::<$heap>(block) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn malloc_info(options: i32, stream: *mut c::File) -> i32 {
+                // SAFETY: what C asks of its callers.
+                unsafe { c::malloc_info::<$heap>(options, stream) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn hakmem_stats(buffer: *mut u8, size: usize) -> usize {
+                // SAFETY: what C asks of its callers.
+                unsafe { c::stats::<$heap>(buffer, size) }
+            }
+
+            #[unsafe(no_mangle)]
+            unsafe extern "C" fn hakmem_stats_json(buffer: *mut u8, size: usize) -> usize {
+                // SAFETY: what C asks of its callers.
+                unsafe { c::stats_json::<$heap>(buffer, size) }
+            }
+        };
+    };
+}
+
 /// What generated code uses. No part of the public interface.
 #[doc(hidden)]
 pub mod __private {
     extern crate std;
 
     pub use hakmem_macros::allocator_impl;
+    pub use hakmem_runtime::c::{self, ALIGN as C_ALIGN, Absent, CFront, Regions};
     pub use hakmem_runtime::front::{self, Front};
     pub use hakmem_runtime::layers::ahead::{Ahead, Both};
     pub use hakmem_runtime::layers::*;

@@ -3,27 +3,16 @@
 //! The test builds `examples/inspect` twice (fat LTO, and a plain release build), disassembles each named function,
 //! follows its hit path, and counts. Any change of a row fails with a diff; `BLESS=1 cargo test --test golden` accepts
 //! it. Beyond the table, the limits that the project promises are asserted here, and the budgets of the default spec.
-//! Each layer and policy has its rows in a table of its own, `layers.txt`, from the build with fat LTO alone.
+//! Each layer and policy has its rows in a table of its own, `layers.txt`, from the build with fat LTO alone; and so have
+//! the functions of C that `examples/preload` exports, `preload.txt`.
 
+mod common;
+
+use common::build_example;
 use hakmem_asm::{Binary, Counts, Jumps};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-
-/// Builds the example with `profile` and returns the binary.
-fn build(profile: &str) -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("golden");
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--example", "inspect", "--profile", profile, "--target-dir"])
-        .arg(&target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .env_remove("RUSTFLAGS")
-        .status()
-        .expect("cargo runs");
-    assert!(status.success(), "examples/inspect does not build with --profile {profile}");
-    target.join(if profile == "release" { "release" } else { profile }).join("examples/inspect")
-}
+use std::path::Path;
 
 /// The allocators of `examples/inspect/layers.rs`, and the most instructions of an allocation and of a free of constant
 /// size where the project promises a limit. What a layer costs, and why, is in `docs/LAYERS.md`.
@@ -55,16 +44,21 @@ fn is_layers(name: &str) -> bool {
     })
 }
 
-/// The hit path of each of the example's functions by name; `None` where there is no way to a return but through a jump
-/// into another function.
+/// Whether a symbol is a path of `examples/inspect`.
+fn is_inspected(name: &str) -> bool {
+    ["alloc_", "free_", "box_", "vec_push"].iter().any(|prefix| name.starts_with(prefix)) || is_layers(name)
+}
+
+/// What C calls that has a hit path.
+const EXPORTED: [(&str, usize); 2] = [("malloc", 16), ("free", 18)];
+
+/// The hit path of each wanted function by name; `None` where there is no way to a return but through a jump into another
+/// function.
 type Paths = BTreeMap<String, Option<Counts>>;
 
-fn paths(binary: &Path) -> Paths {
+fn paths(binary: &Path, wanted: impl Fn(&str) -> bool) -> Paths {
     let binary = Binary::open(binary).expect("the binary was just built");
-    let ours = |name: &str| {
-        ["alloc_", "free_", "box_", "vec_push"].iter().any(|prefix| name.starts_with(prefix)) || is_layers(name)
-    };
-    let functions = binary.functions().iter().filter(|function| ours(&function.name));
+    let functions = binary.functions().iter().filter(|function| wanted(&function.name));
     functions
         .map(|function| (function.name.clone(), binary.hit_path(function, Jumps::Stay).map(|path| path.counts)))
         .collect()
@@ -161,7 +155,7 @@ fn layer_limits(paths: &Paths) {
 #[test]
 fn hit_paths_are_the_committed_ones() {
     for (profile, name) in [("release", "fat-lto.txt"), ("plain", "plain.txt")] {
-        let paths = paths(&build(profile));
+        let paths = paths(&build_example("inspect", profile).join("inspect"), is_inspected);
         assert!(paths.len() > 50, "the example's functions are symbols of the binary");
         limits(profile, &paths);
         let mut names: Vec<String> = paths.keys().filter(|name| !is_layers(name)).cloned().collect();
@@ -177,4 +171,17 @@ fn hit_paths_are_the_committed_ones() {
         names.sort_by_key(|name| order(name));
         compare(name, &table(&paths, &names));
     }
+}
+
+/// In a shared library, too: no call for the thread's front, and one load more for each of its two addresses.
+#[test]
+fn exported_hit_paths_are_the_committed_ones() {
+    let library = build_example("preload", "release").join("libpreload.so");
+    let paths = paths(&library, |name| EXPORTED.iter().any(|(exported, _)| *exported == name));
+    for (name, most) in EXPORTED {
+        let counts = paths[name].unwrap_or_else(|| panic!("{name} has no path to a return"));
+        assert!(counts.instructions <= most, "{name} takes {counts:?}, its limit is {most} instructions");
+        assert_eq!((counts.calls, counts.atomics, counts.stack), (0, 0, 0), "{name}: {counts:?}");
+    }
+    compare("preload.txt", &table(&paths, &EXPORTED.map(|(name, _)| name.to_owned())));
 }

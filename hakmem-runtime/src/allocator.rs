@@ -39,6 +39,8 @@ pub struct Allocator {
     /// The pthread key whose destructor ends a thread's heap, plus one; 0 where there was none to be had.
     exit_key: AtomicU32,
     idle_heaps: Lock<IdleHeaps>,
+    /// Bytes of a thread's front where it stands beside its heap; else 0.
+    front: usize,
     /// The allocator that was first used before this one.
     pub(crate) elder: AtomicPtr<Allocator>,
 }
@@ -70,8 +72,15 @@ impl Allocator {
             id: AtomicU32::new(0),
             exit_key: AtomicU32::new(0),
             idle_heaps: Lock::new(IdleHeaps(ptr::null_mut())),
+            front: 0,
             elder: AtomicPtr::new(ptr::null_mut()),
         }
+    }
+
+    /// The same with room for a front of `bytes` beside each heap.
+    #[must_use]
+    pub const fn with_front(self, bytes: usize) -> Allocator {
+        Allocator { front: bytes, ..self }
     }
 
     /// The classes, in the order of the generated slots.
@@ -86,6 +95,10 @@ impl Allocator {
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    pub(crate) fn front(&self) -> usize {
+        self.front
     }
 
     pub(crate) fn id(&self) -> u8 {
@@ -106,6 +119,16 @@ impl Allocator {
         }
     }
 
+    /// The slot of the class of a block.
+    ///
+    /// # Safety
+    /// The block is allocated, of a class of this allocator.
+    #[doc(hidden)]
+    pub unsafe fn slot_of(&self, block: *mut u8) -> usize {
+        // SAFETY: the caller's contract.
+        unsafe { (*self.pool.geometry().slab_of(block.addr())).class() as usize }
+    }
+
     /// The class of the slab that `address` is in, or `NO_CLASS`; `None` where `address` is not in one of ours.
     pub(crate) fn class_at(&self, address: usize) -> Option<u32> {
         match registry::owner(address) {
@@ -116,7 +139,7 @@ impl Allocator {
     }
 
     /// Prepares the allocator on its first use: a number, a pthread key, a place in the list for fork.
-    pub(crate) fn initialise(&'static self) {
+    pub fn initialise(&'static self) {
         if self.ready.load(Ordering::Acquire) == 0 {
             self.initialise_first();
         }

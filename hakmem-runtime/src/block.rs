@@ -1,5 +1,6 @@
 //! A free block, and a chain of them.
 
+use crate::os::die::die;
 use core::cell::Cell;
 use core::ptr;
 
@@ -238,6 +239,9 @@ impl Chain {
         let mut block = head;
         while !block.is_null() {
             chain.count = chain.count.wrapping_add(1);
+            if chain.count > LONGEST {
+                die("a list of free blocks has no end: a block was freed twice", block.addr());
+            }
             chain.last = block;
             // SAFETY: the list is the caller's.
             block = unsafe { Block::next(block) };
@@ -245,6 +249,9 @@ impl Chain {
         chain
     }
 }
+
+/// More blocks than any list has: a span has fewer, and no layer keeps more than 65,535.
+const LONGEST: u32 = 1 << 23;
 
 /// Block after block. The link of each is read before it is handed out, so that its memory may be used at once.
 impl IntoIterator for Chain {

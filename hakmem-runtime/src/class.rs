@@ -28,6 +28,8 @@ pub struct Class {
     pub tail: u32,
     /// Blocks moved by one refill.
     pub batch: u32,
+    /// Whether a free by address alone is no hit; see `Heap::name_for`.
+    pub(crate) apart: bool,
     /// The front layers, first to last, as the spec names them.
     pub layers: &'static [&'static str],
 }
@@ -41,7 +43,14 @@ impl Class {
         batch: u32,
         layers: &'static [&'static str],
     ) -> Class {
-        Class { size, usable, align, units, lead, blocks, tail, batch, layers }
+        Class { size, usable, align, units, lead, blocks, tail, batch, apart: false, layers }
+    }
+
+    /// The same in an allocator where blocks of other classes are freed by address alone. For generated code.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn apart(self) -> Class {
+        Class { apart: true, ..self }
     }
 
     /// Bytes of a block that are wasted on the smallest request served by it, given what the next smaller class serves.

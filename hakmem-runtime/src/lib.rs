@@ -16,7 +16,8 @@
 //! ```
 //!
 //! `allocator` ties them together in the one static that a generated allocator owns; `large` serves what no class
-//! holds; `front` turns a generated hit path into the four methods of `GlobalAlloc`; `stats` reads it all.
+//! holds; `front` turns a generated hit path into the four methods of `GlobalAlloc`, `c` into C's `malloc`; `stats` reads
+//! it all.
 //!
 //! Nothing in here allocates through the program's allocator, panics, unwinds or takes a lock of std's.
 
@@ -27,6 +28,7 @@ extern crate std;
 
 mod allocator;
 mod block;
+pub mod c;
 mod class;
 mod fork;
 pub mod front;

@@ -35,7 +35,7 @@ mod validate;
 pub use diagnostic::Diagnostic;
 pub use layers::{Arguments, Array, LAYERS, LayerKind, Parameter, SizedDefault, Unit};
 pub use model::{
-    Budget, Class, Free, Geometry, Header, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, Purge, Refill, SlabShape, Spec,
+    Budget, Class, Free, Geometry, Header, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, Purge, Refill, SlabShape, Spec, Tls,
 };
 pub use plan::{Group, MEDIUM_GRAIN, NO_SLOT, Plan, SMALL_GRAIN, SMALL_MAX, SizeTable, Slot};
 pub use source::{Position, Source};

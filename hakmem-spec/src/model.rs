@@ -22,8 +22,20 @@ pub struct Spec {
     pub large: Large,
     /// Whether SuperSlabs ask for huge pages.
     pub huge_pages: bool,
+    /// Where a thread's front is.
+    pub tls: Tls,
     /// The classes, ascending in size; at least one, at most [`MAX_CLASSES`].
     pub classes: Vec<Class>,
+}
+
+/// Where a thread's front is, and how code gets there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tls {
+    /// An ordinary thread-local: at a known place in an executable, behind a call in a shared library.
+    #[default]
+    Native,
+    /// Beside the thread's heap, behind one word of static thread-local memory: the same code in both.
+    InitialExec,
 }
 
 /// The sizes of a SuperSlab and of the slabs it is cut in: powers of two, in bytes.

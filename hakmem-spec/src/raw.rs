@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Diagnostics;
 use crate::layers::{self, LayerKind};
-use crate::model::{Free, Header, Refill};
+use crate::model::{Free, Header, Refill, Tls};
 use crate::read::{Reader, Value};
 use crate::source::Source;
 
@@ -17,6 +17,7 @@ use crate::source::Source;
 #[derive(Debug, Default)]
 pub(crate) struct RawSpec {
     pub(crate) huge_pages: Option<Spanned<bool>>,
+    pub(crate) tls: Option<Spanned<Tls>>,
     pub(crate) superslab: Option<Spanned<u64>>,
     pub(crate) slab: Option<Spanned<u64>>,
     pub(crate) delay_ms: Option<Spanned<OrNone<u64>>>,
@@ -103,12 +104,13 @@ pub(crate) fn read(source: &Source, catalogue: &'static [LayerKind], diagnostics
     None
 }
 
-const SPEC_KEYS: &[&str] = &["huge_pages", "superslab", "purge", "large", "defaults", "class"];
+const SPEC_KEYS: &[&str] = &["huge_pages", "tls", "superslab", "purge", "large", "defaults", "class"];
 const POLICY_KEYS: &[&str] = &["layers", "batch", "specialise", "budget", "refill", "free", "header", "stats"];
 const REFILLS: &[(&str, Refill)] =
     &[("front-direct", Refill::FrontDirect), ("legacy", Refill::Legacy), ("background", Refill::Background)];
 const FREES: &[(&str, Free)] = &[("immediate", Free::Immediate), ("deferred", Free::Deferred)];
 const HEADERS: &[(&str, Header)] = &[("none", Header::None), ("region-id", Header::RegionId)];
+const TLS: &[(&str, Tls)] = &[("native", Tls::Native), ("initial-exec", Tls::InitialExec)];
 const CLASS_KEYS: &[&str] = &["size", "sizes", "align", "slab_units", "pinned"];
 const RANGE_KEYS: &[&str] = &["from", "to", "step", "steps_per_doubling"];
 const RANGE_EXAMPLE: &str = "sizes = { from = 16, to = 128, step = 16 }";
@@ -125,6 +127,7 @@ impl Reader<'_> {
         for (key, key_span, value) in entries(document) {
             match key {
                 "huge_pages" => spec.huge_pages = self.boolean(value, key, "huge_pages = true"),
+                "tls" => spec.tls = self.word(value, key, TLS),
                 "superslab" => self.section(value, key, &["size", "slab"], |reader, key, value| match key {
                     "size" => spec.superslab = reader.bytes(value, key, "size = \"2 MiB\""),
                     _ => spec.slab = reader.bytes(value, key, "slab = \"64 KiB\""),

@@ -6,7 +6,7 @@ use toml::Spanned;
 
 use crate::diagnostic::Diagnostics;
 use crate::layers::{self, Arguments, LayerKind};
-use crate::model::{Class, Free, Geometry, Header, Large, MAX_ALIGN, MAX_CLASSES, Purge, Refill, SlabShape, Spec};
+use crate::model::{Class, Free, Geometry, Header, Large, MAX_ALIGN, MAX_CLASSES, Purge, Refill, SlabShape, Spec, Tls};
 use crate::plan::SMALL_GRAIN;
 use crate::policy::{Policy, in_range, resolve};
 use crate::raw::{OrNone, RawClass, RawPolicy, RawSpec};
@@ -36,7 +36,8 @@ pub(crate) fn validate(
     let large = large(raw, diagnostics);
     let huge_pages = raw.huge_pages.as_ref().is_some_and(|flag| *flag.get_ref());
     let classes = Classes { source, catalogue, geometry, diagnostics, classes: Vec::new() }.all(raw);
-    Some(Spec { geometry: geometry?, purge, large, huge_pages, classes })
+    let tls = raw.tls.as_ref().map_or_else(Tls::default, |tls| *tls.get_ref());
+    Some(Spec { geometry: geometry?, purge, large, huge_pages, tls, classes })
 }
 
 /// The geometry, unless it is wrong; the classes are then checked without it.

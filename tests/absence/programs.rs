@@ -95,6 +95,8 @@ impl Spec {
             }
             // The part of a slab that only a layer in the slabs themselves needs.
             Some(("slab", "listed")) => self.kinds().any(|kind| kind.arguments == Arguments::Geometry),
+            // What makes a front C's `malloc`.
+            Some(("c", _)) => false,
             _ => true,
         }
     }

@@ -9,6 +9,7 @@ pub(crate) mod processes;
 use std::alloc::{GlobalAlloc, Layout};
 use std::io::Read;
 use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 pub(crate) const KIB: usize = 1 << 10;
@@ -193,6 +194,21 @@ pub(crate) fn isolated(test: &str, body: impl FnOnce()) -> String {
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success() && stdout.contains("1 passed"), "{}\n{stdout}\n{stderr}", output.status);
     stdout
+}
+
+/// Builds an example with `profile` and returns the folder that it is in. Those who want one share a target directory, and with it
+/// what the examples depend on.
+pub(crate) fn build_example(example: &str, profile: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("examples");
+    let status = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--example", example, "--profile", profile, "--target-dir"])
+        .arg(&target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env_remove("RUSTFLAGS")
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "examples/{example} does not build with --profile {profile}");
+    target.join(profile).join("examples")
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -67,7 +67,7 @@ fn pairs_of<const N: usize>(scale: Scale, pairs: u64, make: impl Fn() -> Room<N>
                 let words = room.as_ptr().cast::<u64>();
                 // SAFETY: both words were written.
                 let (first, last) = unsafe { (words.read(), words.add(N - 1).read()) };
-                assert!(first == place.into() && last == place.into(), "a box was changed while it was in use");
+                assert!(first == u64::from(place) && last == u64::from(place), "a box was changed while it was in use");
             }
         }
         boxes.clear();

@@ -19,7 +19,7 @@ pub(super) fn emit(context: &Context) -> TokenStream {
 }
 
 /// The module of group `number`.
-fn module(number: usize) -> Ident {
+pub(super) fn module(number: usize) -> Ident {
     format_ident!("group_{}", number)
 }
 
@@ -84,6 +84,31 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
     };
     let attend = attend(context);
     let wake = (group.refill == Refill::Background).then(|| quote! { FILLER_WORKER.wake(); });
+    let miss = context.with_thread(
+        &quote! {
+            let index = index(place);
+            // SAFETY: the state is this thread's, and every layer is taken at the index of the same class.
+            let block = unsafe { thread.#field[index].miss(&#shared[index], &mut #below).cast() };
+            #wake
+            #attend
+            #mark
+        },
+        &quote! { ::core::ptr::null_mut() },
+    );
+    let overflow = overflow(context, &levels[0], &below, &attend);
+    let (ask_before_pop, ask_before_push, overflow_visible) = if context.beside() {
+        (
+            quote! {
+                if !<#alias as hakmem::Layer>::INERT && !has_begun() {
+                    return ::core::ptr::null_mut();
+                }
+            },
+            quote! { !<#alias as hakmem::Layer>::INERT && !has_begun() || },
+            quote! { pub(super) },
+        )
+    } else {
+        Default::default()
+    };
     // The last group is what is left.
     let end = (number + 1 < context.plan.groups.len()).then(|| {
         quote! {
@@ -133,6 +158,7 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             /// Takes a block from the first layer; null is a miss.
             #[inline(always)]
             pub(super) fn pop(place: usize) -> *mut u8 {
+                #ask_before_pop
                 // SAFETY: the state is this thread's.
                 let block = first_layer(place, |layer| unsafe { layer.pop() }).cast();
                 #mark
@@ -153,7 +179,7 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             pub(super) unsafe fn release(block: *mut u8, place: usize) {
                 #check
                 // SAFETY: the state is this thread's; the caller gives the block, which is of the class at this place.
-                if !first_layer(place, |layer| unsafe { layer.push(block.cast()) }) {
+                if #ask_before_push !first_layer(place, |layer| unsafe { layer.push(block.cast()) }) {
                     // SAFETY: right after the push that calls for it.
                     unsafe { overflow(block, place) }
                 }
@@ -163,14 +189,7 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             #[cold]
             #[inline(never)]
             fn miss(place: usize) -> *mut u8 {
-                THREAD.with(|thread| {
-                    let index = index(place);
-                    // SAFETY: the state is this thread's, and every layer is taken at the index of the same class.
-                    let block = unsafe { thread.#field[index].miss(&#shared[index], &mut #below).cast() };
-                    #wake
-                    #attend
-                    #mark
-                })
+                #miss
             }
 
             /// Frees when the first layer had no room: makes some, by giving blocks to those below.
@@ -179,14 +198,50 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             /// As [`release`], right after the push that failed.
             #[cold]
             #[inline(never)]
-            unsafe fn overflow(block: *mut u8, place: usize) {
-                THREAD.with(|thread| {
-                    let index = index(place);
-                    // SAFETY: as in `miss`; the block is the caller's.
-                    unsafe { thread.#field[index].overflow(block.cast(), &#shared[index], &mut #below) }
-                    #attend
-                })
+            #overflow_visible unsafe fn overflow(block: *mut u8, place: usize) {
+                #overflow
             }
+        }
+    }
+}
+
+/// What `overflow` of a group does.
+fn overflow(
+    context: &Context,
+    Level { field, shared, .. }: &Level,
+    below: &TokenStream,
+    attend: &Option<TokenStream>,
+) -> TokenStream {
+    let tell = quote! {
+        // SAFETY: as in `miss`; the block is the caller's.
+        unsafe { thread.#field[index].overflow(block.cast(), &#shared[index], &mut #below) }
+    };
+    if !context.beside() {
+        return context.with_thread(
+            &quote! {
+                let index = index(place);
+                #tell
+                #attend
+            },
+            &TokenStream::new(),
+        );
+    }
+    quote! {
+        let index = index(place);
+        let had_begun = has_begun();
+        // After the thread's heap has ended no other begins for a free.
+        let thread = if heap_name() == name_of(&ENDED) { ::core::option::Option::None } else { begin() };
+        match thread {
+            // The push was none if there was no front to push to.
+            // SAFETY: the state is this thread's, and the block the caller's.
+            ::core::option::Option::Some(thread) => {
+                if had_begun || !unsafe { thread.#field[index].push(block.cast()) } {
+                    #tell
+                }
+                #attend
+            }
+            // SAFETY: the block is of this class, and the caller's.
+            ::core::option::Option::None => unsafe { hakmem::Slabs::release(&RUNTIME, block, FIRST + index) },
         }
     }
 }
@@ -226,7 +281,7 @@ fn places(context: &Context) -> TokenStream {
 }
 
 /// One of the groups with these numbers, told apart by comparing places.
-fn choose(context: &Context, numbers: &[usize], each: impl Fn(usize) -> TokenStream) -> TokenStream {
+pub(super) fn choose(context: &Context, numbers: &[usize], each: impl Fn(usize) -> TokenStream) -> TokenStream {
     debug_assert!(numbers.iter().all(|&number| number < context.plan.groups.len()));
     let Some((&last, others)) = numbers.split_last() else { return quote! { ::core::unreachable!() } };
     others.iter().rev().fold(each(last), |rest, &number| {
@@ -280,6 +335,8 @@ fn entries(context: &Context) -> TokenStream {
     let mark = mark_any(context);
     // A large block that is kept waits for its purge from its free on.
     let wake = context.spec.purge.background.then(|| quote! { PURGER_WORKER.wake(); });
+    let null = quote! { ::core::ptr::null_mut() };
+    let carve = context.with_thread(&quote! { heap_of(thread).map_or(#null, |heap| heap.carve_zeroed(slot)) }, &null);
     quote! {
         /// `GlobalAlloc::alloc`. A small size of ordinary alignment goes straight to its group, where the place is a
         /// constant if the layout is; an alignment that is not known costs one comparison.
@@ -368,9 +425,7 @@ fn entries(context: &Context) -> TokenStream {
         #[cold]
         fn carve_zeroed(place: usize) -> *mut u8 {
             let slot = slot_at(place);
-            let block = THREAD.with(|thread| {
-                heap_of(thread).map_or(::core::ptr::null_mut(), |heap| heap.carve_zeroed(slot))
-            });
+            let block = #carve;
             #mark
         }
     }

@@ -1,6 +1,8 @@
 //! The generated allocator, from the outside in: the user's type, its methods, and a private module with the rest.
 
 mod anchors;
+mod beside;
+mod exports;
 mod groups;
 mod levels;
 mod record;
@@ -34,10 +36,11 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
     let summary = format!(" The allocator behind [`{name}`](super::{name}), generated from {}.", found.source.name);
     let type_item = type_item(input, &context, &found.source.name);
     let tracked = tracked(found.tracked.as_deref());
-    let statics = statics::emit(&context);
+    let statics = statics::emit(&context, name);
     let sizes = sizes::emit(&context);
     let groups = groups::emit(&context);
     let front = front(name);
+    let exports = exports::emit(&context, name);
     let extras = extras(name, &context);
     quote! {
         #type_item
@@ -53,6 +56,7 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
             #sizes
             #groups
             #front
+            #exports
             #extras
         }
     }
@@ -76,6 +80,7 @@ pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[Stri
     let span = input.spec_span();
     let errors = messages.iter().map(|message| quote_spanned! { span => ::core::compile_error! { #message } });
     let tracked = tracked(tracked_file);
+    let exported = failed_front(input);
     quote! {
         #(#errors)*
         #tracked
@@ -115,6 +120,52 @@ pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[Stri
                 ::core::ptr::null_mut()
             }
             unsafe fn dealloc(&self, _: *mut u8, _: ::core::alloc::Layout) {}
+        }
+
+        #exported
+    }
+}
+
+/// What `export_malloc!` asks of a type, of a broken spec's.
+fn failed_front(Input { hakmem, name, .. }: &Input) -> TokenStream {
+    quote! {
+        // SAFETY: the program does not compile.
+        unsafe impl #hakmem::__private::Front for #name {
+            fn runtime() -> &'static #hakmem::__private::Allocator {
+                ::core::unreachable!()
+            }
+            fn class_of(_: usize, _: usize) -> ::core::option::Option<usize> {
+                ::core::option::Option::None
+            }
+            fn allocate(_: usize, _: usize) -> *mut u8 {
+                ::core::ptr::null_mut()
+            }
+            unsafe fn release(_: *mut u8, _: usize, _: usize) {}
+            fn pop(_: usize) -> *mut u8 {
+                ::core::ptr::null_mut()
+            }
+            fn carve_zeroed(_: usize) -> *mut u8 {
+                ::core::ptr::null_mut()
+            }
+        }
+
+        // SAFETY: as above.
+        unsafe impl #hakmem::__private::CFront for #name {
+            const BACKGROUND: bool = false;
+            const STATS: bool = false;
+
+            fn allocate_hit(_: usize) -> *mut u8 {
+                ::core::ptr::null_mut()
+            }
+            unsafe fn release_hit(_: *mut u8) -> bool {
+                true
+            }
+            unsafe fn release_of(_: *mut u8, _: usize) {}
+            fn remember(_: *const u8) {}
+            fn layer_stats() -> #hakmem::LayerTable {
+                ::core::unreachable!()
+            }
+            fn purge() {}
         }
     }
 }

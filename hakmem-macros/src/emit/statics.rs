@@ -1,16 +1,16 @@
 //! The classes, the runtime's static, and the thread-local state.
 
 use super::levels::{self, Level};
-use super::{Context, literal, sizes_of};
+use super::{Context, beside, exports, literal, sizes_of};
 use hakmem_spec::Refill;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-pub(super) fn emit(context: &Context) -> TokenStream {
+pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     let classes = classes(context);
     let runtime = runtime(context);
     let workers = workers(context);
-    let thread = thread(context);
+    let thread = thread(context, name);
     quote! { #classes #runtime #workers #thread }
 }
 
@@ -27,7 +27,10 @@ fn classes(context: &Context) -> TokenStream {
         let (units, lead, batch) = (literal(class.slab.units), literal(class.slab.lead), literal(class.batch));
         let (blocks, tail) = (literal(class.slab.blocks), literal(class.slab.tail));
         let layers = class.stack.iter().map(|layer| layer.kind.name);
-        quote! { hakmem::Class::new((#size, #usable, #align), (#units, #lead, #blocks, #tail), #batch, &[#(#layers),*]) }
+        let apart = (context.beside() && !exports::by_address(&context.plan.groups[slot.group])).then(|| quote! { .apart() });
+        quote! {
+            hakmem::Class::new((#size, #usable, #align), (#units, #lead, #blocks, #tail), #batch, &[#(#layers),*]) #apart
+        }
     });
     let slab = literal(context.spec.geometry.slab);
     quote! {
@@ -53,6 +56,7 @@ fn runtime(context: &Context) -> TokenStream {
         }
         None => quote! { ::core::option::Option::None },
     };
+    let front = context.beside().then(|| quote! { .with_front(::core::mem::size_of::<Thread>()) });
     let large_cache = literal(context.spec.large.cache);
     quote! {
         /// Slabs of each class with free blocks that no thread owns.
@@ -69,7 +73,7 @@ fn runtime(context: &Context) -> TokenStream {
             },
             &CLASSES,
             &PARTIAL,
-        );
+        )#front;
     }
 }
 
@@ -153,7 +157,9 @@ fn layer_stats(context: &Context) -> TokenStream {
     let (publish, table) = if rows.is_empty() {
         (TokenStream::new(), quote! { &[] })
     } else {
-        (quote! { THREAD.with(|thread| { #publish }); }, quote! { const { &[#rows] } })
+        // What nobody wrote to counts nothing, and must stay so.
+        let ask = context.beside().then(|| quote! { if has_begun() });
+        (quote! { #ask { THREAD.with(|thread| { #publish }); } }, quote! { const { &[#rows] } })
     };
     quote! {
         /// What the layers did of those classes that count.
@@ -164,7 +170,7 @@ fn layer_stats(context: &Context) -> TokenStream {
     }
 }
 
-fn thread(context: &Context) -> TokenStream {
+fn thread(context: &Context, name: &Ident) -> TokenStream {
     let mut fields = TokenStream::new();
     let mut values = TokenStream::new();
     let mut drains = TokenStream::new();
@@ -208,6 +214,40 @@ fn thread(context: &Context) -> TokenStream {
             PURGER_WORKER.wake();
         }
     });
+    let (mut more, mut more_value, mut end) = Default::default();
+    let local = if context.beside() {
+        more = quote! {
+            /// The regions that frees by address have met.
+            regions: Regions,
+        };
+        more_value = quote! { regions: Regions::none() };
+        end = quote! {
+            // SAFETY: this thread's heap is another's from now on.
+            unsafe { set_heap_name(name_of(&ENDED)) };
+        };
+        beside::emit(context, name)
+    } else {
+        quote! {
+            hakmem::thread_local! {
+                static THREAD: Thread = const { Thread::EMPTY };
+            }
+
+            /// The thread's heap, started if need be; `None` without memory for it.
+            #[inline]
+            fn heap_of(thread: &Thread) -> ::core::option::Option<&hakmem::Heap> {
+                // SAFETY: `drain` takes what is passed for it, the state that the slot is in.
+                unsafe { thread.heap.get_or_start(&RUNTIME, ::core::ptr::from_ref(thread).cast(), drain_at_exit) }
+            }
+        }
+    };
+    let purge = context.with_thread(
+        &quote! {
+            drain(thread);
+            #releases
+            RUNTIME.purge(thread.heap.get());
+        },
+        &quote! { RUNTIME.purge(::core::option::Option::None) },
+    );
     quote! {
         #statics
         #layer_stats
@@ -219,23 +259,15 @@ fn thread(context: &Context) -> TokenStream {
             #fields
             /// The thread's slabs; empty until the first miss.
             heap: hakmem::HeapSlot,
+            #more
         }
 
         impl Thread {
             /// The front of a thread that has not allocated yet.
-            const EMPTY: Thread = Thread { #values heap: hakmem::HeapSlot::empty() };
+            const EMPTY: Thread = Thread { #values heap: hakmem::HeapSlot::empty(), #more_value };
         }
 
-        hakmem::thread_local! {
-            static THREAD: Thread = const { Thread::EMPTY };
-        }
-
-        /// The thread's heap, started if need be; `None` without memory for it.
-        #[inline]
-        fn heap_of(thread: &Thread) -> ::core::option::Option<&hakmem::Heap> {
-            // SAFETY: `drain` takes what is passed for it, the state that the slot is in.
-            unsafe { thread.heap.get_or_start(&RUNTIME, ::core::ptr::from_ref(thread).cast(), drain_at_exit) }
-        }
+        #local
 
         /// Empties every layer into the slabs.
         #[cold]
@@ -272,15 +304,12 @@ fn thread(context: &Context) -> TokenStream {
             #wake
             drain(thread);
             thread.heap.clear();
+            #end
         }
 
         /// Gives back all that is free, of this thread and of none.
         pub(super) fn purge() {
-            THREAD.with(|thread| {
-                drain(thread);
-                #releases
-                RUNTIME.purge(thread.heap.get());
-            });
+            #purge;
         }
     }
 }

@@ -1,18 +1,17 @@
 //! Freed mappings, kept for a while: ranges of address space with their memory still behind them.
 //!
-//! Neighbours are joined, and a request is cut from the front of a range that is longer. So what was one block can become
-//! many, and the other way round; and a block grows into the range behind it without a system call or a page fault.
+//! Neighbours are joined, and a request is cut from a range that is longer. So what was one block can become many, and the
+//! other way round; and a block grows into the range behind it without a system call or a page fault.
 
 use crate::os::memory::round_up;
-use crate::os::registry::GRANULE;
 
 /// Ranges kept at most.
-const RANGES: usize = 16;
+const RANGES: usize = 32;
 
 /// A range serves a request as a whole if it is at most this fraction (1/4) longer.
-pub(super) const SLACK: usize = 4;
+const SLACK: usize = 4;
 
-/// A range of kept memory. Length 0 is none.
+/// A range of kept memory, in whole pages. Length 0 is none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Range {
     pub(super) address: usize,
@@ -23,74 +22,104 @@ pub(super) struct Range {
 
 pub(super) const NONE: Range = Range { address: 0, length: 0, since: 0 };
 
+impl Range {
+    fn end(self) -> usize {
+        self.address.wrapping_add(self.length)
+    }
+
+    /// The bytes before the first multiple of `align`, and those from there on.
+    fn split(self, align: usize) -> (usize, usize) {
+        let before = round_up(self.address, align).map_or(self.length, |first| first.wrapping_sub(self.address));
+        (before, self.length.saturating_sub(before))
+    }
+}
+
 /// The kept ranges.
 ///
 /// # Invariants
-/// Ranges start at a multiple of the granule, no two are in one granule, and none ends where another starts. `bytes` is
-/// the sum of all lengths.
+/// The first `count` ranges are not empty, and none of them ends where another starts. `bytes` is the sum of their lengths.
 #[derive(Debug)]
 pub(super) struct Kept {
     ranges: [Range; RANGES],
+    count: usize,
     pub(super) bytes: usize,
 }
 
 impl Kept {
-    pub(super) const NOTHING: Kept = Kept { ranges: [NONE; RANGES], bytes: 0 };
+    pub(super) const NOTHING: Kept = Kept { ranges: [NONE; RANGES], count: 0, bytes: 0 };
 
-    /// Memory for `length` bytes, from the shortest range that serves; or none. It may be longer than asked for by a
-    /// quarter, or by what is left of its last granule.
-    pub(super) fn take(&mut self, length: usize, align: usize) -> Range {
-        let most = length.saturating_add(length / SLACK);
-        let Some(cut) = round_up(length, GRANULE) else { return NONE };
-        let best = self.best(|range| {
-            let serves = range.length >= length && (range.length <= most || range.length > cut);
-            (serves && range.address & align.wrapping_sub(1) == 0).then_some(range.length)
-        });
-        self.cut(best, if self.at(best).length <= most { usize::MAX } else { cut })
+    /// Memory for `length` bytes at a multiple of `align`, from the shortest range that serves, or none; it may be longer
+    /// by a quarter. With it, what there is no place for any more.
+    pub(super) fn take(&mut self, length: usize, align: usize) -> (Range, Range) {
+        let place = self.best(|range| Some(range.split(align).1).filter(|&rest| rest >= length));
+        let (before, rest) = self.at(place).split(align);
+        let whole = rest <= length.saturating_add(length / SLACK);
+        self.cut(place, before, if whole { rest } else { length })
     }
 
-    /// Memory for `length` bytes at `address`, or none. It may be longer by what is left of its last granule.
+    /// At most `length` bytes at `address`, or none.
     pub(super) fn take_at(&mut self, address: usize, length: usize) -> Range {
-        let Some(cut) = round_up(length, GRANULE) else { return NONE };
-        let place = self.best(|range| (range.address == address && range.length >= length).then_some(0));
-        self.cut(place, cut)
+        let place = self.best(|range| (range.address == address).then_some(0));
+        self.cut(place, 0, length.min(self.at(place).length)).0
     }
 
     /// The range kept longest, or none.
     pub(super) fn take_oldest(&mut self, now: u32) -> Range {
         let place = self.best(|range| Some(u32::MAX.wrapping_sub(now.wrapping_sub(range.since)) as usize));
-        self.cut(place, usize::MAX)
+        self.cut(place, 0, self.at(place).length).0
     }
 
     /// The range kept longest, if that is `delay` milliseconds or more; or none.
     pub(super) fn take_aged(&mut self, now: u32, delay: u32) -> Range {
         let place = self.best(|range| (now.wrapping_sub(range.since) >= delay).then_some(0));
-        self.cut(place, usize::MAX)
+        self.cut(place, 0, self.at(place).length).0
     }
 
     /// For how long the range kept longest has been kept by `now`.
     pub(super) fn oldest(&self, now: u32) -> Option<u32> {
-        let ranges = self.ranges.iter().filter(|range| range.length > 0);
-        ranges.map(|range| now.wrapping_sub(range.since)).max()
+        self.all().iter().map(|range| now.wrapping_sub(range.since)).max()
     }
 
     /// Keeps a range, joined with its neighbours. `false` without a place for it.
     pub(super) fn put(&mut self, mut new: Range) -> bool {
-        self.bytes = self.bytes.wrapping_add(new.length);
-        for range in &mut self.ranges {
-            let (front, back) = if range.address < new.address { (*range, new) } else { (new, *range) };
-            if range.length > 0 && front.address.wrapping_add(front.length) == back.address {
+        let more = new.length;
+        let mut place = 0;
+        while place < self.count {
+            let range = self.at(place);
+            let (front, back) = if range.address < new.address { (range, new) } else { (new, range) };
+            if front.end() == back.address {
                 let since = if range.length > new.length { range.since } else { new.since };
                 new = Range { address: front.address, length: front.length.wrapping_add(back.length), since };
-                *range = NONE;
+                self.remove(place);
+            } else {
+                place = place.wrapping_add(1);
             }
         }
-        if let Some(place) = self.ranges.iter_mut().find(|range| range.length == 0) {
-            *place = new;
-            return true;
+        let found = self.add(new);
+        if found {
+            self.bytes = self.bytes.wrapping_add(more);
         }
-        self.bytes = self.bytes.wrapping_sub(new.length);
-        false
+        found
+    }
+
+    fn all(&self) -> &[Range] {
+        self.ranges.get(..self.count).unwrap_or_default()
+    }
+
+    /// `false` without a place.
+    fn add(&mut self, range: Range) -> bool {
+        let Some(place) = self.ranges.get_mut(self.count) else { return false };
+        *place = range;
+        self.count = self.count.wrapping_add(1);
+        true
+    }
+
+    fn remove(&mut self, place: usize) {
+        self.count = self.count.wrapping_sub(1);
+        let last = self.at(self.count);
+        if let Some(place) = self.ranges.get_mut(place) {
+            *place = last;
+        }
     }
 
     fn at(&self, place: usize) -> Range {
@@ -99,26 +128,40 @@ impl Kept {
 
     /// The place of the range that `rank` gives the lowest number; no place if it gives none any.
     fn best(&self, rank: impl Fn(Range) -> Option<usize>) -> usize {
-        let ranked = self.ranges.iter().enumerate().filter(|(_, range)| range.length > 0);
-        ranked.filter_map(|(place, &range)| Some((rank(range)?, place))).min().map_or(RANGES, |(_, place)| place)
+        self.all()
+            .iter()
+            .enumerate()
+            .filter_map(|(place, &range)| Some((rank(range)?, place)))
+            .min()
+            .map_or(RANGES, |(_, place)| place)
     }
 
-    /// Takes the first `length` bytes of the range at `place`, a multiple of the granule, or all if it is no longer.
-    fn cut(&mut self, place: usize, length: usize) -> Range {
-        let Some(range) = self.ranges.get_mut(place) else { return NONE };
-        let taken = Range { length: length.min(range.length), ..*range };
-        range.address = range.address.wrapping_add(taken.length);
-        range.length = range.length.wrapping_sub(taken.length);
-        self.bytes = self.bytes.wrapping_sub(taken.length);
-        taken
+    /// Takes `length` bytes from `before` on out of the range at `place`. What is behind them remains if there is a place,
+    /// and is the second of the two if not.
+    fn cut(&mut self, place: usize, before: usize, length: usize) -> (Range, Range) {
+        let Some(range) = self.ranges.get_mut(place) else { return (NONE, NONE) };
+        let taken = Range { address: range.address.wrapping_add(before), length, ..*range };
+        let behind = Range { address: taken.end(), length: range.end().wrapping_sub(taken.end()), ..*range };
+        range.length = before;
+        self.bytes = self.bytes.wrapping_sub(length);
+        if before == 0 {
+            self.remove(place);
+        }
+        if behind.length == 0 || self.add(behind) {
+            return (taken, NONE);
+        }
+        self.bytes = self.bytes.wrapping_sub(behind.length);
+        (taken, behind)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::os::registry::GRANULE;
 
     const BASE: usize = 0x7000_0000_0000;
+    const PAGE: usize = 4096;
 
     fn range(granule: usize, length: usize, since: u32) -> Range {
         Range { address: BASE + granule * GRANULE, length, since }
@@ -134,45 +177,42 @@ mod tests {
 
     #[test]
     fn neighbours_are_joined() {
-        let mut kept = kept(&[range(0, GRANULE, 1), range(3, 4096, 2), range(1, 2 * GRANULE, 3)]);
-        assert_eq!(kept.bytes, 3 * GRANULE + 4096);
-        let all = kept.take_at(BASE, 3 * GRANULE + 4096);
-        assert_eq!((all.length, all.since, kept.bytes), (3 * GRANULE + 4096, 3, 0));
+        let mut kept = kept(&[range(0, GRANULE, 1), range(3, PAGE, 2), range(1, 2 * GRANULE, 3)]);
+        assert_eq!(kept.bytes, 3 * GRANULE + PAGE);
+        let all = kept.take_at(BASE, usize::MAX);
+        assert_eq!((all.length, all.since, kept.bytes), (3 * GRANULE + PAGE, 3, 0));
         // What ends within a granule has no neighbour behind.
-        assert!(kept.put(range(0, 4096, 1)) && kept.put(range(1, 4096, 1)));
-        assert_eq!(kept.take_at(BASE, 4096).length, 4096);
+        assert!(kept.put(range(0, PAGE, 1)) && kept.put(range(1, PAGE, 1)));
+        assert_eq!(kept.take_at(BASE, usize::MAX).length, PAGE);
     }
 
     #[test]
     fn a_request_is_cut_from_the_shortest_that_serves() {
         let mut kept = kept(&[range(0, 32 * GRANULE, 1), range(50, 8 * GRANULE, 2), range(70, 3 * GRANULE, 3)]);
-        // Exactly, or up to a quarter longer.
-        assert_eq!(kept.take(3 * GRANULE - 4096, 1).address, BASE + 70 * GRANULE);
-        // From the front of a longer one, in whole granules.
-        let cut = kept.take(4096, 1);
-        assert_eq!((cut.address, cut.length), (BASE + 50 * GRANULE, GRANULE));
-        let rest = kept.take_at(BASE + 51 * GRANULE, 4096);
-        assert_eq!((rest.address, rest.length), (BASE + 51 * GRANULE, GRANULE));
-        assert_eq!(kept.bytes, 38 * GRANULE);
+        // As a whole if it is up to a quarter longer.
+        let (whole, nothing) = kept.take(3 * GRANULE - PAGE, GRANULE);
+        assert_eq!((whole.address, whole.length, nothing.length), (BASE + 70 * GRANULE, 3 * GRANULE, 0));
+        let (cut, nothing) = kept.take(PAGE, GRANULE);
+        assert_eq!((cut.address, cut.length, nothing.length), (BASE + 50 * GRANULE, PAGE, 0));
+        // What remains of the granule is for who grows into it. The next request begins with the next granule.
+        let (next, _) = kept.take(2 * PAGE, GRANULE);
+        assert_eq!((next.address, next.length), (BASE + 51 * GRANULE, 2 * PAGE));
+        let slack = kept.take_at(BASE + 50 * GRANULE + PAGE, usize::MAX);
+        assert_eq!(slack.length, GRANULE - PAGE);
+        assert_eq!(kept.take_at(BASE + 51 * GRANULE + 2 * PAGE, PAGE).length, PAGE);
+        assert_eq!(kept.bytes, 39 * GRANULE - 3 * PAGE);
         // Only where it starts.
-        assert_eq!(kept.take_at(BASE + GRANULE, 4096).length, 0);
-        assert_eq!(kept.take_at(BASE, 33 * GRANULE).length, 0);
+        assert_eq!(kept.take_at(BASE + GRANULE, PAGE).length, 0);
+        assert_eq!(kept.take(33 * GRANULE, GRANULE).0.length, 0);
         // Aligned.
-        assert_eq!(kept.take(4096, 1 << 44).address, BASE);
-    }
-
-    #[test]
-    fn a_range_in_one_granule_is_not_cut() {
-        let mut kept = kept(&[range(0, GRANULE, 1)]);
-        assert_eq!(kept.take(4096, 1).length, 0);
-        assert_eq!(kept.take(GRANULE - GRANULE / 8, 1).length, GRANULE);
+        assert_eq!(kept.take(PAGE, 1 << 44).0.address, BASE);
     }
 
     #[test]
     fn the_oldest_goes_first() {
         // The clock has wrapped since the first one.
         let now = 10;
-        let mut kept = kept(&[range(0, 4096, u32::MAX - 5), range(2, 4096, 3), range(4, 4096, 9)]);
+        let mut kept = kept(&[range(0, PAGE, u32::MAX - 5), range(2, PAGE, 3), range(4, PAGE, 9)]);
         assert_eq!((kept.oldest(now), Kept::NOTHING.oldest(now)), (Some(16), None));
         assert_eq!(kept.take_aged(now, 17).length, 0);
         assert_eq!(kept.take_aged(now, 16).address, BASE);
@@ -184,10 +224,17 @@ mod tests {
     #[test]
     fn places_are_limited() {
         let mut kept = Kept::NOTHING;
-        let put = (0..RANGES + 1).filter(|&index| kept.put(range(2 * index, 4096, 0))).count();
-        assert_eq!((put, kept.bytes), (RANGES, RANGES * 4096));
+        let unaligned =
+            |index: usize| Range { address: BASE + 4 * index * GRANULE + PAGE, length: 3 * GRANULE, since: 0 };
+        let put = (0..RANGES + 1).filter(|&index| kept.put(unaligned(index))).count();
+        assert_eq!((put, kept.bytes), (RANGES, RANGES * 3 * GRANULE));
+        // What a cut leaves behind finds none.
+        let (taken, behind) = kept.take(PAGE, GRANULE);
+        assert_eq!((taken.address, taken.length), (BASE + GRANULE, PAGE));
+        assert_eq!((behind.address, behind.length), (BASE + GRANULE + PAGE, 2 * GRANULE));
+        assert_eq!(kept.bytes, (RANGES - 1) * 3 * GRANULE + GRANULE - PAGE);
         // But a neighbour needs none.
-        assert!(kept.put(range(1, GRANULE, 0)));
-        assert_eq!(kept.bytes, RANGES * 4096 + GRANULE);
+        assert!(!kept.put(behind) && kept.put(taken) && kept.put(behind));
+        assert_eq!(kept.bytes, RANGES * 3 * GRANULE);
     }
 }

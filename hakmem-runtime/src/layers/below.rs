@@ -138,6 +138,17 @@ impl<'a> Slabs<'a> {
     }
 }
 
+impl Slabs<'_> {
+    /// Frees a block of the class in a slot for a thread that has no heap.
+    ///
+    /// # Safety
+    /// The block is the caller's, and of that class of `allocator`.
+    pub unsafe fn release(allocator: &'static Allocator, block: *mut u8, slot: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { spill_one(allocator, None, slot as u32, block.cast()) }
+    }
+}
+
 impl Below for Slabs<'_> {
     fn class(&self) -> &'static Class {
         self.allocator.class(self.class)

@@ -22,6 +22,8 @@ unsafe impl<const N: usize> Layer for Fast<N> {
 
     const EMPTY: Self = Fast(Array::empty());
 
+    const INERT: bool = true;
+
     #[inline(always)]
     unsafe fn pop(&self) -> *mut Block {
         self.0.pop()

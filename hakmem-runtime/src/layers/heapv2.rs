@@ -139,6 +139,8 @@ unsafe impl Layer for HeapV2 {
         previous_full: Cell::new(false),
     };
 
+    const INERT: bool = true;
+
     #[inline(always)]
     unsafe fn pop(&self) -> *mut Block {
         let count = self.count.get();

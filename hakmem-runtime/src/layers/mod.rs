@@ -59,6 +59,10 @@ pub unsafe trait Layer: Sized {
     /// which starts the thread: no hit ever tests for it.
     const EMPTY: Self;
 
+    /// Whether a `pop` and a `push` of [`EMPTY`](Layer::EMPTY) write nothing, to the state or to the block: then all threads
+    /// that have not begun can share one empty state, and a hit never asks whether its thread has begun.
+    const INERT: bool = false;
+
     /// Takes a block; null is a miss. Inlined into the application.
     ///
     /// # Safety

@@ -41,7 +41,7 @@ unsafe impl Sync for NoPage {}
 ///
 /// # Invariants
 /// `page` is the distance from `NO_PAGE` to the current slab of this class in the heap, bound; 0 where there is none.
-/// `owner` is the heap's identity, and 0, which no slab has for an owner, before the first cold path. `pending` has
+/// `owner` is what slabs of this class call the heap, and 0, which no slab has for an owner, before the first cold path. `pending` has
 /// `count` blocks, fewer than the limit.
 #[repr(C)]
 #[derive(Debug)]
@@ -59,6 +59,8 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
 
     const EMPTY: Self =
         Pages { page: Cell::new(0), owner: Cell::new(0), pending: Cell::new(ptr::null_mut()), count: Cell::new(0) };
+
+    const INERT: bool = true;
 
     #[inline(always)]
     unsafe fn pop(&self) -> *mut Block {
@@ -82,6 +84,12 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
         if self.page.get() != 0 && bin.collect_local(self.page(), || heap.tick()) {
             return self.page().pop_listed();
         }
+        // Blocks of other threads' pages that were freed here are warm, and it is a way for them to go home.
+        if self.count.get() > 0 {
+            self.count.set(self.count.get().wrapping_sub(1));
+            // SAFETY: the list is this thread's, and has blocks.
+            return unsafe { Block::pop(&self.pending) };
+        }
         let batch = below.class().batch;
         // Not counted any more: the refill may let go of it.
         self.unbind();
@@ -99,11 +107,11 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
         let page = Self::page_of(block).cast_mut();
         if let Some((heap, class)) = below.home() {
             // The first free of a thread may be of a page that was nobody's at the time.
-            self.owner.set(heap.identity());
+            self.owner.set(heap.name_for(class));
             // SAFETY: metadata is never unmapped. A thread that reads its own name reads the truth, and only the owner
             // calls a page empty: the push took the block, and it was the last one.
             unsafe {
-                if (*page).owner.load(Ordering::Relaxed) == heap.identity() && (*page).is_empty() {
+                if (*page).owner.load(Ordering::Relaxed) == heap.name_for(class) && (*page).is_empty() {
                     heap.emptied(page);
                     return;
                 }
@@ -160,6 +168,41 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
 }
 
 impl<const SLAB: u32, const REGION: u32> Pages<SLAB, REGION> {
+    /// Frees `block`, which may be any pointer, if its page is of the heap at `heap`. `None`: it is not, or in a region that
+    /// the thread has not met. Else whether a block of the page is still in use; where none is, [`Layer::overflow`] is to be
+    /// told.
+    ///
+    /// # Safety
+    /// At `heap` is the calling thread's heap, or what stands for one, and `REGIONS` bytes behind its start are the
+    /// [`Regions`](crate::c::Regions) of this geometry. If the block is of a class whose first layer this is, it is the
+    /// caller's.
+    #[inline(always)]
+    pub unsafe fn push_own<const REGIONS: usize>(block: *mut u8, heap: *const u8) -> Option<bool> {
+        let (region, entry) = Self::entry_of(block.cast());
+        // Two loads compared where they are. From a relaxed load the compiler makes an instruction of its own, and it keeps
+        // what it knows to be equal in the other register.
+        // SAFETY: the index is one of `Regions`. A region that is there has an entry for every slab, and the owner stands
+        // first in it.
+        unsafe {
+            core::arch::asm!(
+                "cmp qword ptr [{heap} + {index} * 8 + {regions}], {region}",
+                "jne {other}",
+                "cmp qword ptr [{region} + {entry}], {heap}",
+                "jne {other}",
+                heap = in(reg) heap,
+                index = in(reg) u64::from(block.addr() as u32 >> REGION),
+                regions = const REGIONS,
+                region = in(reg) region,
+                entry = in(reg) entry,
+                other = label { return None },
+                options(readonly, nostack),
+            );
+        }
+        let page = ptr::with_exposed_provenance::<Slab>(region).wrapping_byte_add(entry);
+        // SAFETY: the page is this thread's, as a thread that reads its own name reads the truth; the block is the caller's.
+        Some(unsafe { (*page).push_listed(block.cast()) })
+    }
+
     /// The page in the table, or `NO_PAGE`.
     #[inline(always)]
     fn page(&self) -> &Slab {
@@ -183,9 +226,16 @@ impl<const SLAB: u32, const REGION: u32> Pages<SLAB, REGION> {
     /// The entry of the slab that `block` is in: the region's base, and from there the entry with the slab's number.
     #[inline(always)]
     fn page_of(block: *mut Block) -> *const Slab {
+        let (region, entry) = Self::entry_of(block);
+        ptr::with_exposed_provenance::<Slab>(region).wrapping_byte_add(entry)
+    }
+
+    /// The two in bytes.
+    #[inline(always)]
+    fn entry_of(block: *mut Block) -> (usize, usize) {
         const ENTRY: u32 = size_of::<Slab>().trailing_zeros();
         let region = block.addr() & !((1 << REGION) - 1);
         let entry = (block.addr() as u32 >> (SLAB - ENTRY)) & (((1 << (REGION - SLAB)) - 1) << ENTRY);
-        ptr::with_exposed_provenance::<Slab>(region).wrapping_byte_add(entry as usize)
+        (region, entry as usize)
     }
 }

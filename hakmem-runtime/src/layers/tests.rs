@@ -375,3 +375,28 @@ fn heapv2_exchanges_magazines_whole() {
     consumer.drain(&mut bottom);
     assert_eq!(bottom.home.len(), bottom.made);
 }
+
+/// Whether a pop and a push of an empty state leave it, and the block, as they were.
+fn is_inert<L: Layer + core::fmt::Debug>() -> bool {
+    let (state, mut block) = (L::EMPTY, [7_u64; 4]);
+    let before = std::format!("{state:?}");
+    // SAFETY: the only thread; the block is ours and stays so, as whatever took it in is dropped.
+    unsafe {
+        assert!(state.pop().is_null() && !state.push((&raw mut block).cast()));
+    }
+    std::format!("{state:?}") == before && block == [7; 4]
+}
+
+#[test]
+fn layers_that_say_so_are_inert() {
+    for (says, is) in [
+        (Fast::<8>::INERT, is_inert::<Fast<8>>()),
+        (HeapV2::INERT, is_inert::<HeapV2>()),
+        (Unified::INERT, is_inert::<Unified>()),
+        (Sll::INERT, is_inert::<Sll>()),
+        (C23::INERT, is_inert::<C23>()),
+    ] {
+        assert!(is || !says);
+    }
+    assert!(HeapV2::INERT && !is_inert::<Unified>());
+}

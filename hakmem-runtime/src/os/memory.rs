@@ -73,9 +73,9 @@ fn mmap(hint: usize, length: usize, access: Access, extra: i32) -> usize {
 /// Aligned addresses tried before address space is wasted for alignment: our own regions may hold a few of them.
 const TRIES: u32 = 8;
 
-/// Maps `length` usable bytes at `address`, if nothing is there.
-pub(crate) fn map_at(address: usize, length: usize) -> bool {
-    let found = mmap(address, length, Access::ReadWrite, libc::MAP_FIXED_NOREPLACE);
+/// Maps `length` bytes at `address`, if nothing is there.
+pub(crate) fn map_at(address: usize, length: usize, access: Access) -> bool {
+    let found = mmap(address, length, access, libc::MAP_FIXED_NOREPLACE);
     if found != 0 && found != address {
         unmap(found, length);
     }

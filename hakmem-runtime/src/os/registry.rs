@@ -91,6 +91,22 @@ pub(crate) fn remove(address: usize, length: usize) {
     write(granules(address, length), Owner::Nobody, Owner::Nobody);
 }
 
+/// Calls `each` with the length of every large block of the allocator with this id.
+pub(crate) fn each_large(id: u8, mut each: impl FnMut(usize)) {
+    for leaf in &ROOT {
+        // Acquire as in `owner`.
+        let leaf = ptr::with_exposed_provenance::<Leaf>(leaf.load(Ordering::Acquire) as usize);
+        // SAFETY: as in `owner`.
+        for entry in unsafe { leaf.as_ref() }.into_iter().flatten() {
+            if let Owner::Large(of, length) = Owner::decode(entry.load(Ordering::Relaxed))
+                && of == id
+            {
+                each(length);
+            }
+        }
+    }
+}
+
 fn granules(address: usize, length: usize) -> core::ops::Range<usize> {
     let end = address.wrapping_add(length).wrapping_add(GRANULE - 1) >> GRANULE_SHIFT;
     address >> GRANULE_SHIFT..end

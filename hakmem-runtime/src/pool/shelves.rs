@@ -6,7 +6,7 @@
 
 use super::region::Region;
 use super::superslab::SuperSlab;
-use crate::os::memory;
+use crate::os::memory::{self, Access};
 use crate::os::registry::{self, GRANULE, Owner};
 use crate::slab::{Geometry, Slab};
 use core::ptr;
@@ -203,7 +203,7 @@ impl Shelves {
                 return false;
             }
             let (address, size) = ((*superslab).slab_address(0, geometry), geometry.superslab_size());
-            if !memory::map_at(address, size) {
+            if !memory::map_at(address, size, Access::ReadWrite) {
                 return false;
             }
             let owner = Owner::Region(allocator);

@@ -115,7 +115,15 @@ impl Slab {
     /// Sees to it that `free` has a block: what was freed here since, else what other threads freed and what has been at
     /// home, else up to `want` of memory never used. `false`: every block is handed out.
     fn list(&self, want: u32) -> bool {
-        self.collect_local() || self.list_from_bits(want)
+        self.collect_local() || self.collect_remote() || self.list_from_bits(want)
+    }
+
+    /// Makes what other threads freed the list to allocate from. `false`: there is nothing.
+    fn collect_remote(&self) -> bool {
+        let Some((position, count)) = self.remote.take() else { return false };
+        self.used.set(self.used.get().wrapping_sub(count));
+        self.free.set(ptr::with_exposed_provenance_mut(self.base().wrapping_add(position as usize)));
+        true
     }
 
     /// The same without what was freed here since.

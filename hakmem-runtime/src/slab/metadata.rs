@@ -91,6 +91,7 @@ pub(crate) struct Slab {
 }
 
 const _: () = assert!(size_of::<Slab>() == 128, "an address leads to its metadata by a shift");
+const _: () = assert!(core::mem::offset_of!(Slab, owner) == 0, "a free by address compares the first word");
 
 /// Bits in a word of the bitmap.
 const WORD: u32 = u64::BITS;

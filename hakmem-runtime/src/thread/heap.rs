@@ -42,16 +42,21 @@ pub struct Heap {
     watching: Cell<Option<u32>>,
     /// The next in the list of heaps without a thread.
     pub(crate) idle_next: Cell<*mut Heap>,
-    // Followed in memory by one `Bin` per class.
+    // Followed in memory by one `Bin` per class, and by the front where that stands beside its heap.
 }
 
 /// What `drain` is while there is nothing to drain.
 pub(super) unsafe fn nothing(_: *const ()) {}
 
 impl Heap {
+    /// Where the front beside a heap is, from the heap's start, in an allocator of so many classes.
+    pub const fn front_offset(classes: usize) -> usize {
+        (size_of::<Heap>() + classes * size_of::<Bin>()).next_multiple_of(128)
+    }
+
     /// A new heap from the arena; null where there is no memory.
     pub(super) fn create(allocator: &'static Allocator) -> *mut Heap {
-        let bytes = size_of::<Heap>() + allocator.classes().len() * size_of::<Bin>();
+        let bytes = Heap::front_offset(allocator.classes().len()) + allocator.front();
         let heap = ptr::with_exposed_provenance_mut::<Heap>(arena::allocate(bytes));
         if !heap.is_null() {
             // SAFETY: fresh zeroed memory of the right size and alignment; zero is right for `warm`, `ticked`,
@@ -75,9 +80,10 @@ impl Heap {
         self.allocator
     }
 
-    /// The address under which slabs name their owner.
-    pub(crate) fn identity(&self) -> usize {
-        ptr::from_ref(self).addr()
+    /// What slabs of `class` call this heap if it is their owner: its address, made odd where a free takes more than the
+    /// address of the block to be a hit. So such a free finds out by one comparison.
+    pub(crate) fn name_for(&self, class: u32) -> usize {
+        ptr::from_ref(self).addr() | usize::from(self.allocator.class(class).apart)
     }
 
     pub(crate) fn bin(&self, class: u32) -> &Bin {
@@ -99,8 +105,8 @@ impl Heap {
         if !left.is_null() {
             // SAFETY: the pool handed it over.
             unsafe {
-                (*left).home.store(self.identity(), Ordering::Relaxed);
-                (*left).owner.store(self.identity(), Ordering::Relaxed);
+                (*left).home.store(self.name_for(class), Ordering::Relaxed);
+                (*left).owner.store(self.name_for(class), Ordering::Relaxed);
             }
             return left;
         }
@@ -120,7 +126,7 @@ impl Heap {
         if !slab.is_null() {
             // SAFETY: a free span, ours alone.
             unsafe {
-                (*slab).begin(class, shape, self.identity(), pool.geometry());
+                (*slab).begin(class, shape, self.name_for(class), pool.geometry());
                 bin.begun.set(bin.begun.get().wrapping_add(1));
                 if bin.begun.get() > GROWING && shape.units == 1 && (*slab).fresh.get() {
                     memory::populate(pool.geometry().base(slab), pool.geometry().slab_size());
@@ -154,7 +160,9 @@ impl Heap {
     #[inline]
     pub(super) unsafe fn adopts(&self, slab: *mut Slab, class: u32) -> bool {
         // SAFETY: metadata is never unmapped. If the slab is not ours the answer may be out of date, no more.
-        unsafe { (*slab).home.load(Ordering::Relaxed) == self.identity() || self.bin(class).partial.count() < ADOPTED }
+        unsafe {
+            (*slab).home.load(Ordering::Relaxed) == self.name_for(class) || self.bin(class).partial.count() < ADOPTED
+        }
     }
 
     /// Leaves a slab to other threads: the empty to the pool, the others adrift.

@@ -29,6 +29,11 @@ impl HeapSlot {
         unsafe { self.0.get().as_ref() }
     }
 
+    /// Remembers the heap that this slot's thread has from now on.
+    pub fn set(&self, heap: &Heap) {
+        self.0.set(heap);
+    }
+
     /// Forgets the heap, at the end of its thread.
     pub fn clear(&self) {
         self.0.set(ptr::null());
@@ -56,19 +61,41 @@ impl HeapSlot {
 #[inline(never)]
 fn start(allocator: &'static Allocator, front: *const (), drain: unsafe fn(*const ())) -> *const Heap {
     allocator.initialise();
-    let mut heap = allocator.take_idle_heap();
-    if heap.is_null() {
-        heap = Heap::create(allocator);
-    }
-    if !heap.is_null() {
-        // SAFETY: the heap is ours alone now.
-        unsafe {
-            (*heap).front.set(front);
-            (*heap).drain.set(drain);
-        }
-        allocator.arm_exit(heap);
+    let heap = take(allocator);
+    // SAFETY: null, or ours alone now.
+    if let Some(heap) = unsafe { heap.as_ref() } {
+        heap.front.set(front);
+        heap.drain.set(drain);
+        heap.arm();
     }
     heap
+}
+
+/// A heap without a thread, or a new one; null where there is no memory.
+fn take(allocator: &'static Allocator) -> *mut Heap {
+    let idle = allocator.take_idle_heap();
+    if idle.is_null() { Heap::create(allocator) } else { idle }
+}
+
+impl Heap {
+    /// A heap for a thread whose front stands beside it. `None`: there is no memory. The thread has to be told of it before
+    /// [`Heap::arm`] is called, for which the C library may allocate.
+    ///
+    /// # Safety
+    /// `drain` takes the front beside a heap of `allocator`, which was initialised.
+    pub unsafe fn begin(allocator: &'static Allocator, drain: unsafe fn(*const ())) -> Option<&'static Heap> {
+        // SAFETY: null, or ours alone now; heaps are never freed.
+        let heap = unsafe { take(allocator).as_ref() }?;
+        let front = ptr::from_ref(heap).wrapping_byte_add(Heap::front_offset(allocator.classes().len()));
+        heap.front.set(front.cast());
+        heap.drain.set(drain);
+        Some(heap)
+    }
+
+    /// Makes the end of the calling thread the end of this heap, too.
+    pub fn arm(&self) {
+        self.allocator().arm_exit(ptr::from_ref(self).cast_mut());
+    }
 }
 
 /// The destructor of the pthread key: empties the layers, gives the slabs away, lets the heap wait for another thread.

@@ -81,7 +81,7 @@ pub(crate) unsafe fn spill(
                 misuse(slab, block);
             }
             if let Some(heap) = heap
-                && (*slab).owner.load(Ordering::Relaxed) == heap.identity()
+                && (*slab).owner.load(Ordering::Relaxed) == heap.name_for(class)
             {
                 let elder = run.replace(Run { heap, slab, base: (*slab).base(), length: span });
                 if let Some(elder) = elder {
@@ -128,7 +128,7 @@ pub(crate) unsafe fn spill_one(allocator: &'static Allocator, heap: Option<&Heap
             misuse(slab, block);
         }
         match heap {
-            Some(heap) if (*slab).owner.load(Ordering::Relaxed) == heap.identity() => {
+            Some(heap) if (*slab).owner.load(Ordering::Relaxed) == heap.name_for(class) => {
                 (*slab).push(block);
                 if (*slab).is_empty() {
                     heap.emptied(slab);
@@ -162,7 +162,7 @@ unsafe fn send(allocator: &'static Allocator, heap: Option<&Heap>, batch: Batch)
         (*slab).push_list(head);
         match heap {
             Some(heap) => {
-                (*slab).owner.store(heap.identity(), Ordering::Relaxed);
+                (*slab).owner.store(heap.name_for((*slab).class()), Ordering::Relaxed);
                 heap.settle(slab);
             }
             None => leave(allocator, slab),
@@ -200,7 +200,7 @@ impl Heap {
             if (*slab).class() != class {
                 misuse(slab, block);
             }
-            (*slab).owner.store(self.identity(), Ordering::Relaxed);
+            (*slab).owner.store(self.name_for(class), Ordering::Relaxed);
             true
         }
     }

@@ -1,7 +1,7 @@
 //! What a spec comes to.
 
 use crate::spec;
-use hakmem_spec::{Budget, Free, Geometry, Header, Large, Purge, Refill, Source, parse, table};
+use hakmem_spec::{Budget, Free, Geometry, Header, Large, Purge, Refill, Source, Tls, parse, table};
 
 fn sizes(text: &str) -> Vec<u32> {
     spec(text).classes.iter().map(|class| class.size).collect()
@@ -14,6 +14,7 @@ fn everything_but_a_class_may_be_left_out() {
     assert_eq!(spec.purge, Purge { delay_ms: Some(500), background: false });
     assert_eq!(spec.large, Large { cache: 128 << 20 });
     assert!(!spec.huge_pages);
+    assert_eq!(spec.tls, Tls::Native);
     let class = &spec.classes[0];
     assert_eq!((class.size, class.align, class.batch, class.specialise, class.budget), (64, 64, 32, true, None));
     assert_eq!((class.slab.units, class.slab.blocks, class.slab.tail), (1, 1024, 0));
@@ -26,6 +27,7 @@ fn everything_may_be_given() {
     let spec = spec(
         r#"
 huge_pages = true
+tls = "initial-exec"
 [superslab]
 size = "4 MiB"
 slab = 131072
@@ -55,6 +57,7 @@ sll = { high_water = 4096 }
     );
     assert_eq!(spec.geometry, Geometry { superslab: 4 << 20, slab: 128 << 10 });
     assert_eq!((spec.purge.delay_ms, spec.large.cache, spec.huge_pages), (None, 0, true));
+    assert_eq!(spec.tls, Tls::InitialExec);
     let [first, second] = &spec.classes[..] else { panic!() };
     assert_eq!((first.align, first.batch, first.specialise), (16, 16, false));
     assert_eq!(first.budget, Some(Budget { alloc: 7, free: 8 }));

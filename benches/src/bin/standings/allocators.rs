@@ -31,6 +31,12 @@ pub(crate) static ALLOCATORS: [Allocator; 9] = [
     Allocator { name: AGAIN, feature: Some("on-hakmem"), packages: &["hakmem"] },
 ];
 
+/// hakmem by a spec that asks for a thread which gives memory back: only for [`SILENT`].
+pub(crate) static ASKED: Allocator =
+    Allocator { name: "hakmem-purger", feature: Some("on-hakmem-purger"), packages: &["hakmem"] };
+/// The workload that shows what is asked for there.
+pub(crate) const SILENT: &str = "burst_silent";
+
 /// Whether it is one of those to be ahead of.
 pub(crate) fn is_peer(name: &str) -> bool {
     name != HAKMEM && name != AGAIN

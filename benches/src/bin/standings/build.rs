@@ -7,7 +7,7 @@ use std::process::Command;
 
 use hakmem_benches::workloads::Workload;
 
-use crate::allocators::Allocator;
+use crate::allocators::{ASKED, Allocator, SILENT};
 use crate::args::Options;
 use crate::progress;
 
@@ -99,6 +99,16 @@ pub(crate) fn runners(options: &Options, folder: &Path) -> Result<Vec<Runner>, S
         runners.push(runner.map_err(|error| format!("the runner on {}: {error}", allocator.name))?);
     }
     Ok(runners)
+}
+
+/// The runner on hakmem by a spec that asks, if a workload is there to show it.
+pub(crate) fn asked(options: &Options, folder: &Path) -> Result<Option<Runner>, String> {
+    if !options.workloads.iter().any(|workload| workload.name == SILENT) {
+        return Ok(None);
+    }
+    progress::note(format_args!("building a runner: {}", ASKED.name));
+    let runner = runner(&ASKED, &[Kind::Patterns], folder);
+    runner.map(Some).map_err(|error| format!("the runner on {}: {error}", ASKED.name))
 }
 
 fn runner(allocator: &'static Allocator, kinds: &[Kind], folder: &Path) -> Result<Runner, String> {

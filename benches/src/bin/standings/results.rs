@@ -34,6 +34,9 @@ pub(crate) struct Measured {
     /// Nanoseconds an operation without an allocator, where that is told: what the memory itself costs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) floor: Vec<f64>,
+    /// hakmem by a spec that asks for what the workload is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) asked: Vec<Report>,
     pub(crate) arms: Vec<Arm>,
 }
 
@@ -78,6 +81,7 @@ impl Measured {
             about: workload.about.to_owned(),
             earlier: None,
             floor: Vec::new(),
+            asked: Vec::new(),
             arms: (0..arms).map(|_| Arm::default()).collect(),
         }
     }
@@ -85,6 +89,12 @@ impl Measured {
     /// The median without an allocator, if that was measured.
     pub(crate) fn floor(&self) -> Option<f64> {
         (!self.floor.is_empty()).then(|| statistics::summary(&self.floor).median)
+    }
+
+    /// The median of a figure on hakmem by a spec that asks, if that was measured.
+    pub(crate) fn asked(&self, figure: Figure) -> Option<f64> {
+        let values: Vec<f64> = self.asked.iter().map(figure).collect();
+        (!values.is_empty()).then(|| statistics::summary(&values).median)
     }
 
     /// The median of a figure, by allocator.
@@ -115,7 +125,9 @@ impl Results {
         if names(self) != names(&earlier) {
             return Err(format!("the earlier run has other allocators: {}", names(&earlier).join(", ")));
         }
-        let run = format!("{}, hakmem {}, {} rounds", earlier.machine.date, earlier.machine.commit, earlier.rounds);
+        let Machine { date, commit, .. } = &earlier.machine;
+        let quick = if earlier.quick { ", a twentieth of the work" } else { "" };
+        let run = format!("{date}, hakmem {commit}, rounds: {}{quick}", earlier.rounds);
         for mut workload in earlier.workloads {
             if self.workload(&workload.name).is_none() {
                 workload.earlier.get_or_insert_with(|| run.clone());
@@ -223,6 +235,7 @@ pub(crate) mod tests {
             about: "a <test>".to_owned(),
             earlier: None,
             floor: Vec::new(),
+            asked: Vec::new(),
             arms: vec![arm(&[1000, 1100, 1200]), arm(&[2000]), arm(&[550, 550])],
         };
         Results {

@@ -1,0 +1,2 @@
+#define EXIT_UNSUPPORTED 77
+extern int test_verbose;

@@ -1,0 +1,10 @@
+#include "check.h"
+#include <pthread.h>
+static inline pthread_t xpthread_create(pthread_attr_t *attr, void *(*run)(void *), void *with)
+{ pthread_t thread; TEST_VERIFY_EXIT(pthread_create(&thread, attr, run, with) == 0); return thread; }
+static inline void *xpthread_join(pthread_t thread) { void *result; TEST_VERIFY_EXIT(pthread_join(thread, &result) == 0); return result; }
+#define xpthread_barrier_init(b, a, n) TEST_VERIFY_EXIT(pthread_barrier_init(b, a, n) == 0)
+#define xpthread_barrier_wait(b) pthread_barrier_wait(b)
+#define xpthread_barrier_destroy(b) pthread_barrier_destroy(b)
+#define xpthread_mutex_lock(m) TEST_VERIFY_EXIT(pthread_mutex_lock(m) == 0)
+#define xpthread_mutex_unlock(m) TEST_VERIFY_EXIT(pthread_mutex_unlock(m) == 0)
