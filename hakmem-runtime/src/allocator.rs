@@ -201,12 +201,16 @@ impl Allocator {
     /// Gives back what has been free for `delay` milliseconds. `Some`: in so many more there is something else to give back;
     /// `None`: nothing waits.
     pub(crate) fn purge_aged(&self, now: u32, delay: u32) -> Option<u32> {
-        self.pool.gather(now);
-        self.pool.purge(now, delay);
-        self.large.purge(now, delay);
+        self.give_back(now, delay);
         let age = [self.pool.oldest(now), self.large.oldest(now)].into_iter().flatten().max()?;
         // Much is due at nearly the same time, and goes back together.
         Some(delay.saturating_sub(age).max(delay / TICKS).max(1))
+    }
+
+    fn give_back(&self, now: u32, delay: u32) {
+        self.pool.gather(now);
+        self.pool.purge(now, delay);
+        self.large.purge(now, delay);
     }
 
     /// Gives back all memory that is free now, without waiting for the delay. `heap` is the calling thread's.
@@ -215,10 +219,7 @@ impl Allocator {
             heap.maintain();
             heap.release_warm();
         }
-        let now = crate::os::clock::now_ms();
-        self.pool.gather(now);
-        self.pool.purge(now, 0);
-        self.large.purge(now, 0);
+        self.give_back(crate::os::clock::now_ms(), 0);
     }
 
     /// Gives back memory and address space that is only kept, because the system has no more for a large block.

@@ -2,27 +2,14 @@
 //! are by threads that free. The protocol under test is the product's own code, on loom's atomics; the variant that
 //! forgets which slabs are on the stack must fail.
 
+mod common;
+
+use common::LoomWord;
 use hakmem_runtime::protocol::{Released, RemoteWord, TaggedStack, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
-
-/// loom's atomic as the protocol's word.
-#[derive(Debug)]
-struct LoomWord(AtomicU64);
-
-impl Word for LoomWord {
-    fn load(&self, order: Ordering) -> u64 {
-        self.0.load(order)
-    }
-    fn store(&self, value: u64, order: Ordering) {
-        self.0.store(value, order);
-    }
-    fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
-        self.0.compare_exchange_weak(old, new, success, failure)
-    }
-}
 
 const NODE: u64 = 1;
 

@@ -3,27 +3,14 @@
 //!
 //! The broken variants at the end must fail: they show that the model can see a fault.
 
+mod common;
+
+use common::LoomWord;
 use hakmem_runtime::protocol::{Pushed, Released, RemoteWord, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
-
-/// loom's atomic as the protocol's word.
-#[derive(Debug)]
-struct LoomWord(AtomicU64);
-
-impl Word for LoomWord {
-    fn load(&self, order: Ordering) -> u64 {
-        self.0.load(order)
-    }
-    fn store(&self, value: u64, order: Ordering) {
-        self.0.store(value, order);
-    }
-    fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
-        self.0.compare_exchange_weak(old, new, success, failure)
-    }
-}
 
 const BLOCKS: usize = 3;
 const END: u32 = u32::MAX;

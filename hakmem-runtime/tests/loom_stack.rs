@@ -1,27 +1,14 @@
 //! Model of the lock-free stack of slabs: pushes and pops by several threads, with nodes that come back. The protocol
 //! under test is the product's own code, on loom's atomics; the variant without a tag must fail.
 
+mod common;
+
+use common::LoomWord;
 use hakmem_runtime::protocol::{TaggedStack, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
-
-/// loom's atomic as the protocol's word. Links are of the same type.
-#[derive(Debug)]
-struct LoomWord(AtomicU64);
-
-impl Word for LoomWord {
-    fn load(&self, order: Ordering) -> u64 {
-        self.0.load(order)
-    }
-    fn store(&self, value: u64, order: Ordering) {
-        self.0.store(value, order);
-    }
-    fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
-        self.0.compare_exchange_weak(old, new, success, failure)
-    }
-}
 
 /// A stack and its nodes, numbered from 1. `owner` is written by whoever has the node: loom sees two owners as a race.
 struct Shelf<W> {

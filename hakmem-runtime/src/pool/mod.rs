@@ -115,7 +115,8 @@ impl Pool {
         })
     }
 
-    /// Stage 3: a slab of `class` that has free blocks and no heap; null if there is none. It is the caller's.
+    /// Stage 3: a slab that was left with free blocks of `class`; null if there is none. It is the caller's. Who had it since
+    /// may have filled it, or used it for another class.
     pub(crate) fn take_partial(&self, class: u32) -> *mut Slab {
         let Some(stack) = self.partial.get(class as usize) else { return ptr::null_mut() };
         loop {
@@ -126,15 +127,7 @@ impl Pool {
             // SAFETY: metadata is never unmapped; where `leave_stack` says so the slab is ours.
             unsafe {
                 // Else a free has claimed it where it was, and its owner has it.
-                let mut mine = (*slab).remote.leave_stack();
-                // Its owner may have filled it before it went adrift again, or used it for another class.
-                while mine && ((*slab).class() != class || !(*slab).has_blocks()) {
-                    mine = !self.set_adrift(slab);
-                    if mine {
-                        (*slab).collect();
-                    }
-                }
-                if mine {
+                if (*slab).remote.leave_stack() {
                     return slab;
                 }
             }
@@ -145,7 +138,7 @@ impl Pool {
     /// still the caller's, for blocks were freed into it; it may even be empty.
     ///
     /// # Safety
-    /// The caller owns the slab, which is in no bin and has no lists.
+    /// The caller owns the slab, which is in no bin.
     pub(crate) unsafe fn set_adrift(&self, slab: *mut Slab) -> bool {
         // SAFETY: the slab is the caller's until `release`; after that we look at what never changes.
         unsafe {
@@ -163,6 +156,23 @@ impl Pool {
                     }
                     return true;
                 }
+            }
+        }
+        false
+    }
+
+    /// Leaves a slab, in whatever state, to other threads. `false`: it is empty, and still the caller's.
+    ///
+    /// # Safety
+    /// The caller owns the slab, which is in no bin.
+    pub(crate) unsafe fn leave(&self, slab: *mut Slab) -> bool {
+        // SAFETY: the caller's until it is adrift.
+        unsafe {
+            while !(*slab).is_empty() {
+                if self.set_adrift(slab) {
+                    return true;
+                }
+                (*slab).collect();
             }
         }
         false

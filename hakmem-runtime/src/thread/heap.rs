@@ -101,14 +101,20 @@ impl Heap {
         if !own.is_null() {
             return own;
         }
-        let left = pool.take_partial(class);
-        if !left.is_null() {
+        loop {
+            let left = pool.take_partial(class);
+            if left.is_null() {
+                break;
+            }
             // SAFETY: the pool handed it over.
             unsafe {
-                (*left).home.store(self.name_for(class), Ordering::Relaxed);
-                (*left).owner.store(self.name_for(class), Ordering::Relaxed);
+                if (*left).class() == class && (*left).has_blocks() {
+                    (*left).home.store(self.name_for(class), Ordering::Relaxed);
+                    (*left).owner.store(self.name_for(class), Ordering::Relaxed);
+                    return left;
+                }
+                self.leave(left);
             }
-            return left;
         }
         let shape = self.allocator.class(class);
         // SAFETY: the warm list is ours.
@@ -168,18 +174,12 @@ impl Heap {
     /// Leaves a slab to other threads: the empty to the pool, the others adrift.
     ///
     /// # Safety
-    /// The calling thread owns the slab, which is in no bin and has no lists.
+    /// The calling thread owns the slab, which is in no bin.
     unsafe fn leave(&self, slab: *mut Slab) {
-        // SAFETY: ours until it is adrift.
+        // SAFETY: ours, and still so if the pool says that it is empty.
         unsafe {
-            loop {
-                (*slab).collect();
-                if (*slab).is_empty() {
-                    return self.retire(slab);
-                }
-                if self.allocator.pool().set_adrift(slab) {
-                    return;
-                }
+            if !self.allocator.pool().leave(slab) {
+                self.retire(slab);
             }
         }
     }

@@ -165,24 +165,14 @@ unsafe fn send(allocator: &'static Allocator, heap: Option<&Heap>, batch: Batch)
                 (*slab).owner.store(heap.name_for((*slab).class()), Ordering::Relaxed);
                 heap.settle(slab);
             }
-            None => leave(allocator, slab),
-        }
-    }
-}
-
-/// Leaves a slab as a thread without a heap does: the empty to the pool, the others adrift.
-unsafe fn leave(allocator: &'static Allocator, slab: *mut Slab) {
-    // SAFETY: ours until it is adrift.
-    unsafe {
-        while !(*slab).is_empty() {
-            if allocator.pool().set_adrift(slab) {
-                return;
+            None => {
+                if !allocator.pool().leave(slab) {
+                    let units = allocator.class((*slab).class()).units;
+                    (*slab).end();
+                    allocator.pool().put_free(slab, units);
+                }
             }
-            (*slab).collect();
         }
-        let units = allocator.class((*slab).class()).units;
-        (*slab).end();
-        allocator.pool().put_free(slab, units);
     }
 }
 
