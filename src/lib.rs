@@ -233,7 +233,8 @@ pub mod __private {
     #[cfg(feature = "record")]
     pub use hakmem_runtime::recorder;
     pub use hakmem_runtime::{
-        Allocator, Block, Class, ClassTable, Config, Heap, HeapSlot, LayerTable, SlabStack, Worker, region_shift,
+        Allocator, Block, Class, ClassTable, Config, Heap, HeapSlot, LayerTable, Portion, SlabStack, Worker,
+        region_shift,
     };
     pub use std::thread_local;
 }

@@ -1,4 +1,4 @@
-//! Policies beside layers: `free = "deferred"`, `refill = "legacy"`, `stats = true`; and what layers share between threads.
+//! Policies beside layers: `free = "deferred"`, `refill = "legacy"`, `stats = true`.
 //! tests/background.rs and tests/headers.rs have the other two. Every allocator here belongs to one test, so that its
 //! books are exact.
 
@@ -228,7 +228,7 @@ mod not_counted {
 }
 
 subjects!(queue::Heap, short_lived::Heap, through_sll::Heap, counted::Heap, counted_in_threads::Heap);
-subjects!(counted_ahead::Heap, counted_behind_a_queue::Heap, not_counted::Heap, depot::Heap);
+subjects!(counted_ahead::Heap, counted_behind_a_queue::Heap, not_counted::Heap);
 
 /// The rows of a table: size, layer, hits, misses, refills, spills.
 fn rows(table: hakmem::LayerTable) -> Vec<(u64, &'static str, [u64; 4])> {
@@ -340,35 +340,4 @@ fn who_does_not_ask_gets_an_empty_table() {
     drop(pieces::<not_counted::Heap>(64, 1000));
     assert_eq!(not_counted::Heap::layer_stats().iter().count(), 0);
     assert_eq!(not_counted::Heap::layer_stats().to_string().lines().count(), 1, "the head alone");
-}
-
-// What threads share.
-
-mod depot {
-    hakmem::allocator! {
-        pub(super) struct Heap {
-            [[class]]
-            size = 64
-            layers = ["heapv2"]
-            heapv2 = { capacity = 4 }
-        }
-    }
-}
-
-#[test]
-fn the_depot_of_heapv2_empties_at_a_purge() {
-    type Heap = depot::Heap;
-    let produced = on_a_thread(|| pieces::<Heap>(64, 200));
-    on_a_thread(move || drop(produced));
-    // Sixteen magazines of four, the most of so small blocks; what the consumer had besides went home.
-    assert_eq!(blocks_live::<Heap>(), 64, "{}", Heap::stats());
-    // They serve another thread without a look at any slab.
-    on_a_thread(|| {
-        let set = pieces::<Heap>(64, 64);
-        assert_eq!(blocks_live::<Heap>(), 64, "{}", Heap::stats());
-        drop(set);
-    });
-    assert!(blocks_live::<Heap>() > 0);
-    Heap::purge();
-    assert_eq!((blocks_live::<Heap>(), slabs::<Heap>()), (0, 0), "left behind:\n{}", Heap::stats());
 }

@@ -8,7 +8,7 @@ use crate::os::registry::{self, Owner};
 use crate::pool::stack::SlabStack;
 use crate::pool::{Pool, PoolConfig, TICKS};
 use crate::slab::Geometry;
-use crate::thread::{Heap, lifetime};
+use crate::thread::{Heap, Portion, Reclaim, lifetime};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
@@ -41,6 +41,8 @@ pub struct Allocator {
     idle_heaps: Lock<IdleHeaps>,
     /// Bytes of a thread's front where it stands beside its heap; else 0.
     front: usize,
+    /// What empties the stores that threads share, where the spec names a layer with any.
+    reclaim: Option<Reclaim>,
     /// The allocator that was first used before this one.
     pub(crate) elder: AtomicPtr<Allocator>,
 }
@@ -73,6 +75,7 @@ impl Allocator {
             exit_key: AtomicU32::new(0),
             idle_heaps: Lock::new(IdleHeaps(ptr::null_mut())),
             front: 0,
+            reclaim: None,
             elder: AtomicPtr::new(ptr::null_mut()),
         }
     }
@@ -81,6 +84,12 @@ impl Allocator {
     #[must_use]
     pub const fn with_front(self, bytes: usize) -> Allocator {
         Allocator { front: bytes, ..self }
+    }
+
+    /// The same with a way to empty the stores that threads share.
+    #[must_use]
+    pub const fn with_reclaim(self, reclaim: Reclaim) -> Allocator {
+        Allocator { reclaim: Some(reclaim), ..self }
     }
 
     /// The classes, in the order of the generated slots.
@@ -190,19 +199,30 @@ impl Allocator {
         idle.0 = heap;
     }
 
-    /// Gives memory back that has been free for long enough; cheap when it is not time.
-    pub(crate) fn purge_if_due(&self, now: u32) {
-        self.pool.purge_if_due(now);
-        if let Some(delay) = self.pool.purge_delay() {
-            self.large.purge(now, delay);
+    /// Gives a portion of what threads share in their layers back to the slabs. `true`: there was something. `heap` is the
+    /// calling thread's.
+    pub(crate) fn reclaim(&self, heap: Option<&Heap>, portion: Portion) -> bool {
+        self.reclaim.is_some_and(|reclaim| reclaim(heap, portion))
+    }
+
+    /// Gives memory back that has been free for long enough; cheap when it is not time. `heap` is the calling thread's, where
+    /// that is at hand.
+    pub(crate) fn purge_if_due(&self, heap: Option<&Heap>, now: u32) {
+        let Some(delay) = self.pool.purge_delay() else { return };
+        if self.pool.is_due(now, delay) {
+            self.reclaim(heap, Portion::Unused);
+            self.pool.gather(now);
+            self.pool.purge(now, delay);
         }
+        self.large.purge(now, delay);
     }
 
     /// Gives back what has been free for `delay` milliseconds. `Some`: in so many more there is something else to give back;
     /// `None`: nothing waits.
     pub(crate) fn purge_aged(&self, now: u32, delay: u32) -> Option<u32> {
+        let shared = self.reclaim(None, Portion::Unused);
         self.give_back(now, delay);
-        let age = [self.pool.oldest(now), self.large.oldest(now)].into_iter().flatten().max()?;
+        let age = [self.pool.oldest(now), self.large.oldest(now), shared.then_some(0)].into_iter().flatten().max()?;
         // Much is due at nearly the same time, and goes back together.
         Some(delay.saturating_sub(age).max(delay / TICKS).max(1))
     }
@@ -215,6 +235,7 @@ impl Allocator {
 
     /// Gives back all memory that is free now, without waiting for the delay. `heap` is the calling thread's.
     pub fn purge(&self, heap: Option<&Heap>) {
+        self.reclaim(heap, Portion::All);
         if let Some(heap) = heap {
             heap.maintain();
             heap.release_warm();

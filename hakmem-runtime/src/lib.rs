@@ -61,4 +61,4 @@ pub use pool::stack::SlabStack;
 pub use slab::geometry::region_shift;
 pub use stats::{ClassStats, Stats, StatsJson};
 pub use thread::worker::{Task, Worker};
-pub use thread::{Heap, HeapSlot};
+pub use thread::{Heap, HeapSlot, Portion, Reclaim};

@@ -19,7 +19,7 @@ pub static LAYERS: &[LayerKind] = &[
         .slots("slots", 2, 4)
         .array(Array::Stack)
         .ahead(),
-    bounded("heapv2", "HeapV2", "two magazines, exchanged with a depot").per_block("capacity", 8192, 2, 64),
+    bounded("heapv2", "HeapV2", "two magazines, exchanged with a depot").per_block("capacity", 8192, 2, 64).shares(),
     bounded("hot", "Hot", "run of fresh blocks, then a list").per_block("capacity", 16384, 2, 256),
     unbounded("pages", "Pages", "lists in the slabs themselves").per_block("pending", 16384, 1, 64).in_slabs(),
 ];
@@ -46,6 +46,8 @@ pub struct LayerKind {
     pub bounded: bool,
     /// Whether it stands first and inline, ahead of a layer that does the work.
     pub ahead: bool,
+    /// Whether threads share blocks in it, which the runtime may ask for.
+    pub shares: bool,
     /// What the type of the runtime is generic over.
     pub arguments: Arguments,
     /// What it is, in a line.
@@ -134,7 +136,7 @@ impl Parameter {
 /// A line of the catalogue: a layer that refuses a block when it is full.
 pub(crate) const fn bounded(name: &'static str, type_name: &'static str, summary: &'static str) -> LayerKind {
     let arguments = Arguments::None;
-    LayerKind { name, type_name, parameter: None, bounded: true, ahead: false, arguments, summary }
+    LayerKind { name, type_name, parameter: None, bounded: true, ahead: false, shares: false, arguments, summary }
 }
 
 /// A line of the catalogue: a layer that takes every block.
@@ -177,6 +179,11 @@ impl LayerKind {
     /// Says that it stands in front of others.
     pub(crate) const fn ahead(self) -> Self {
         Self { ahead: true, ..self }
+    }
+
+    /// Says that threads share blocks in it.
+    pub(crate) const fn shares(self) -> Self {
+        Self { shares: true, ..self }
     }
 
     /// Says that it keeps blocks in their slabs.

@@ -60,6 +60,11 @@ impl Level {
         &context.plan.groups[self.group]
     }
 
+    /// Whether threads share blocks in one of its layers.
+    pub(super) fn shares(&self, context: &Context) -> bool {
+        self.of_group(context).layers[self.layers.clone()].iter().any(|layer| layer.shares)
+    }
+
     /// The type of a state.
     pub(super) fn state(&self, context: &Context) -> TokenStream {
         let group = self.of_group(context);

@@ -57,6 +57,7 @@ fn runtime(context: &Context) -> TokenStream {
         None => quote! { ::core::option::Option::None },
     };
     let front = context.beside().then(|| quote! { .with_front(::core::mem::size_of::<Thread>()) });
+    let reclaim = shares(context).then(|| quote! { .with_reclaim(reclaim) });
     let large_cache = literal(context.spec.large.cache);
     quote! {
         /// Slabs of each class with free blocks that no thread owns.
@@ -73,7 +74,9 @@ fn runtime(context: &Context) -> TokenStream {
             },
             &CLASSES,
             &PARTIAL,
-        )#front;
+        )
+        #reclaim
+        #front;
     }
 }
 
@@ -170,12 +173,46 @@ fn layer_stats(context: &Context) -> TokenStream {
     }
 }
 
+/// Whether threads share blocks in any layer.
+fn shares(context: &Context) -> bool {
+    in_order(context).iter().any(|level| level.shares(context))
+}
+
+/// The functions that take these back: `releases` does, level by level.
+fn reclaim(releases: &TokenStream) -> TokenStream {
+    quote! {
+        /// Gives a portion of the blocks that threads share in their layers back to the slabs. `true`: there were any. `heap`
+        /// is the calling thread's.
+        fn reclaim(heap: ::core::option::Option<&hakmem::Heap>, portion: hakmem::Portion) -> bool {
+            let mut any = false;
+            #releases
+            any
+        }
+
+        /// Does so for one level of the classes from slot `first` on.
+        fn release_level<L: hakmem::Layer>(
+            shared: &[L::Shared],
+            heap: ::core::option::Option<&hakmem::Heap>,
+            portion: hakmem::Portion,
+            first: usize,
+        ) -> bool {
+            let mut any = false;
+            for (index, shared) in shared.iter().enumerate() {
+                // SAFETY: the heap is this thread's, and `shared` is of the class in this slot.
+                any |= L::release(shared, portion, &mut unsafe { hakmem::Slabs::new(&RUNTIME, heap, first + index) });
+            }
+            any
+        }
+    }
+}
+
 fn thread(context: &Context, name: &Ident) -> TokenStream {
     let mut fields = TokenStream::new();
     let mut values = TokenStream::new();
     let mut drains = TokenStream::new();
     let mut statics = TokenStream::new();
     let mut releases = TokenStream::new();
+    let mut queues = TokenStream::new();
     for level in in_order(context) {
         let Level { group, field, alias, shared, title, .. } = &level;
         let group = &context.plan.groups[*group];
@@ -194,12 +231,14 @@ fn thread(context: &Context, name: &Ident) -> TokenStream {
         fields.extend(quote! { #[doc = #about] #field: [#alias; #count], });
         values.extend(quote! { #field: [const { #alias::EMPTY }; #count], });
         drains.extend(quote! { drain_level(&thread.#field, &#shared, thread, #first); });
-        releases.extend(quote! { release_level::<#alias>(&#shared, thread, #first); });
+        if level.shares(context) {
+            releases.extend(quote! { any |= release_level::<#alias>(&#shared, heap, portion, #first); });
+        }
     }
     for (number, group) in context.plan.groups.iter().enumerate() {
         if group.refill == Refill::Background {
             let (queue, first) = (queue_name(number), literal(group.slots.start));
-            releases.extend(quote! {
+            queues.extend(quote! {
                 for (index, queue) in #queue.iter().enumerate() {
                     // SAFETY: the heap is this thread's, and the queue is of the class in this slot.
                     queue.release(&mut unsafe { hakmem::Slabs::new(&RUNTIME, thread.heap.get(), #first + index) });
@@ -207,6 +246,7 @@ fn thread(context: &Context, name: &Ident) -> TokenStream {
             });
         }
     }
+    let reclaim = shares(context).then(|| reclaim(&releases));
     let layer_stats = layer_stats(context);
     let wake = context.spec.purge.background.then(|| {
         quote! {
@@ -243,7 +283,7 @@ fn thread(context: &Context, name: &Ident) -> TokenStream {
     let purge = context.with_thread(
         &quote! {
             drain(thread);
-            #releases
+            #queues
             RUNTIME.purge(thread.heap.get());
         },
         &quote! { RUNTIME.purge(::core::option::Option::None) },
@@ -286,13 +326,7 @@ fn thread(context: &Context, name: &Ident) -> TokenStream {
             }
         }
 
-        /// Empties what all threads share of that level into the slabs of `thread`.
-        fn release_level<L: hakmem::Layer>(shared: &[L::Shared], thread: &Thread, first: usize) {
-            for (index, shared) in shared.iter().enumerate() {
-                // SAFETY: the heap is this thread's, and `shared` is of the class in this slot.
-                L::release(shared, &mut unsafe { hakmem::Slabs::new(&RUNTIME, thread.heap.get(), first + index) });
-            }
-        }
+        #reclaim
 
         /// [`drain`] at the end of the thread, whose heap is gone then.
         ///

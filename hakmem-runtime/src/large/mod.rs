@@ -84,7 +84,7 @@ impl Large {
         registry::enter(address, 1, Owner::LargeRest(owner.id()), Owner::Nobody);
         self.keep(owner, Range { address, length, since: now });
         // A program that allocates nothing but large blocks meets no other slow path.
-        owner.purge_if_due(now);
+        owner.purge_if_due(None, now);
     }
 
     /// Resizes a block that remains large: where it stands, else by a copy into memory that is kept, else by moving its pages.

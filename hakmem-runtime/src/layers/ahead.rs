@@ -6,6 +6,7 @@
 
 use super::{Below, Layer};
 use crate::block::{Block, Chain};
+use crate::thread::Portion;
 
 /// `A`, then `B`, as one layer.
 #[repr(C)]
@@ -99,9 +100,8 @@ unsafe impl<A: Layer, B: Layer> Layer for Ahead<A, B> {
         }
     }
 
-    fn release(shared: &Self::Shared, below: &mut impl Below) {
-        A::release(&shared.ahead, below);
-        B::release(&shared.behind, below);
+    fn release(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
+        A::release(&shared.ahead, portion, below) | B::release(&shared.behind, portion, below)
     }
 
     fn publish(&self, shared: &Self::Shared) {

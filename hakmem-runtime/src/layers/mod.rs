@@ -42,6 +42,7 @@ pub use ultrahot::UltraHot;
 pub use unified::Unified;
 
 use crate::block::{Block, Chain};
+use crate::thread::Portion;
 
 /// One mechanism of the thread-local front.
 ///
@@ -128,9 +129,11 @@ pub unsafe trait Layer: Sized {
         unsafe { self.absorb(Chain::link(blocks), shared, below) }
     }
 
-    /// Gives up what threads share beside the limit, when the program asks for all free memory.
-    fn release(shared: &Self::Shared, below: &mut impl Below) {
-        let _ = (shared, below);
+    /// Gives a portion of the blocks that threads share to `below`. `true`: there were any before. Asked of layers that the
+    /// catalogue says to be `shares()`.
+    fn release(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
+        let _ = (shared, portion, below);
+        false
     }
 
     /// Makes what was counted in this thread visible to all. Nothing is, but under `stats = true`.

@@ -5,6 +5,7 @@ use super::heapv2::Depot;
 use super::{Ahead, Below, C23, Fast, HeapV2, Hot, Layer, Limit, Over, Ring, Sfc, Sll, Supply, UltraHot, Unified};
 use crate::block::{Block, Chain, Run};
 use crate::class::Class;
+use crate::thread::Portion;
 use std::collections::HashSet;
 use std::vec::Vec;
 
@@ -121,10 +122,10 @@ impl<F: Layer, S: Layer> Stack<'_, F, S> {
         // SAFETY: as above.
         unsafe {
             self.first.drain(self.shared.0, &mut bottom);
-            F::release(self.shared.0, &mut bottom);
+            F::release(self.shared.0, Portion::All, &mut bottom);
             if let Some(second) = &self.second {
                 second.drain(self.shared.1, &mut bottom);
-                S::release(self.shared.1, &mut bottom);
+                S::release(self.shared.1, Portion::All, &mut bottom);
             }
         }
     }
@@ -184,7 +185,7 @@ fn check_first<F: Layer>(shared: impl Fn(u32) -> F::Shared, most: impl Fn(u32) -
         check::<F, Hot>(Some(Hot::EMPTY), (&own, &limit), with(second), batch);
         check::<F, C23>(Some(C23::EMPTY), (&own, &limit), None, batch);
         check::<F, Sfc<32>>(Some(Sfc::EMPTY), (&own, &limit), with(second.max(batch)), batch);
-        check::<F, HeapV2>(Some(HeapV2::EMPTY), (&own, &Depot::new(second)), with(18 * second), batch);
+        check::<F, HeapV2>(Some(HeapV2::EMPTY), (&own, &Depot::new(second)), None, batch);
     }
 }
 
@@ -228,9 +229,9 @@ fn hot_keeps_its_blocks_and_its_limit() {
 }
 
 #[test]
-fn heapv2_keeps_its_blocks_and_its_limit() {
-    // Two magazines of its own, sixteen in the depot.
-    check_first::<HeapV2>(Depot::new, |limit| Some(18 * limit as usize));
+fn heapv2_keeps_its_blocks() {
+    // The depot's limit is in bytes, and more than all of these: see `heapv2.rs`.
+    check_first::<HeapV2>(Depot::new, |_| None);
 }
 
 #[test]

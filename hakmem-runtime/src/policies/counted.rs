@@ -3,7 +3,7 @@
 use crate::block::{Block, Chain};
 use crate::class::Class;
 use crate::layers::{Below, Layer, Supply};
-use crate::thread::Heap;
+use crate::thread::{Heap, Portion};
 use core::cell::Cell;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -126,8 +126,8 @@ unsafe impl<L: Layer> Layer for Counted<L> {
         unsafe { self.layer.give(blocks, &shared.of_layer, &mut Watched { below, counts: &shared.counts }) }
     }
 
-    fn release(shared: &Self::Shared, below: &mut impl Below) {
-        L::release(&shared.of_layer, &mut Watched { below, counts: &shared.counts });
+    fn release(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
+        L::release(&shared.of_layer, portion, &mut Watched { below, counts: &shared.counts })
     }
 
     fn publish(&self, shared: &Self::Shared) {

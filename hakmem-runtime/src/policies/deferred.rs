@@ -6,6 +6,7 @@
 
 use crate::block::{Block, Chain};
 use crate::layers::{Below, Layer};
+use crate::thread::Portion;
 use core::cell::Cell;
 use core::ptr;
 
@@ -82,8 +83,8 @@ unsafe impl<L: Layer> Layer for Deferred<L> {
         unsafe { self.layer.drain(shared, below) };
     }
 
-    fn release(shared: &L::Shared, below: &mut impl Below) {
-        L::release(shared, below);
+    fn release(shared: &L::Shared, portion: Portion, below: &mut impl Below) -> bool {
+        L::release(shared, portion, below)
     }
 
     fn publish(&self, shared: &L::Shared) {

@@ -179,7 +179,7 @@ impl Pool {
     }
 
     /// Stages 4 and 5: a free span of `units` slabs, null when there is no memory. Up to `extra` further single slabs go
-    /// to `keep` when the lock had to be taken.
+    /// to `keep` when the lock had to be taken, unless the first is fresh: then somebody may have others to give back.
     pub(crate) fn take_free(
         &self,
         units: u32,
@@ -202,7 +202,7 @@ impl Pool {
             if slab.is_null() && self.grow(&mut shelves, allocator) {
                 slab = shelves.take(units, geometry);
             }
-            if units == 1 && !slab.is_null() {
+            if units == 1 && slab.as_ref().is_some_and(|slab| !slab.fresh.get()) {
                 for _ in 0..extra {
                     let more = shelves.take(1, geometry);
                     if more.is_null() {
@@ -257,12 +257,20 @@ impl Pool {
             unsafe { push(&self.free, slab) };
             return;
         }
-        let now = clock::now_ms();
-        // SAFETY: the caller's span; we hold the lock.
-        unsafe { self.shelves.lock().put(slab, units, now, self.config.geometry) };
+        // SAFETY: the caller's span.
+        unsafe { self.put_aside(slab, units) };
         if at_once {
-            self.purge(now, 0);
+            self.purge(clock::now_ms(), 0);
         }
+    }
+
+    /// Puts a span on the shelves, behind all that the lock-free list has.
+    ///
+    /// # Safety
+    /// As [`Pool::put_free`].
+    pub(crate) unsafe fn put_aside(&self, slab: *mut Slab, units: u32) {
+        // SAFETY: the caller's span; we hold the lock.
+        unsafe { self.shelves.lock().put(slab, units, clock::now_ms(), self.config.geometry) };
     }
 
     /// Locks the pool for the length of a fork.

@@ -7,21 +7,17 @@ use crate::os::memory;
 use core::sync::atomic::Ordering;
 
 impl Pool {
-    /// Purges if it is time; cheap when it is not.
-    pub(crate) fn purge_if_due(&self, now: u32) {
-        let Some(delay) = self.config.purge_delay else { return };
+    /// Whether it is time to look for memory to purge, after a `delay`; cheap when it is not. Whoever is told so sees to it.
+    pub(crate) fn is_due(&self, now: u32, delay: u32) -> bool {
         let due = self.purge_due.load(Ordering::Relaxed);
         // `due` lies at most a quarter of a delay and one ahead of the moment it was set in. Anything else is past, also after
         // the clock has wrapped.
         if due.wrapping_sub(now).wrapping_sub(1) <= delay / TICKS {
-            return;
+            return false;
         }
         // Whoever moves the time does the work, the others go on.
         let next = now.wrapping_add(delay / TICKS).wrapping_add(1);
-        if self.purge_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.gather(now);
-            self.purge(now, delay);
-        }
+        self.purge_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// Moves the slabs of the lock-free list to the shelves, from where they can be purged. A slab adrift is never empty:

@@ -4,6 +4,7 @@ use crate::allocator::Allocator;
 use crate::os::{arena, clock, memory};
 use crate::pool::TICKS;
 use crate::slab::{Bin, Slab, SlabList};
+use crate::thread::Portion;
 use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::Ordering;
@@ -94,6 +95,40 @@ impl Heap {
 
     /// Takes a slab of `class` to allocate from, by the cheapest stage that has one. Null: no memory.
     pub(super) fn acquire(&self, class: u32) -> *mut Slab {
+        let slab = self.acquire_used(class);
+        if !slab.is_null() {
+            return slab;
+        }
+        let pool = self.allocator.pool();
+        let shape = self.allocator.class(class);
+        // SAFETY: a slab from the pool is ours, and on no list.
+        let take = || pool.take_free(shape.units, WARM, self.allocator.id(), |more| unsafe { self.warm.push(more) });
+        let mut slab = take();
+        // SAFETY: null, or ours.
+        if unsafe { slab.as_ref() }.is_none_or(|slab| slab.fresh.get())
+            && self.allocator.reclaim(Some(self), Portion::All)
+        {
+            // What threads keep for each other makes way: memory used before is had now, or more likely.
+            if !slab.is_null() {
+                // SAFETY: ours, and never begun.
+                unsafe { pool.put_aside(slab, shape.units) };
+            }
+            slab = self.acquire_used(class);
+            if !slab.is_null() {
+                return slab;
+            }
+            slab = take();
+        }
+        if slab.is_null() {
+            // Before giving up, give back what is only kept.
+            self.allocator.purge(None);
+            slab = take();
+        }
+        self.begin_slab(slab, class)
+    }
+
+    /// The same, of slabs that this heap has, or that were left with free blocks of the class. Null: none.
+    fn acquire_used(&self, class: u32) -> *mut Slab {
         let pool = self.allocator.pool();
         let bin = self.bin(class);
         // SAFETY: the bin is ours.
@@ -116,26 +151,22 @@ impl Heap {
                 self.leave(left);
             }
         }
-        let shape = self.allocator.class(class);
         // SAFETY: the warm list is ours.
-        let mut slab = if shape.units == 1 { unsafe { self.warm.pop() } } else { ptr::null_mut() };
-        if slab.is_null() {
-            // SAFETY: a slab from the pool is ours, and on no list.
-            let keep = |more: *mut Slab| unsafe { self.warm.push(more) };
-            slab = pool.take_free(shape.units, WARM, self.allocator.id(), keep);
-            if slab.is_null() {
-                // Before giving up, give back what is only kept.
-                self.allocator.purge(None);
-                slab = pool.take_free(shape.units, 0, self.allocator.id(), |_| {});
-            }
-        }
+        let warm = if self.allocator.class(class).units == 1 { unsafe { self.warm.pop() } } else { ptr::null_mut() };
+        self.begin_slab(warm, class)
+    }
+
+    /// Makes a free span, which is ours alone, a slab of `class`; or null, which it remains.
+    fn begin_slab(&self, slab: *mut Slab, class: u32) -> *mut Slab {
         if !slab.is_null() {
-            // SAFETY: a free span, ours alone.
+            let (geometry, shape, bin) =
+                (self.allocator.pool().geometry(), self.allocator.class(class), self.bin(class));
+            // SAFETY: ours.
             unsafe {
-                (*slab).begin(class, shape, self.name_for(class), pool.geometry());
+                (*slab).begin(class, shape, self.name_for(class), geometry);
                 bin.begun.set(bin.begun.get().wrapping_add(1));
                 if bin.begun.get() > GROWING && shape.units == 1 && (*slab).fresh.get() {
-                    memory::populate(pool.geometry().base(slab), pool.geometry().slab_size());
+                    memory::populate(geometry.base(slab), geometry.slab_size());
                 }
             }
         }
@@ -206,7 +237,7 @@ impl Heap {
 
     /// Memory waits for its purge: sees to it that allocations come by a slow path, though all might be hits of `pages`
     /// from now on.
-    fn watch(&self) {
+    pub(crate) fn watch(&self) {
         if self.shortened.get() || self.allocator.pool().purge_delay().is_none() {
             return;
         }
@@ -242,7 +273,7 @@ impl Heap {
                 self.each_bin(Bin::lengthen);
             }
             self.maintain();
-            self.allocator.purge_if_due(now);
+            self.allocator.purge_if_due(Some(self), now);
         }
     }
 

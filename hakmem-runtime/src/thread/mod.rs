@@ -2,9 +2,11 @@
 
 mod heap;
 pub(crate) mod lifetime;
+mod reclaim;
 mod refill;
 pub(crate) mod spill;
 pub(crate) mod worker;
 
 pub use heap::Heap;
 pub use lifetime::HeapSlot;
+pub use reclaim::{Portion, Reclaim};
