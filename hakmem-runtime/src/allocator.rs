@@ -213,8 +213,8 @@ impl Allocator {
             self.reclaim(heap, Portion::Unused);
             self.pool.gather(now);
             self.pool.purge(now, delay);
+            self.large.purge(now, delay);
         }
-        self.large.purge(now, delay);
     }
 
     /// Gives back what has been free for `delay` milliseconds. `Some`: in so many more there is something else to give back;

@@ -1,7 +1,8 @@
 //! Freed mappings, kept for a while: ranges of address space with their memory still behind them.
 //!
-//! Neighbours are joined, and a request is cut from a range that is longer. So what was one block can become many, and the
-//! other way round; and a block grows into the range behind it without a system call or a page fault.
+//! A request that finds a range of its own length, freed of late, takes that. For any other, neighbours are joined, and a longer
+//! range is cut: so what was one block can become many, and the other way round; and a block grows into the range behind it
+//! without a system call or a page fault.
 
 use crate::os::memory::round_up;
 
@@ -37,20 +38,28 @@ impl Range {
 /// The kept ranges.
 ///
 /// # Invariants
-/// The first `count` ranges are not empty, and none of them ends where another starts. `bytes` is the sum of their lengths.
+/// `tidy ≤ count`. The first `count` ranges are not empty; of the first `tidy`, none ends where another starts; the others were
+/// kept since, the latest last. `bytes` is the sum of all lengths.
 #[derive(Debug)]
 pub(super) struct Kept {
     ranges: [Range; RANGES],
+    tidy: usize,
     count: usize,
     pub(super) bytes: usize,
 }
 
 impl Kept {
-    pub(super) const NOTHING: Kept = Kept { ranges: [NONE; RANGES], count: 0, bytes: 0 };
+    pub(super) const NOTHING: Kept = Kept { ranges: [NONE; RANGES], tidy: 0, count: 0, bytes: 0 };
 
     /// Memory for `length` bytes at a multiple of `align`, from the shortest range that serves, or none; it may be longer
     /// by a quarter. With it, what there is no place for any more.
     pub(super) fn take(&mut self, length: usize, align: usize) -> (Range, Range) {
+        let same = |range: &Range| range.length == length && range.address & align.wrapping_sub(1) == 0;
+        let late = self.ranges.get(self.tidy..self.count).unwrap_or_default().iter().rposition(same);
+        if let Some(late) = late {
+            return self.cut(self.tidy.wrapping_add(late), 0, length);
+        }
+        self.join();
         let place = self.best(|range| Some(range.split(align).1).filter(|&rest| rest >= length));
         let (before, rest) = self.at(place).split(align);
         let whole = rest <= length.saturating_add(length / SLACK);
@@ -59,6 +68,7 @@ impl Kept {
 
     /// At most `length` bytes at `address`, or none.
     pub(super) fn take_at(&mut self, address: usize, length: usize) -> Range {
+        self.join();
         let place = self.best(|range| (range.address == address).then_some(0));
         self.cut(place, 0, length.min(self.at(place).length)).0
     }
@@ -80,11 +90,38 @@ impl Kept {
         self.all().iter().map(|range| now.wrapping_sub(range.since)).max()
     }
 
-    /// Keeps a range, joined with its neighbours. `false` without a place for it.
-    pub(super) fn put(&mut self, mut new: Range) -> bool {
-        let more = new.length;
+    /// Keeps a range. `false` without a place for it.
+    pub(super) fn put(&mut self, range: Range) -> bool {
+        if self.count < RANGES {
+            self.add(range);
+        } else {
+            self.join();
+            if self.count == RANGES && !self.borders(range) {
+                return false;
+            }
+            self.add_joined(range);
+        }
+        self.bytes = self.bytes.wrapping_add(range.length);
+        true
+    }
+
+    /// Whether a range has a neighbour.
+    fn borders(&self, new: Range) -> bool {
+        self.all().iter().any(|range| range.end() == new.address || new.end() == range.address)
+    }
+
+    /// Joins the ranges kept since the last time with their neighbours.
+    fn join(&mut self) {
+        while self.tidy < self.count {
+            self.count = self.count.wrapping_sub(1);
+            self.add_joined(self.at(self.count));
+        }
+    }
+
+    /// Adds a range to the tidy ones, joined with its neighbours. There is a place, or there are neighbours.
+    fn add_joined(&mut self, mut new: Range) {
         let mut place = 0;
-        while place < self.count {
+        while place < self.tidy {
             let range = self.at(place);
             let (front, back) = if range.address < new.address { (range, new) } else { (new, range) };
             if front.end() == back.address {
@@ -95,11 +132,11 @@ impl Kept {
                 place = place.wrapping_add(1);
             }
         }
-        let found = self.add(new);
-        if found {
-            self.bytes = self.bytes.wrapping_add(more);
-        }
-        found
+        // The first of the others makes room.
+        self.set(self.count, self.at(self.tidy));
+        self.set(self.tidy, new);
+        self.tidy = self.tidy.wrapping_add(1);
+        self.count = self.count.wrapping_add(1);
     }
 
     fn all(&self) -> &[Range] {
@@ -114,11 +151,19 @@ impl Kept {
         true
     }
 
-    fn remove(&mut self, place: usize) {
+    fn remove(&mut self, mut place: usize) {
+        if place < self.tidy {
+            self.tidy = self.tidy.wrapping_sub(1);
+            self.set(place, self.at(self.tidy));
+            place = self.tidy;
+        }
         self.count = self.count.wrapping_sub(1);
-        let last = self.at(self.count);
+        self.set(place, self.at(self.count));
+    }
+
+    fn set(&mut self, place: usize, range: Range) {
         if let Some(place) = self.ranges.get_mut(place) {
-            *place = last;
+            *place = range;
         }
     }
 
@@ -159,6 +204,7 @@ impl Kept {
 mod tests {
     use super::*;
     use crate::os::registry::GRANULE;
+    use std::vec::Vec;
 
     const BASE: usize = 0x7000_0000_0000;
     const PAGE: usize = 4096;
@@ -209,6 +255,58 @@ mod tests {
     }
 
     #[test]
+    fn the_latest_of_the_same_length_is_taken_as_it_is() {
+        // Three neighbours, which nobody joins as long as each request is for one of them.
+        let mut kept = kept(&[range(0, GRANULE, 1), range(1, GRANULE, 2), range(2, GRANULE, 3)]);
+        for granule in [2, 1, 0] {
+            assert_eq!(kept.take(GRANULE, GRANULE).0.address, BASE + granule * GRANULE);
+        }
+        assert_eq!((kept.bytes, kept.count), (0, 0));
+        for granule in [1, 2, 0] {
+            assert!(kept.put(range(granule, GRANULE, 1)));
+        }
+        // At a multiple of as much as that.
+        let (aligned, _) = kept.take(GRANULE, 2 * GRANULE);
+        assert_eq!(aligned.address % (2 * GRANULE), 0);
+        assert!(kept.put(aligned));
+        // Joined for the first that is of another length.
+        assert_eq!(kept.take(3 * GRANULE, GRANULE).0.address, BASE);
+        assert_eq!((kept.bytes, kept.count, kept.tidy), (0, 0, 0));
+    }
+
+    #[test]
+    fn what_is_kept_is_kept_once() {
+        let mut kept = Kept::NOTHING;
+        let mut random = 0x0123_4567_89AB_CDEF_u64;
+        let mut out = std::vec![range(0, 64 * GRANULE, 0)];
+        for _ in 0..20_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            let (kind, pick) = (random >> 60, (random >> 32) as usize);
+            if kind < 8 && !out.is_empty() {
+                let range = out.swap_remove(pick % out.len());
+                if !kept.put(range) {
+                    out.push(range);
+                }
+            } else {
+                let length = (pick % 7 + 1) * GRANULE / 2;
+                let (taken, behind) = match kind {
+                    8..14 => kept.take(length, GRANULE),
+                    14 => (kept.take_at(BASE + pick % 128 * GRANULE / 2, length), NONE),
+                    _ => (kept.take_oldest(0), NONE),
+                };
+                out.extend([taken, behind].into_iter().filter(|range| range.length > 0));
+            }
+            let all = || out.iter().chain(kept.all());
+            assert_eq!(kept.bytes, kept.all().iter().map(|range| range.length).sum::<usize>());
+            assert_eq!(all().map(|range| range.length).sum::<usize>(), 64 * GRANULE);
+            assert!(kept.tidy <= kept.count);
+            let mut places: Vec<Range> = all().copied().collect();
+            places.sort_by_key(|range| range.address);
+            assert!(places.windows(2).all(|pair| pair[0].end() <= pair[1].address), "two of the same memory");
+        }
+    }
+
+    #[test]
     fn the_oldest_goes_first() {
         // The clock has wrapped since the first one.
         let now = 10;
@@ -230,8 +328,8 @@ mod tests {
         assert_eq!((put, kept.bytes), (RANGES, RANGES * 3 * GRANULE));
         // What a cut leaves behind finds none.
         let (taken, behind) = kept.take(PAGE, GRANULE);
-        assert_eq!((taken.address, taken.length), (BASE + GRANULE, PAGE));
-        assert_eq!((behind.address, behind.length), (BASE + GRANULE + PAGE, 2 * GRANULE));
+        assert_eq!((taken.address % GRANULE, taken.length), (0, PAGE));
+        assert_eq!((behind.address, behind.length), (taken.address + PAGE, 2 * GRANULE));
         assert_eq!(kept.bytes, (RANGES - 1) * 3 * GRANULE + GRANULE - PAGE);
         // But a neighbour needs none.
         assert!(!kept.put(behind) && kept.put(taken) && kept.put(behind));

@@ -44,13 +44,23 @@ impl Large {
         ptr::with_exposed_provenance_mut(address)
     }
 
-    /// As [`Large::allocate`], zeroed: always a new mapping, which is zero without being written.
+    /// As [`Large::allocate`], zeroed without being written: a range that is kept, whose memory is given back, or a new mapping.
     #[cold]
     #[inline(never)]
     pub fn allocate_zeroed(&self, owner: &'static Allocator, size: usize, align: usize) -> *mut u8 {
         owner.initialise();
         let Some(length) = round_up(size, memory::page_size()) else { return ptr::null_mut() };
-        ptr::with_exposed_provenance_mut(self.map(owner, length, align))
+        let mut address = self.take(owner, length, align);
+        if address != 0 && !memory::purge(address, length) {
+            // The kernel leaves locked memory where it is.
+            // SAFETY: a block of ours that nobody has.
+            unsafe { self.free(owner, ptr::with_exposed_provenance_mut(address)) };
+            address = 0;
+        }
+        if address == 0 {
+            address = self.map(owner, length, align);
+        }
+        ptr::with_exposed_provenance_mut(address)
     }
 
     /// A block of memory that is kept; 0 where none serves.
@@ -205,8 +215,16 @@ impl Large {
             self.release(range);
             return;
         }
-        self.shrink_to(self.limit.wrapping_sub(range.length), range.since);
-        if !self.kept.lock().put(range) {
+        let before = self.limit.wrapping_sub(range.length);
+        let mut kept = self.kept.lock();
+        if kept.bytes > before {
+            drop(kept);
+            self.shrink_to(before, range.since);
+            kept = self.kept.lock();
+        }
+        let found = kept.put(range);
+        drop(kept);
+        if !found {
             self.release(range);
         }
     }
