@@ -115,7 +115,7 @@ impl Slab {
     /// Sees to it that `free` has a block: what was freed here since, else what other threads freed and what has been at
     /// home, else up to `want` of memory never used. `false`: every block is handed out.
     fn list(&self, want: u32) -> bool {
-        self.collect_local() || self.collect_remote() || self.list_from_bits(want)
+        self.collect_local() || self.collect_remote() || self.has_blocks() && self.list_from_bits(want)
     }
 
     /// Makes what other threads freed the list to allocate from. `false`: there is nothing.
