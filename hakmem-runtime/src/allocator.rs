@@ -202,7 +202,11 @@ impl Allocator {
     /// Gives a portion of what threads share in their layers back to the slabs. `true`: there was something. `heap` is the
     /// calling thread's.
     pub(crate) fn reclaim(&self, heap: Option<&Heap>, portion: Portion) -> bool {
-        self.reclaim.is_some_and(|reclaim| reclaim(heap, portion))
+        let Some(reclaim) = self.reclaim else { return false };
+        match heap {
+            Some(heap) => heap.reclaim(reclaim, portion),
+            None => reclaim(None, portion),
+        }
     }
 
     /// Gives memory back that has been free for long enough; cheap when it is not time. `heap` is the calling thread's, where

@@ -41,6 +41,8 @@ pub struct Heap {
     shortened: Cell<bool>,
     /// When they were shortened last, until they are not any more.
     watching: Cell<Option<u32>>,
+    /// Whether [`Heap::reclaim`] is under way.
+    pub(super) reclaiming: Cell<bool>,
     /// The next in the list of heaps without a thread.
     pub(crate) idle_next: Cell<*mut Heap>,
     // Followed in memory by one `Bin` per class, and by the front where that stands beside its heap.
@@ -61,7 +63,7 @@ impl Heap {
         let heap = ptr::with_exposed_provenance_mut::<Heap>(arena::allocate(bytes));
         if !heap.is_null() {
             // SAFETY: fresh zeroed memory of the right size and alignment; zero is right for `warm`, `ticked`,
-            // `shortened`, `watching`, `idle_next` and the bins.
+            // `shortened`, `watching`, `reclaiming`, `idle_next` and the bins.
             unsafe {
                 (&raw mut (*heap).allocator).write(allocator);
                 (&raw mut (*heap).front).write(Cell::new(ptr::null()));

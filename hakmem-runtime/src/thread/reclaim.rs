@@ -18,3 +18,16 @@ pub enum Portion {
 /// What generated code gives the runtime to empty the stores of its layers with: home for the blocks of other threads' slabs,
 /// into the slabs of the calling thread's heap for its own. `true`: there was something.
 pub type Reclaim = fn(Option<&Heap>, Portion) -> bool;
+
+impl Heap {
+    /// Has a portion given back to this heap and the pool. `true`: there was something.
+    pub(crate) fn reclaim(&self, reclaim: Reclaim, portion: Portion) -> bool {
+        // Blocks on their way home let time pass: it may be due again before all of them are there.
+        if self.reclaiming.replace(true) {
+            return false;
+        }
+        let any = reclaim(Some(self), portion);
+        self.reclaiming.set(false);
+        any
+    }
+}
