@@ -115,7 +115,9 @@ fn a_leak_is_reported() {
 /// Rounded to cache lines, a state that grows by a word would not always show.
 #[test]
 fn states_are_as_large_as_the_table_says() {
-    use hakmem::__private::{C23, Fast, HeapV2, Hot, Pages, Quarantine, Ring, Sfc, Sll, UltraHot, Unified, region_shift};
+    use hakmem::__private::{
+        C23, Fast, HeapV2, Hot, Pages, Quarantine, Ring, Sfc, Sll, UltraHot, Unified, region_shift,
+    };
     let sizes = [
         ("unified", size_of::<Unified>()),
         ("sll", size_of::<Sll>()),

@@ -2,7 +2,9 @@
 
 use super::ahead::Both;
 use super::heapv2::Depot;
-use super::{Ahead, Below, C23, Fast, HeapV2, Hot, Layer, Limit, Over, Quarantine, Ring, Sfc, Sll, Supply, UltraHot, Unified};
+use super::{
+    Ahead, Below, C23, Fast, HeapV2, Hot, Layer, Limit, Over, Quarantine, Ring, Sfc, Sll, Supply, UltraHot, Unified,
+};
 use crate::block::{Block, Chain, Run};
 use crate::class::Class;
 use crate::thread::Portion;
