@@ -127,6 +127,9 @@ unsafe fn resize<F: CFront>(block: *mut u8, size: usize) -> *mut u8 {
         _ => {}
     }
     let new = F::allocate(size, ALIGN);
+    if new.is_null() && size <= usable {
+        return block; // What shrinks needs no memory.
+    }
     if !new.is_null() && new != block {
         // SAFETY: two blocks of at least as many bytes; the caller gives the old one up.
         unsafe {
