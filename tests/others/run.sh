@@ -27,7 +27,7 @@ fetch rpmalloc https://github.com/mjansson/rpmalloc "${RPMALLOC:-}" test
 fetch mimalloc https://github.com/microsoft/mimalloc "${MIMALLOC:-}" test include
 
 cp "$top/tests/others/shim/test-skeleton.c" "$work/glibc"
-flags=(-std=gnu11 -O1 -w -fno-builtin -pthread -DDEFAULT_TIMEOUT=20 '-D__attribute_noinline__=__attribute__((noinline))'
+flags=(-std=gnu11 -D_GNU_SOURCE -O1 -w -fno-builtin -pthread -DDEFAULT_TIMEOUT=20 '-D__attribute_noinline__=__attribute__((noinline))'
     -I "$top/tests/others/shim" -I "$work/glibc/malloc")
 
 failed=0

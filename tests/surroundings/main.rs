@@ -24,6 +24,7 @@ const PROGRAMS: &[(&str, End)] = &[
     ("early", End::Done),
     ("fork_handlers_first", End::Done),
     ("fork_in_handlers", End::Done),
+    ("fork_in_signal", End::Done),
     ("signal_between", End::Done),
     ("signal_inside", End::Dies("the allocator was called from within itself, by the handler of a signal")),
     ("threads_end", End::Done),

@@ -40,6 +40,10 @@ fn this_thread() -> usize {
     unsafe { libc::pthread_self() as usize }
 }
 
+fn is_held_by(state: usize, thread: usize) -> bool {
+    state & !(CONTENDED | FORKING) == thread
+}
+
 impl<T> Lock<T> {
     pub(crate) const fn new(value: T) -> Lock<T> {
         Lock { state: AtomicUsize::new(FREE), value: UnsafeCell::new(value) }
@@ -57,10 +61,13 @@ impl<T> Lock<T> {
         Some(Guard { lock: self, taken: true })
     }
 
-    /// Waits for the lock, and holds it while this thread forks. Meanwhile the thread may `lock` it.
+    /// Waits for the lock, and holds it while this thread forks. Meanwhile the thread may `lock` it. If the handler of a signal
+    /// forks, this thread may have it already: then it stays with the code that was interrupted and goes on, on both sides.
     pub(crate) fn hold_for_fork(&self) {
-        self.acquire();
-        self.state.fetch_or(FORKING, Ordering::Relaxed);
+        if !is_held_by(self.state.load(Ordering::Relaxed), this_thread()) {
+            self.acquire();
+            self.state.fetch_or(FORKING, Ordering::Relaxed);
+        }
     }
 
     /// Gives it back after the fork, on either side; nothing if this thread does not hold it for one.
@@ -87,7 +94,7 @@ impl<T> Lock<T> {
         let mut spins = SPINS;
         loop {
             let state = self.state.load(Ordering::Relaxed);
-            if state & !(CONTENDED | FORKING) == me {
+            if is_held_by(state, me) {
                 if state & FORKING != 0 {
                     return false;
                 }
