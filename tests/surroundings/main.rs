@@ -22,6 +22,7 @@ enum End {
 
 const PROGRAMS: &[(&str, End)] = &[
     ("early", End::Done),
+    ("fork_and_streams", End::Done),
     ("fork_handlers_first", End::Done),
     ("fork_in_handlers", End::Done),
     ("fork_in_signal", End::Done),

@@ -8,6 +8,7 @@ mod block;
 mod front;
 mod malloc;
 mod report;
+mod streams;
 
 pub use front::{Absent, CFront, Regions};
 pub use malloc::{

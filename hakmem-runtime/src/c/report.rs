@@ -1,6 +1,7 @@
 //! What can be asked of the allocator in C: glibc's questions, hakmem's own, and the table at exit.
 
 use super::front::CFront;
+use super::streams;
 use crate::os::memory::keeping_errno;
 use crate::os::registry;
 use crate::stats::{ClassStats, Stats};
@@ -223,10 +224,12 @@ extern "C" fn print_at_exit<F: CFront>() {
     let _ = write!(StandardError, "{}{}", Stats::of(F::runtime()), F::layer_stats());
 }
 
-/// When the library or program is loaded: arranges for the tables at exit if the spec counts and `HAKMEM_STATS` is 1; and
-/// that the code stays, of which the C library keeps pointers for the ends of threads and for forks.
+/// When the library or program is loaded: arranges that forks wait for the C library's streams; for the tables at exit, if
+/// the spec counts and `HAKMEM_STATS` is 1; and that the code stays, of which the C library keeps pointers for the ends of
+/// threads and for forks.
 pub fn at_start<F: CFront>() {
     F::runtime().initialise();
+    streams::hold_in_forks();
     stay(at_start::<F> as *const libc::c_void);
     if F::STATS {
         // SAFETY: the name is a string of C's, and what is found is one, too.
