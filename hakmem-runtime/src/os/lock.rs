@@ -168,3 +168,69 @@ impl<T> Drop for Guard<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+    use std::sync::atomic::AtomicBool;
+    use std::thread;
+
+    #[test]
+    fn one_thread_at_a_time() {
+        static LOCK: Lock<[u32; 2]> = Lock::new([0; 2]);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for round in 0..20_000 {
+                        let mut both = LOCK.lock();
+                        both[0] += 1;
+                        if round % 1000 == 0 {
+                            thread::yield_now(); // Long enough for others to park.
+                        }
+                        both[1] += 1;
+                        assert_eq!(both[0], both[1]);
+                    }
+                });
+            }
+        });
+        assert_eq!((*LOCK.lock(), LOCK.state.load(Ordering::Relaxed) & CONTENDED), ([80_000; 2], 0));
+    }
+
+    #[test]
+    fn who_forks_passes_and_others_wait() {
+        static LOCK: Lock<u32> = Lock::new(0);
+        static RELEASED: AtomicBool = AtomicBool::new(false);
+        let held = Barrier::new(2);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                held.wait();
+                assert!(LOCK.try_lock().is_none());
+                LOCK.release_after_fork(); // It is not this thread's.
+                *LOCK.lock() += 1;
+                assert!(RELEASED.load(Ordering::Relaxed));
+            });
+            LOCK.hold_for_fork();
+            *LOCK.lock() += 1;
+            held.wait();
+            for _ in 0..100 {
+                *LOCK.lock() += 1;
+                thread::yield_now();
+            }
+            RELEASED.store(true, Ordering::Relaxed);
+            LOCK.release_after_fork();
+        });
+        assert_eq!(*LOCK.lock(), 102);
+    }
+
+    #[test]
+    fn a_fork_leaves_a_lock_to_the_code_that_it_interrupts() {
+        let lock = Lock::new(0);
+        let guard = lock.lock();
+        lock.hold_for_fork();
+        lock.release_after_fork();
+        assert!(lock.try_lock().is_none());
+        drop(guard);
+        assert!(lock.try_lock().is_some());
+    }
+}
