@@ -36,7 +36,7 @@ const TEXT: &[(&str, u64)] = &[
     ("with_heapv2", 46_740),
     ("with_hot", 41_884),
     ("with_pages", 42_767),
-    ("with_quarantine", 39_907),
+    ("with_quarantine", 42_767),
     ("with_legacy", 43_226),
     ("with_background", 48_529),
     ("with_deferred", 42_442),
