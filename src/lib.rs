@@ -147,6 +147,16 @@ macro_rules! export_malloc {
             }
 
             #[unsafe(no_mangle)]
+            extern "C" fn mallinfo() -> c::Mallinfo {
+                c::mallinfo::<$heap>()
+            }
+
+            #[unsafe(no_mangle)]
+            extern "C" fn malloc_stats() {
+                c::malloc_stats::<$heap>()
+            }
+
+            #[unsafe(no_mangle)]
             extern "C" fn hakmem_owns(pointer: *const u8) -> bool {
                 c::owns::<$heap>(pointer)
             }

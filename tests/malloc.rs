@@ -54,6 +54,8 @@ mod c {
         pub(super) fn free_aligned_sized(block: *mut c_void, align: size_t, size: size_t);
         pub(super) fn malloc_trim(pad: size_t) -> c_int;
         pub(super) fn mallopt(parameter: c_int, value: c_int) -> c_int;
+        pub(super) fn mallinfo() -> libc::mallinfo;
+        pub(super) fn malloc_stats();
         pub(super) fn hakmem_stats(buffer: *mut u8, size: size_t) -> size_t;
         pub(super) fn hakmem_stats_json(buffer: *mut u8, size: size_t) -> size_t;
         pub(super) fn hakmem_owns(pointer: *const c_void) -> bool;
@@ -264,9 +266,16 @@ fn alignments_that_are_none() {
             check_and_free(libc::memalign(align, 100), 100, rounded);
         }
         assert_eq!(with_errno(|| libc::memalign(usize::MAX, 100)), (ptr::null_mut(), EINVAL));
-        // No errno of its own: the result tells.
+        // Powers of two that no address is a multiple of.
+        for power in [48, 60, 62, 63] {
+            assert_eq!(with_errno(|| libc::memalign(1 << power, 100)), (ptr::null_mut(), ENOMEM));
+            assert_eq!(with_errno(|| libc::aligned_alloc(1 << power, 1 << 62)), (ptr::null_mut(), ENOMEM));
+            let mut place = ptr::null_mut();
+            assert_eq!(with_errno(|| libc::posix_memalign(&raw mut place, 1 << power, 8)), (ENOMEM, ENOMEM));
+        }
+        // Programs look at both.
         let mut place = ptr::null_mut();
-        assert_eq!(with_errno(|| libc::posix_memalign(&raw mut place, 64, 1 << 62)), (ENOMEM, 0));
+        assert_eq!(with_errno(|| libc::posix_memalign(&raw mut place, 64, 1 << 62)), (ENOMEM, ENOMEM));
     }
 }
 
@@ -317,8 +326,105 @@ fn what_can_be_asked() {
             libc::free(block);
         }
         assert_eq!(c::malloc_trim(0), 1);
-        assert_eq!(c::mallopt(libc::M_MMAP_THRESHOLD, 1), 0);
     }
+}
+
+#[test]
+fn the_older_mallinfo_says_the_same() {
+    isolated("the_older_mallinfo_says_the_same", || {
+        // SAFETY: blocks are freed once; both calls fill a struct.
+        unsafe {
+            let blocks = [3 << 30, 9 << 20].map(|size| libc::malloc(size));
+            assert!(blocks.iter().all(|block| !block.is_null()));
+            let (info, older) = (libc::mallinfo2(), c::mallinfo());
+            assert!(info.hblkhd > 3 << 30);
+            // As with glibc, the upper bits are lost.
+            assert_eq!((older.hblks as usize, older.hblkhd), (info.hblks, info.hblkhd as c_int));
+            assert_eq!((older.arena as usize, older.uordblks as usize), (info.arena, info.uordblks));
+            assert_eq!(older.fordblks as usize, info.fordblks);
+            for block in blocks {
+                libc::free(block);
+            }
+        }
+    });
+}
+
+#[test]
+fn mallopt_takes_advice_and_refuses_orders() {
+    use libc::{
+        M_ARENA_MAX, M_ARENA_TEST, M_MMAP_MAX, M_MMAP_THRESHOLD, M_MXFAST, M_PERTURB, M_TOP_PAD, M_TRIM_THRESHOLD,
+    };
+    let advice = [(M_MMAP_THRESHOLD, 1 << 20), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, -1), (M_TOP_PAD, 0), (M_MXFAST, 0)];
+    let orders = [(M_PERTURB, 7), (M_MXFAST, 161), (M_MXFAST, -1), (M_ARENA_MAX, 0), (99, 1)];
+    for (parameter, value) in advice.into_iter().chain([(M_ARENA_MAX, 1), (M_ARENA_TEST, 8), (M_PERTURB, 0)]) {
+        // SAFETY: the function has no preconditions.
+        assert_eq!(unsafe { c::mallopt(parameter, value) }, 1, "{parameter} {value}");
+    }
+    for (parameter, value) in orders {
+        // SAFETY: as above.
+        assert_eq!(unsafe { c::mallopt(parameter, value) }, 0, "{parameter} {value}");
+    }
+}
+
+#[test]
+fn malloc_stats_go_to_standard_error() {
+    if is_child() {
+        // SAFETY: the function has no preconditions.
+        assert_eq!(with_errno(|| unsafe { c::malloc_stats() }), ((), 0));
+        return;
+    }
+    let output = rerun("malloc_stats_go_to_standard_error");
+    let stderr = text(&output.stderr);
+    assert!(output.status.success() && stderr.contains("blocks live") && stderr.contains("large blocks: "), "{stderr}");
+}
+
+/// What shrinks keeps its block where no other is to be had.
+#[test]
+fn realloc_to_less_needs_no_memory() {
+    isolated("realloc_to_less_needs_no_memory", || {
+        // SAFETY: written and read within their sizes, freed once. The limit is for this process, which is the test's own.
+        unsafe {
+            let sizes = [(16_000, 5_000), (5 << 20, 1_000), (5 << 20, 14_000), (4_000, 1_400)];
+            let blocks = sizes.map(|(from, to)| {
+                let block = libc::malloc(from).cast::<u8>();
+                ptr::write_bytes(block, 9, to);
+                block
+            });
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            assert_eq!(libc::getrlimit(libc::RLIMIT_AS, &raw mut limit), 0);
+            let unlimited = limit;
+            limit.rlim_cur = 1 << 20;
+            assert_eq!(libc::setrlimit(libc::RLIMIT_AS, &raw const limit), 0);
+            // All that is there is taken.
+            let mut taken: *mut *mut c_void = ptr::null_mut();
+            for size in [1 << 20, 16_000, 5_000, 4_000, 1_400, 1_000] {
+                loop {
+                    let block = libc::malloc(size).cast::<*mut c_void>();
+                    if block.is_null() {
+                        break;
+                    }
+                    *block = taken.cast();
+                    taken = block.cast();
+                }
+            }
+            let shrunk: Vec<(*mut u8, c_int)> = blocks
+                .iter()
+                .zip(sizes)
+                .map(|(&block, (_, to))| with_errno(|| libc::realloc(block.cast(), to).cast()))
+                .collect();
+            assert_eq!(libc::setrlimit(libc::RLIMIT_AS, &raw const unlimited), 0);
+            while !taken.is_null() {
+                let next = taken.read();
+                libc::free(taken.cast());
+                taken = next.cast();
+            }
+            for ((block, errno), (_, to)) in shrunk.into_iter().zip(sizes) {
+                assert!(!block.is_null() && errno == 0, "to {to}: {errno}");
+                assert!(std::slice::from_raw_parts(block, to).iter().all(|&byte| byte == 9));
+                libc::free(block.cast());
+            }
+        }
+    });
 }
 
 #[test]

@@ -10,6 +10,18 @@ hakmem::allocator! {
     pub(crate) struct Heap;
 }
 
+mod quarantined {
+    hakmem::allocator! {
+        pub(crate) struct Heap {
+            [defaults]
+            layers = ["quarantine", "sll"]
+
+            [[class]]
+            sizes = [64, 1024]
+        }
+    }
+}
+
 fn layout(size: usize) -> Layout {
     Layout::from_size_align(size, 8).expect("a power of two")
 }
@@ -156,4 +168,58 @@ fn a_small_block_freed_twice_after_its_slab_went_back() {
         }
     };
     dies("a_small_block_freed_twice_after_its_slab_went_back", body, "that is not allocated");
+}
+
+/// Frees a block and writes a byte of it, then does what ends its wait.
+fn written_to_after_its_free(byte: usize, ends_its_wait: impl FnOnce()) {
+    // SAFETY: none, as above. Blocks that wait are not touched by anybody else.
+    unsafe {
+        let block = quarantined::Heap.alloc(layout(1024));
+        block.write_bytes(7, 1024);
+        quarantined::Heap.dealloc(block, layout(1024));
+        assert_eq!(block.read(), 0xF5, "who reads it sees the pattern");
+        block.add(byte).write(1);
+    }
+    ends_its_wait();
+}
+
+const WRITTEN: &str = "a block was written to after it was freed";
+
+#[test]
+fn the_first_byte_of_a_waiting_block() {
+    let others = || {
+        // SAFETY: a block with its own layout.
+        (0..16).for_each(|_| unsafe { quarantined::Heap.dealloc(quarantined::Heap.alloc(layout(1024)), layout(1024)) });
+    };
+    dies("the_first_byte_of_a_waiting_block", || written_to_after_its_free(0, others), WRITTEN);
+}
+
+#[test]
+fn the_last_byte_of_a_waiting_block() {
+    let body = || written_to_after_its_free(1023, quarantined::Heap::purge);
+    dies("the_last_byte_of_a_waiting_block", body, WRITTEN);
+}
+
+#[test]
+fn a_waiting_block_when_its_thread_ends() {
+    let body = || {
+        let thread = std::thread::spawn(|| written_to_after_its_free(500, || {}));
+        thread.join().expect("the process ends");
+    };
+    dies("a_waiting_block_when_its_thread_ends", body, WRITTEN);
+}
+
+#[test]
+fn a_waiting_block_freed_twice() {
+    let body = || {
+        // SAFETY: none, as above.
+        unsafe {
+            let blocks: Vec<*mut u8> = (0..8).map(|_| quarantined::Heap.alloc(layout(64))).collect();
+            for &block in &blocks {
+                quarantined::Heap.dealloc(block, layout(64));
+            }
+            quarantined::Heap.dealloc(blocks[3], layout(64));
+        }
+    };
+    dies("a_waiting_block_freed_twice", body, "a block was freed twice");
 }

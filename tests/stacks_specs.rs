@@ -98,10 +98,11 @@ const VARIANTS: [Variant; 4] = [
     Variant { number: 4, head: "[purge]\ndelay_ms = 20\n\n", limit: small, background: true },
 ];
 
-/// A class to be: what it says, and whether its blocks have headers.
+/// A class to be: what it says, whether its blocks have headers, and whether its spans must be one slab.
 struct Entry {
     text: String,
     header: bool,
+    in_slabs: bool,
 }
 
 /// The entry of `stack`, with policies that follow from its number.
@@ -124,7 +125,7 @@ fn entry(stack: &Stack, number: usize, background: bool) -> Entry {
             text += line;
         }
     }
-    Entry { text, header: bit(0) }
+    Entry { text, header: bit(0), in_slabs }
 }
 
 /// The classes of a variant: small ones without and with headers, then large ones, of which fresh memory is known to be
@@ -148,6 +149,9 @@ fn entries(variant: &Variant) -> Vec<Entry> {
 /// Large classes of a variant, with headers and as many without.
 const LARGE: usize = 6;
 
+/// Larger classes may get longer spans where they are not told to have one slab.
+const ONE_SLAB: u32 = 4096;
+
 /// The text of a variant's spec.
 fn spec(variant: &Variant) -> String {
     let mut text = String::from("# Generated: BLESS=1 cargo test --test stacks_specs\n\n");
@@ -161,7 +165,7 @@ fn spec(variant: &Variant) -> String {
     }
     let (mut size, mut served) = (8, 0);
     let all = entries(variant);
-    for (position, Entry { text: lines, header }) in all.iter().enumerate() {
+    for (position, Entry { text: lines, header, in_slabs }) in all.iter().enumerate() {
         if position + 2 * LARGE == all.len() {
             size = size.max(2048 - 128);
         }
@@ -176,6 +180,9 @@ fn spec(variant: &Variant) -> String {
         };
         served = serves;
         write!(text, "\n[[class]]\nsize = {size}\n{lines}").expect("writing to a string");
+        if *in_slabs && size > ONE_SLAB {
+            text += "slab_units = 1\n";
+        }
     }
     text
 }

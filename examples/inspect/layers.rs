@@ -63,6 +63,7 @@ paths! {
     heapv2::Heap: heapv2_alloc heapv2_free heapv2_alloc_any heapv2_free_any,
     hot::Heap: hot_alloc hot_free hot_alloc_any hot_free_any,
     pages::Heap: pages_alloc pages_free pages_alloc_any pages_free_any,
+    quarantine::Heap: quarantine_alloc quarantine_free quarantine_alloc_any quarantine_free_any,
     deferred::Heap: deferred_alloc deferred_free deferred_alloc_any deferred_free_any,
     region_id::Heap: region_id_alloc region_id_free region_id_alloc_any region_id_free_any,
     stats::Heap: stats_alloc stats_free stats_alloc_any stats_free_any,
@@ -181,6 +182,18 @@ mod pages {
         pub(super) struct Heap {
             [defaults]
             layers = ["pages"]
+
+            [[class]]
+            sizes = { from = 16, to = 1024, steps_per_doubling = 2 }
+        }
+    }
+}
+
+mod quarantine {
+    hakmem::allocator! {
+        pub(super) struct Heap {
+            [defaults]
+            layers = ["quarantine", "sll"]
 
             [[class]]
             sizes = { from = 16, to = 1024, steps_per_doubling = 2 }

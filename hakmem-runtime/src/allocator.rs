@@ -255,7 +255,7 @@ impl Allocator {
     }
 
     pub(crate) fn before_fork(&self) {
-        self.idle_heaps.acquire();
+        self.idle_heaps.hold_for_fork();
         self.large.before_fork();
         self.pool.before_fork();
     }
@@ -263,7 +263,6 @@ impl Allocator {
     pub(crate) fn after_fork(&self) {
         self.pool.after_fork();
         self.large.after_fork();
-        // SAFETY: `before_fork` took the lock on this thread.
-        unsafe { self.idle_heaps.release() };
+        self.idle_heaps.release_after_fork();
     }
 }

@@ -1,6 +1,9 @@
 //! `fork` in a program with threads: every lock is taken before and released on both sides after, so that neither
 //! inherits one in the hands of a thread that does not exist.
 //!
+//! Handlers of the program may run between ours: those that were registered earlier prepare later, and run earlier after
+//! the fork. So that they may allocate, the forking thread passes the locks that it holds for the fork (`Lock`).
+//!
 //! The child keeps what other threads of the parent had allocated, and their heaps' free memory stays unused in it: these
 //! heaps may have been in the middle of a change.
 
@@ -11,13 +14,15 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Every allocator of the program that was used at least once.
-pub(crate) static ALLOCATORS: Lock<Allocators> = Lock::new(Allocators { newest: ptr::null(), count: 0 });
+pub(crate) static ALLOCATORS: Lock<Allocators> = Lock::new(Allocators { newest: ptr::null(), count: 0, forks: 0 });
 
 /// A list through the allocators' own links.
 #[derive(Debug)]
 pub(crate) struct Allocators {
     newest: *const Allocator,
     count: u8,
+    /// Forks under way: more than one if a handler of the program forks.
+    forks: u32,
 }
 
 // SAFETY: allocators are statics.
@@ -53,9 +58,12 @@ pub(crate) fn install() {
 }
 
 extern "C" fn before() {
-    ALLOCATORS.acquire();
-    // SAFETY: we hold the lock; `after` gives it back, on the thread that forks.
-    let allocators = core::mem::ManuallyDrop::new(unsafe { ALLOCATORS.held() });
+    ALLOCATORS.hold_for_fork();
+    let mut allocators = ALLOCATORS.lock();
+    allocators.forks = allocators.forks.wrapping_add(1);
+    if allocators.forks > 1 {
+        return; // A handler forks, and all is held.
+    }
     for allocator in allocators.iter() {
         allocator.before_fork();
     }
@@ -63,10 +71,16 @@ extern "C" fn before() {
 }
 
 extern "C" fn after() {
+    let mut allocators = ALLOCATORS.lock();
+    allocators.forks = allocators.forks.wrapping_sub(1);
+    if allocators.forks > 0 {
+        return; // The handler's fork. The other one goes on, on both sides.
+    }
     arena::after_fork();
-    // SAFETY: `before` took the lock on this thread; dropping the guard releases it.
-    let allocators = unsafe { ALLOCATORS.held() };
+    // Also of an allocator that was first used in between, of which no lock is held.
     for allocator in allocators.iter() {
         allocator.after_fork();
     }
+    drop(allocators);
+    ALLOCATORS.release_after_fork();
 }

@@ -22,6 +22,9 @@ pub static LAYERS: &[LayerKind] = &[
     bounded("heapv2", "HeapV2", "two magazines, exchanged with a depot").per_block("capacity", 8192, 2, 64).shares(),
     bounded("hot", "Hot", "run of fresh blocks, then a list").per_block("capacity", 16384, 2, 256),
     unbounded("pages", "Pages", "lists in the slabs themselves").per_block("pending", 16384, 1, 64).in_slabs(),
+    bounded("quarantine", "Quarantine", "freed blocks wait, and are looked at before they are used again")
+        .per_block("capacity", 16384, 2, 200)
+        .array(Array::Queue),
 ];
 
 /// The stack of a class where neither the class nor `[defaults]` names one.
@@ -29,9 +32,6 @@ pub(crate) const DEFAULT_STACK: &[&str] = &["unified", "sll"];
 
 /// The most blocks a layer may hold: limits are stored in 16 bits.
 pub(crate) const MAX_LIMIT: u32 = u16::MAX as u32;
-
-/// The most blocks in a layer that keeps an array in each thread: 8 KiB for each class.
-const MAX_ARRAY: u64 = 1023;
 
 /// One mechanism of the thread-local front.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,14 +73,25 @@ pub enum Array {
     Stack,
     /// A power of two above it.
     Ring,
+    /// A power of two, a quarter above it or more: for what waits, and what has waited.
+    Queue,
 }
 
 impl Array {
+    /// The most blocks, so that an array takes 8 KiB for each class in each thread.
+    const fn most(self) -> u64 {
+        match self {
+            Array::Stack | Array::Ring => 1023,
+            Array::Queue => 818,
+        }
+    }
+
     /// The places for `limit` blocks.
     pub fn places(self, limit: u32) -> u32 {
         match self {
             Array::Stack => limit,
             Array::Ring => (limit + 1).next_power_of_two(),
+            Array::Queue => (limit + limit.div_ceil(4) + 1).next_power_of_two(),
         }
     }
 }
@@ -170,7 +181,7 @@ impl LayerKind {
     /// Says that its state is an array, which bounds the parameter.
     pub(crate) const fn array(self, array: Array) -> Self {
         let parameter = match self.parameter {
-            Some(parameter) if parameter.max > MAX_ARRAY => Some(Parameter { max: MAX_ARRAY, ..parameter }),
+            Some(parameter) if parameter.max > array.most() => Some(Parameter { max: array.most(), ..parameter }),
             other => other,
         };
         Self { arguments: Arguments::Array(array), parameter, ..self }
@@ -212,6 +223,15 @@ mod tests {
             assert!(LAYERS[..i].iter().all(|other| other.name != kind.name && other.type_name != kind.type_name));
         }
         assert!(DEFAULT_STACK.iter().all(|name| find(LAYERS, name).is_some()));
+    }
+
+    #[test]
+    fn no_array_takes_more_than_8_kib() {
+        for array in [Array::Stack, Array::Ring, Array::Queue] {
+            let most = array.most() as u32;
+            assert!(array.places(most) <= 1024 && array.places(most) > most - 1, "{array:?}");
+        }
+        assert_eq!([1, 200, 204, 205].map(|limit| Array::Queue.places(limit)), [4, 256, 256, 512]);
     }
 
     #[test]

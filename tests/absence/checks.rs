@@ -7,7 +7,8 @@ use hakmem_spec::LAYERS;
 /// Functions in files that several layers share, of use to one of them alone.
 const PARTS: &[(&str, &str)] = &[("::supply", "hot"), ("::take_run", "hot")];
 
-/// Bytes of a state of the class of 64 bytes, which allows `ring` 63 blocks, `fast` 32, `sfc` 256 and `ultrahot` 2.
+/// Bytes of a state of the class of 64 bytes, which allows `ring` 63 blocks, `fast` 32, `sfc` 256, `ultrahot` 2 and
+/// `quarantine` 200.
 pub(crate) const STATES: &[(&str, u64)] = &[
     ("unified", 16),
     ("sll", 16),
@@ -19,6 +20,7 @@ pub(crate) const STATES: &[(&str, u64)] = &[
     ("heapv2", 40),
     ("hot", 32),
     ("pages", 32),
+    ("quarantine", 16 + 256 * 8),
 ];
 
 /// Bytes of the allocator's functions in each program, as measured with rustc 1.95. All but some hundreds of them are the
@@ -34,6 +36,7 @@ const TEXT: &[(&str, u64)] = &[
     ("with_heapv2", 46_740),
     ("with_hot", 41_884),
     ("with_pages", 42_767),
+    ("with_quarantine", 42_767),
     ("with_legacy", 43_226),
     ("with_background", 48_529),
     ("with_deferred", 42_442),

@@ -115,7 +115,9 @@ fn a_leak_is_reported() {
 /// Rounded to cache lines, a state that grows by a word would not always show.
 #[test]
 fn states_are_as_large_as_the_table_says() {
-    use hakmem::__private::{C23, Fast, HeapV2, Hot, Pages, Ring, Sfc, Sll, UltraHot, Unified, region_shift};
+    use hakmem::__private::{
+        C23, Fast, HeapV2, Hot, Pages, Quarantine, Ring, Sfc, Sll, UltraHot, Unified, region_shift,
+    };
     let sizes = [
         ("unified", size_of::<Unified>()),
         ("sll", size_of::<Sll>()),
@@ -127,6 +129,7 @@ fn states_are_as_large_as_the_table_says() {
         ("heapv2", size_of::<HeapV2>()),
         ("hot", size_of::<Hot>()),
         ("pages", size_of::<Pages<16, { region_shift(2 << 20) }>>()),
+        ("quarantine", size_of::<Quarantine<256>>()),
     ];
     assert_eq!(sizes.map(|(name, bytes)| (name, bytes as u64)), checks::STATES);
     assert!(LAYERS.iter().map(|kind| kind.name).eq(sizes.map(|(name, _)| name)), "a layer without a row");

@@ -22,7 +22,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 const SPECS: [(&str, &str); 3] = [
     ("pages", "layers = [\"pages\"]"),
     ("lists", "layers = [\"unified\", \"sll\"]"),
-    ("checked", "layers = [\"ring\", \"sll\"]\nheader = \"region-id\""),
+    ("checked", "layers = [\"quarantine\", \"sll\"]\nheader = \"region-id\""),
 ];
 
 /// A library with this in its `[defaults]`. All have the same classes.

@@ -303,3 +303,22 @@ stack! {
         sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
     }
 }
+
+stack! {
+    /// Freed blocks are filled with a pattern, wait, and are looked at; a list behind that.
+    quarantine_sll {
+        [defaults]
+        layers = ["quarantine", "sll"]
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+    counted {
+        [defaults]
+        layers = ["quarantine", "sll"]
+        stats = true
+
+        [[class]]
+        sizes = { from = 32, to = 1024, steps_per_doubling = 4 }
+    }
+}

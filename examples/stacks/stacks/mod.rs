@@ -71,6 +71,7 @@ pub(crate) static STACKS: &[Stack] = &[
     Stack::of::<layers::hot_sll::Heap, layers::hot_sll::Counted>("hot+sll"),
     Stack::of::<layers::pages::Heap, layers::pages::Counted>("pages"),
     Stack::of::<layers::unified_pages::Heap, layers::unified_pages::Counted>("unified+pages"),
+    Stack::of::<layers::quarantine_sll::Heap, layers::quarantine_sll::Counted>("quarantine+sll"),
     Stack::of::<policies::deferred::Heap, policies::deferred::Counted>("unified+sll, deferred"),
     Stack::of::<policies::legacy::Heap, policies::legacy::Counted>("unified+sll, legacy"),
     Stack::of::<policies::background::Heap, policies::background::Counted>("unified+sll, background"),

@@ -127,6 +127,9 @@ unsafe fn resize<F: CFront>(block: *mut u8, size: usize) -> *mut u8 {
         _ => {}
     }
     let new = F::allocate(size, ALIGN);
+    if new.is_null() && size <= usable {
+        return block; // What shrinks needs no memory.
+    }
     if !new.is_null() && new != block {
         // SAFETY: two blocks of at least as many bytes; the caller gives the old one up.
         unsafe {
@@ -162,7 +165,7 @@ pub fn memalign<F: CFront>(align: usize, size: usize) -> *mut u8 {
     }
 }
 
-/// `posix_memalign`: the result tells, `errno` stays.
+/// `posix_memalign`: the result tells. `errno` is `ENOMEM`, too, if that is the result, as with glibc.
 ///
 /// # Safety
 /// `place` can be written.
@@ -170,7 +173,7 @@ pub unsafe fn posix_memalign<F: CFront>(place: *mut *mut u8, align: usize, size:
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
         return libc::EINVAL;
     }
-    let block = allocate::<F>(size, align.max(ALIGN));
+    let block = or_no_memory(allocate::<F>(size, align.max(ALIGN)));
     if block.is_null() {
         return libc::ENOMEM;
     }

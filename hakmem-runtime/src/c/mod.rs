@@ -8,13 +8,17 @@ mod block;
 mod front;
 mod malloc;
 mod report;
+mod streams;
 
 pub use front::{Absent, CFront, Regions};
 pub use malloc::{
     aligned_alloc, calloc, free, malloc, malloc_usable_size, memalign, posix_memalign, pvalloc, realloc, reallocarray,
     valloc,
 };
-pub use report::{Mallinfo2, at_start, mallinfo2, malloc_info, malloc_trim, mallopt, owns, stats, stats_json};
+pub use report::{
+    Mallinfo, Mallinfo2, at_start, mallinfo, mallinfo2, malloc_info, malloc_stats, malloc_trim, mallopt, owns, stats,
+    stats_json,
+};
 
 /// A stream of C's.
 pub type File = libc::FILE;

@@ -1,6 +1,8 @@
 //! What can be asked of the allocator in C: glibc's questions, hakmem's own, and the table at exit.
 
 use super::front::CFront;
+use super::streams;
+use crate::os::memory::keeping_errno;
 use crate::os::registry;
 use crate::stats::{ClassStats, Stats};
 use core::fmt::{self, Write as _};
@@ -45,6 +47,40 @@ pub fn mallinfo2<F: CFront>() -> Mallinfo2 {
         info.hblkhd += length;
     });
     info
+}
+
+/// glibc's older `struct mallinfo`: the same in fewer bits.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "the fields are those of Mallinfo2")]
+pub struct Mallinfo {
+    pub arena: i32,
+    pub ordblks: i32,
+    pub smblks: i32,
+    pub hblks: i32,
+    pub hblkhd: i32,
+    pub usmblks: i32,
+    pub fsmblks: i32,
+    pub uordblks: i32,
+    pub fordblks: i32,
+    pub keepcost: i32,
+}
+
+/// `mallinfo`. What does not fit loses its upper bits, as with glibc.
+pub fn mallinfo<F: CFront>() -> Mallinfo {
+    let info = mallinfo2::<F>();
+    Mallinfo {
+        arena: info.arena as i32,
+        ordblks: info.ordblks as i32,
+        smblks: info.smblks as i32,
+        hblks: info.hblks as i32,
+        hblkhd: info.hblkhd as i32,
+        usmblks: info.usmblks as i32,
+        fsmblks: info.fsmblks as i32,
+        uordblks: info.uordblks as i32,
+        fordblks: info.fordblks as i32,
+        keepcost: info.keepcost as i32,
+    }
 }
 
 /// Text on its way to a stream of C's.
@@ -95,9 +131,28 @@ pub fn malloc_trim<F: CFront>() -> i32 {
     i32::from(mallinfo2::<F>().arena < before)
 }
 
-/// `mallopt`: nothing of a spec can be changed at run time, so every request fails.
-pub fn mallopt(_parameter: i32, _value: i32) -> i32 {
-    0
+/// glibc's limit of `M_MXFAST`.
+const MOST_FAST: i32 = 80 * size_of::<usize>() as i32 / 4;
+
+/// `mallopt`: 1 for what is advice to glibc's own mechanisms, in the range that glibc takes, and is ignored. 0 for the rest,
+/// among it a pattern for blocks, which would have to be followed.
+pub fn mallopt(parameter: i32, value: i32) -> i32 {
+    let taken = match parameter {
+        libc::M_MXFAST => (0..=MOST_FAST).contains(&value),
+        libc::M_ARENA_TEST | libc::M_ARENA_MAX => value > 0,
+        libc::M_TRIM_THRESHOLD | libc::M_TOP_PAD | libc::M_MMAP_THRESHOLD | libc::M_MMAP_MAX | libc::M_CHECK_ACTION => {
+            true
+        }
+        libc::M_PERTURB => value == 0,
+        _ => false,
+    };
+    taken.into()
+}
+
+/// `malloc_stats`: the table of classes and the sum of large blocks, to standard error.
+pub fn malloc_stats<F: CFront>() {
+    let Mallinfo2 { hblks, hblkhd, .. } = mallinfo2::<F>();
+    let _ = writeln!(StandardError, "{}large blocks: {hblks}, {} KiB", Stats::of(F::runtime()), hblkhd / 1024);
 }
 
 /// `hakmem_owns`.
@@ -160,7 +215,7 @@ struct StandardError;
 impl fmt::Write for StandardError {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         // SAFETY: the text is readable. What cannot be written is lost.
-        unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+        keeping_errno(|| unsafe { libc::write(2, text.as_ptr().cast(), text.len()) });
         Ok(())
     }
 }
@@ -169,10 +224,12 @@ extern "C" fn print_at_exit<F: CFront>() {
     let _ = write!(StandardError, "{}{}", Stats::of(F::runtime()), F::layer_stats());
 }
 
-/// When the library or program is loaded: arranges for the tables at exit if the spec counts and `HAKMEM_STATS` is 1; and
-/// that the code stays, of which the C library keeps pointers for the ends of threads and for forks.
+/// When the library or program is loaded: arranges that forks wait for the C library's streams; for the tables at exit, if
+/// the spec counts and `HAKMEM_STATS` is 1; and that the code stays, of which the C library keeps pointers for the ends of
+/// threads and for forks.
 pub fn at_start<F: CFront>() {
     F::runtime().initialise();
+    streams::hold_in_forks();
     stay(at_start::<F> as *const libc::c_void);
     if F::STATS {
         // SAFETY: the name is a string of C's, and what is found is one, too.

@@ -292,11 +292,10 @@ impl Large {
     }
 
     pub(crate) fn before_fork(&self) {
-        self.kept.acquire();
+        self.kept.hold_for_fork();
     }
 
     pub(crate) fn after_fork(&self) {
-        // SAFETY: `before_fork` took the lock on this thread.
-        unsafe { self.kept.release() };
+        self.kept.release_after_fork();
     }
 }

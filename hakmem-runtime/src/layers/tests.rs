@@ -2,7 +2,9 @@
 
 use super::ahead::Both;
 use super::heapv2::Depot;
-use super::{Ahead, Below, C23, Fast, HeapV2, Hot, Layer, Limit, Over, Ring, Sfc, Sll, Supply, UltraHot, Unified};
+use super::{
+    Ahead, Below, C23, Fast, HeapV2, Hot, Layer, Limit, Over, Quarantine, Ring, Sfc, Sll, Supply, UltraHot, Unified,
+};
 use crate::block::{Block, Chain, Run};
 use crate::class::Class;
 use crate::thread::Portion;
@@ -185,6 +187,7 @@ fn check_first<F: Layer>(shared: impl Fn(u32) -> F::Shared, most: impl Fn(u32) -
         check::<F, Hot>(Some(Hot::EMPTY), (&own, &limit), with(second), batch);
         check::<F, C23>(Some(C23::EMPTY), (&own, &limit), None, batch);
         check::<F, Sfc<32>>(Some(Sfc::EMPTY), (&own, &limit), with(second.max(batch)), batch);
+        check::<F, Quarantine<64>>(Some(Quarantine::EMPTY), (&own, &limit), with(63), batch);
         check::<F, HeapV2>(Some(HeapV2::EMPTY), (&own, &Depot::new(second)), None, batch);
     }
 }
@@ -235,6 +238,12 @@ fn heapv2_keeps_its_blocks() {
 }
 
 #[test]
+fn quarantine_keeps_its_blocks_and_its_limit() {
+    // What may go stays as long as there is a place for it.
+    check_first::<Quarantine<64>>(Limit::new, |_| Some(63));
+}
+
+#[test]
 fn ultrahot_keeps_its_blocks_and_its_limit() {
     check_first::<UltraHot<2>>(Limit::new, |_| Some(2));
     check_first::<UltraHot<4>>(Limit::new, |_| Some(4));
@@ -245,6 +254,7 @@ fn a_layer_ahead_of_another_does() {
     let both = |limit| Both::new(Limit::new(2), Limit::new(limit));
     check_first::<Ahead<UltraHot<2>, Unified>>(both, |limit| Some(2 + limit as usize));
     check_first::<Ahead<UltraHot<2>, Ring<32>>>(both, |limit| Some(2 + limit as usize));
+    check_first::<Ahead<UltraHot<2>, Quarantine<64>>>(both, |_| Some(2 + 63));
 }
 
 /// The first operation of a thread, whichever it is, takes the cold path.
@@ -265,6 +275,7 @@ fn the_first_operation_of_a_thread_is_cold() {
     begins_cold::<Fast<8>>();
     begins_cold::<Sfc<8>>();
     begins_cold::<Ring<8>>();
+    begins_cold::<Quarantine<8>>();
     begins_cold::<C23>();
     begins_cold::<Hot>();
     begins_cold::<HeapV2>();
@@ -281,6 +292,34 @@ fn ring_hands_out_in_the_order_of_frees() {
         stack.free(block, &mut bottom);
     }
     assert!(blocks.iter().all(|&block| stack.allocate(&mut bottom) == block));
+}
+
+/// A stack of `quarantine` for five blocks over a list, and its bottom.
+fn quarantined(limit: &Limit) -> (Stack<'_, Quarantine<8>, Sll>, Bottom) {
+    (Stack { first: Quarantine::EMPTY, second: None, shared: (limit, limit) }, Bottom::new(1))
+}
+
+#[test]
+fn quarantine_lets_a_block_go_when_as_many_were_freed_after_it() {
+    let limit = Limit::new(5);
+    let (stack, mut bottom) = quarantined(&limit);
+    let blocks: Vec<*mut Block> = (0..8).map(|_| stack.allocate(&mut bottom)).collect();
+    for &block in &blocks {
+        stack.free(block, &mut bottom);
+        // SAFETY: the memory is the bottom's, and nobody writes to it now.
+        assert_eq!(unsafe { block.cast::<[u8; 32]>().read() }, [0xF5; 32]);
+    }
+    // Five wait, three may go; two of these had to make room, as one of the eight places is always free.
+    assert_eq!(bottom.home, blocks[..2]);
+    assert_eq!(stack.allocate(&mut bottom), blocks[2]);
+    let from_home = [stack.allocate(&mut bottom), stack.allocate(&mut bottom)];
+    assert_eq!(from_home, [blocks[1], blocks[0]], "the others still wait");
+    // Until there is no other memory.
+    bottom.dry = true;
+    for &block in &blocks[3..] {
+        assert_eq!(stack.allocate(&mut bottom), block);
+    }
+    assert!(stack.allocate(&mut bottom).is_null());
 }
 
 /// Blocks whose memory would fault if anybody read or wrote it.
@@ -393,6 +432,7 @@ fn layers_that_say_so_are_inert() {
     for (says, is) in [
         (Fast::<8>::INERT, is_inert::<Fast<8>>()),
         (HeapV2::INERT, is_inert::<HeapV2>()),
+        (Quarantine::<8>::INERT, is_inert::<Quarantine<8>>()),
         (Unified::INERT, is_inert::<Unified>()),
         (Sll::INERT, is_inert::<Sll>()),
         (C23::INERT, is_inert::<C23>()),

@@ -37,11 +37,10 @@ pub(crate) fn allocate(bytes: usize) -> usize {
 
 /// Locks the arena for the length of a fork.
 pub(crate) fn before_fork() {
-    ARENA.acquire();
+    ARENA.hold_for_fork();
 }
 
 /// Unlocks it on both sides of a fork.
 pub(crate) fn after_fork() {
-    // SAFETY: `before_fork` took the lock on this thread.
-    unsafe { ARENA.release() };
+    ARENA.release_after_fork();
 }

@@ -275,12 +275,11 @@ impl Pool {
 
     /// Locks the pool for the length of a fork.
     pub(crate) fn before_fork(&self) {
-        self.shelves.acquire();
+        self.shelves.hold_for_fork();
     }
 
     /// Unlocks it on both sides.
     pub(crate) fn after_fork(&self) {
-        // SAFETY: `before_fork` took the lock on this thread.
-        unsafe { self.shelves.release() };
+        self.shelves.release_after_fork();
     }
 }

@@ -160,11 +160,10 @@ fn insert(slot: *mut u32, key: Key, block: usize) -> Option<&'static Request> {
 
 /// Locks the index for the length of a fork, so that the child can go on.
 pub(super) fn before_fork() {
-    INDEX.acquire();
+    INDEX.hold_for_fork();
 }
 
 /// Unlocks it on both sides.
 pub(super) fn after_fork() {
-    // SAFETY: `before_fork` took the lock on this thread.
-    unsafe { INDEX.release() };
+    INDEX.release_after_fork();
 }

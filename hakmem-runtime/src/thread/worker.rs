@@ -261,15 +261,14 @@ fn since(worker: *const Worker) -> impl Iterator<Item = &'static Worker> {
 extern "C" fn before_fork() {
     let newest = NEWEST.load(Ordering::Acquire);
     for worker in since(newest) {
-        worker.round.acquire();
+        worker.round.hold_for_fork();
     }
     HELD.store(newest, Ordering::Relaxed);
 }
 
 extern "C" fn after_fork() {
     for worker in since(HELD.load(Ordering::Relaxed)) {
-        // SAFETY: `before_fork` took the lock on this thread.
-        unsafe { worker.round.release() };
+        worker.round.release_after_fork();
     }
 }
 
@@ -279,8 +278,7 @@ extern "C" fn in_child() {
     for worker in workers().take_while(|&worker| !ptr::eq(worker, held)) {
         // It began while the fork was under way, and may have been in the middle of a round.
         worker.task.broken_off();
-        // SAFETY: the holder, if there is one, does not exist here.
-        unsafe { worker.round.release() };
+        worker.round.forget_holder();
     }
     for worker in workers() {
         if !worker.is(STOPPED) {

@@ -156,6 +156,7 @@ fn limits_of_all_layers_follow_from_the_size() {
     for like_unified in ["unified", "sfc", "c23", "hot"] {
         assert_eq!(derived(like_unified), [256, 128, 16, 4], "{like_unified}");
     }
+    assert_eq!(derived("quarantine"), [200, 128, 16, 4]);
     assert_eq!(derived("ultrahot"), [2, 2, 2, 2]);
     assert_eq!(derived("pages"), [64, 64, 16, 4]);
 }

@@ -1,4 +1,4 @@
-/* A freed block is written to, then others of its size are allocated and freed. */
+/* A freed block is written to, then many others of its size are allocated and freed. */
 #include "misuse.h"
 
 int main(void) {
@@ -6,9 +6,11 @@ int main(void) {
     char *block = take(64);
     free(block);
     memset(block, 'x', 16);
-    for (int i = 0; i < 8; i++)
-        blocks[i] = take(64);
-    for (int i = 0; i < 8; i++)
-        free(blocks[i]);
+    for (int round = 0; round < 100; round++) {
+        for (int i = 0; i < 8; i++)
+            blocks[i] = take(64);
+        for (int i = 0; i < 8; i++)
+            free(blocks[i]);
+    }
     return survived();
 }
