@@ -12,8 +12,8 @@ use hakmem_asm::{Binary, HitPath, Jumps};
 use hakmem_spec::Class;
 use serde_json::{Value, json};
 
-use crate::failure::{Outcome, fail};
-use crate::project::{Profile, Project, Selection};
+use crate::failure::{Outcome, fail, say};
+use crate::project::{Build, Project, Selection};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    profile: Profile,
+    build: Build,
     #[command(flatten)]
     selection: Selection,
 }
@@ -60,12 +60,12 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     };
     let binary = match &arguments.binary {
         Some(path) => path.clone(),
-        None => project.build(&arguments.profile, "anchors")?,
+        None => project.build(&arguments.build, "anchors")?,
     };
     let all = read(&project, &spec.classes, &binary)?;
     let shown: Vec<&ClassPaths> = all.iter().filter(|class| wanted.is_none_or(|size| size == class.size)).collect();
     if arguments.json {
-        println!("{:#}", Value::from_iter(shown.iter().map(|class| class.json())));
+        say!("{:#}", Value::from_iter(shown.iter().map(|class| class.json())));
     } else if wanted.is_some() {
         shown.iter().for_each(|class| class.print_steps());
     } else {
@@ -114,12 +114,12 @@ fn over_budget(classes: &[&ClassPaths]) -> Outcome<()> {
 }
 
 fn print_table(classes: &[&ClassPaths]) {
-    println!("  class  path   instructions  budget  branches  loads  stores  calls  atomics  bytes  thread-local");
+    say!("  class  path   instructions  budget  branches  loads  stores  calls  atomics  bytes  thread-local");
     for class in classes {
         for ((what, path), budget) in PATHS.iter().zip(&class.paths).zip(class.budgets) {
             let budget = budget.map_or_else(|| "-".to_owned(), |budget| budget.to_string());
             match path {
-                Some(HitPath { counts, bytes, tls, .. }) => println!(
+                Some(HitPath { counts, bytes, tls, .. }) => say!(
                     "{:>7}  {what:<5} {:>13}  {budget:>6} {:>9} {:>6} {:>7} {:>6} {:>8} {bytes:>6}  {}",
                     class.size,
                     counts.instructions,
@@ -130,7 +130,7 @@ fn print_table(classes: &[&ClassPaths]) {
                     counts.atomics,
                     tls.name(),
                 ),
-                None => println!("{:>7}  {what:<5} leaves by a jump table", class.size),
+                None => say!("{:>7}  {what:<5} leaves by a jump table", class.size),
             }
         }
     }
@@ -140,13 +140,13 @@ impl ClassPaths {
     fn print_steps(&self) {
         for (what, path) in PATHS.iter().zip(&self.paths) {
             let Some(path) = path else {
-                println!("{what} {}: leaves by a jump table", self.size);
+                say!("{what} {}: leaves by a jump table", self.size);
                 continue;
             };
             let (instructions, bytes) = (path.counts.instructions, path.bytes);
-            println!("{what} {}: {instructions} instructions, {bytes} bytes, {}", self.size, path.tls.name());
+            say!("{what} {}: {instructions} instructions, {bytes} bytes, {}", self.size, path.tls.name());
             for step in &path.steps {
-                println!("  {:>10x}  {}{}", step.address, step.text, if step.taken { "   ; taken" } else { "" });
+                say!("  {:>10x}  {}{}", step.address, step.text, if step.taken { "   ; taken" } else { "" });
             }
         }
     }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use hakmem_spec::{Source, Spec};
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Outcome, fail, on_file};
+use crate::failure::{Failure, Outcome, fail, say};
+use crate::files;
 use crate::fit::cost::Prices;
 use crate::fit::demand::{Demand, Goal};
 use crate::fit::evaluate::{ClassUse, Evaluation};
@@ -81,7 +82,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let wish = Wish { goal: arguments.goal, classes: arguments.classes, greedy: arguments.greedy };
     let tuned = tune(&loaded, &profile, wish)?;
     if arguments.json {
-        println!("{:#}", json(&tuned));
+        say!("{:#}", json(&tuned));
     } else {
         print_totals(&tuned, &profile);
     }
@@ -93,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let place = place.write(&tuned.text)?;
     if !arguments.json {
-        println!("wrote {place}");
+        say!("wrote {place}");
     }
     Ok(())
 }
@@ -133,15 +134,15 @@ impl Place {
     fn write(&self, text: &str) -> Outcome<String> {
         let file = self.out.clone().or(self.spec.clone()).or(self.project.as_ref().and_then(Project::spec_file));
         if let Some(path) = file {
-            on_file("write the spec", &path, std::fs::write(&path, text))?;
+            files::write("the spec", &path, text)?;
             return Ok(path.display().to_string());
         }
         let Some(project) = &self.project else { return fail("there is no place for the spec") };
         let SpecAt::Inline { range, .. } = &project.invocation.spec else { return fail("the spec is built in") };
         let file: &Path = &project.invocation.file;
-        let mut source = on_file("read", file, std::fs::read_to_string(file))?;
+        let mut source = files::read("the program", file)?;
         source.replace_range(range.clone(), text);
-        on_file("write", file, std::fs::write(file, source))?;
+        files::write("the program", file, &source)?;
         Ok(format!("the spec in {}", file.display()))
     }
 }
@@ -162,12 +163,12 @@ pub(crate) fn tune(loaded: &LoadedSpec, profile: &Profile, wish: Wish) -> Outcom
     }
     let spec = &loaded.spec;
     let entries = Entries::new(&loaded.source.text, spec)?;
-    let pinned: Vec<&[hakmem_spec::Class]> = entries.pinned().map(|range| &spec.classes[range]).collect();
+    let pinned: Vec<&[hakmem_spec::Class]> = entries.pinned().collect();
     let forced: Vec<u32> = pinned.iter().flat_map(|classes| classes.iter().map(|class| class.size)).collect();
     let closed: Vec<RangeInclusive<u32>> =
         pinned.iter().filter_map(|classes| Some(classes.first()?.size..=classes.last()?.size)).collect();
     // Larger ones are large blocks with either spec.
-    let largest = spec.classes.last().map_or(0, |class| class.size);
+    let largest = entries.largest();
     let prices = Prices::new(spec.geometry, profile.busy_threads());
     let demand = Demand::new(profile, wish.goal, largest);
     let most = wish.classes.unwrap_or(MOST_CLASSES).clamp(1, hakmem_spec::MAX_CLASSES);
@@ -228,12 +229,12 @@ fn rewritten(
     let mut classes = Vec::new();
     for used in &evaluation.classes {
         let seen = !reserve.contains(&used.size);
-        let like = entries.like(used.size, spec);
+        let like = entries.like(used.size);
         let settings =
             like.map_or_else(Settings::default, |like| settings(like, used, all, threads, goal, spec.geometry));
         classes.push(NewClass { size: used.size, settings, seen });
     }
-    entries.with(spec, &classes)
+    entries.with(&classes)
 }
 
 /// A spec with these sizes and the geometry of another.
@@ -263,34 +264,34 @@ fn percent(part: f64, whole: f64) -> f64 {
 }
 
 fn print_totals(tuned: &Tuned, profile: &Profile) {
-    println!(
+    say!(
         "{} runs, {} allocations, {} alive at the peak, {} busy threads",
         profile.runs,
         profile.allocations(),
         rounded(profile.bytes_at_peak()),
         profile.busy_threads()
     );
-    println!("                    before        after   (predicted, at the peak)");
+    say!("                    before        after   (predicted, at the peak)");
     let (before, after) = (&tuned.before, &tuned.after);
-    println!("classes         {:>10}   {:>10}", before.classes.len(), after.classes.len());
+    say!("classes         {:>10}   {:>10}", before.classes.len(), after.classes.len());
     let waste = |of: &Evaluation| format!("{:.2} %", percent(of.waste() as f64, of.requested() as f64));
-    println!("internal waste  {:>10}   {:>10}", rounded(before.waste()), rounded(after.waste()));
-    println!("                {:>10}   {:>10}", waste(before), waste(after));
+    say!("internal waste  {:>10}   {:>10}", rounded(before.waste()), rounded(after.waste()));
+    say!("                {:>10}   {:>10}", waste(before), waste(after));
     let resident = |of: &Evaluation| rounded(of.resident(&tuned.prices) as u64);
-    println!("heap, resident  {:>10}   {:>10}", resident(before), resident(after));
+    say!("heap, resident  {:>10}   {:>10}", resident(before), resident(after));
     let hits = |of: &Evaluation| format!("{:.2} %", 100.0 * of.hit_rate());
-    println!("front hit rate  {:>10}   {:>10}", hits(before), hits(after));
+    say!("front hit rate  {:>10}   {:>10}", hits(before), hits(after));
 }
 
 /// Why each class is there.
 fn print_classes(tuned: &Tuned) {
-    println!("\n   size        serves   allocations  at peak   waste KiB  why");
+    say!("\n   size        serves   allocations  at peak   waste KiB  why");
     let all = tuned.after.arrivals();
     let classes = &tuned.after.classes;
     for (number, used) in classes.iter().enumerate() {
         let serves = used.requests.map_or_else(String::new, |(least, most)| format!("{least}–{most}"));
         let why = reason(tuned, used, classes.get(number + 1));
-        println!(
+        say!(
             "{:>7} {serves:>13} {:>11.2} % {:>8} {:>11.1}  {why}",
             used.size,
             percent(used.arrivals as f64, all as f64),
@@ -299,7 +300,7 @@ fn print_classes(tuned: &Tuned) {
         );
     }
     if tuned.after.large.arrivals > 0 {
-        println!("  large {:>13} {:>11.2} %", "", percent(tuned.after.large.arrivals as f64, all as f64));
+        say!("  large {:>13} {:>11.2} %", "", percent(tuned.after.large.arrivals as f64, all as f64));
     }
 }
 
@@ -340,6 +341,6 @@ fn check(spec: &Spec, tuned: &Tuned, profile: &Profile, arguments: &Arguments) -
             arguments.margin
         ));
     }
-    println!("the spec costs {worse:.2} % of the live bytes more than the best; {} % are allowed", arguments.margin);
+    say!("the spec costs {worse:.2} % of the live bytes more than the best; {} % are allowed", arguments.margin);
     Ok(())
 }

@@ -6,7 +6,8 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Outcome, fail, on_file};
+use crate::failure::{Outcome, fail};
+use crate::files;
 
 /// One run of a program, or several together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -87,8 +88,7 @@ pub(crate) struct Sample {
 impl Profile {
     /// Reads one file.
     pub(crate) fn read(path: &Path) -> Outcome<Self> {
-        let bytes = on_file("read the profile", path, std::fs::read(path))?;
-        let text = String::from_utf8_lossy(&bytes);
+        let text = files::read("the profile", path)?;
         parse::profile(&text).or_else(|reason| fail(format!("{}: {reason}", path.display())))
     }
 
@@ -103,7 +103,7 @@ impl Profile {
 
     /// Writes it to a file.
     pub(crate) fn write(&self, path: &Path) -> Outcome<()> {
-        on_file("write the profile", path, std::fs::write(path, self.to_string()))
+        files::write("the profile", path, &self.to_string())
     }
 
     /// Adds another profile: everything is a sum, so the order does not matter; but samples are those of the larger peak.
