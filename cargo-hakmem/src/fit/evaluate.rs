@@ -8,6 +8,9 @@ use crate::profile::{Profile, Request};
 /// An OS page, of which large blocks are whole numbers.
 const PAGE: u64 = 4096;
 
+/// A block that lives less than so many nanoseconds, as a power of two, comes back while it is in the cache.
+const BRIEF: u32 = 11;
+
 /// What a spec comes to.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evaluation {
@@ -28,7 +31,7 @@ pub(crate) struct ClassUse {
     pub(crate) arrivals: u64,
     pub(crate) frees: u64,
     pub(crate) remote: u64,
-    /// Frees of blocks that lived less than 2¹² ticks.
+    /// Frees of blocks that lived less than 2¹¹ nanoseconds.
     pub(crate) brief: u64,
     /// Blocks alive at the peak of all, and each at its own.
     pub(crate) at_peak: u64,
@@ -114,7 +117,8 @@ impl ClassUse {
         self.arrivals += request.arrivals();
         self.frees += request.freed + request.grown_from;
         self.remote += request.remote;
-        self.brief += request.lifetimes.iter().filter(|(bucket, _)| **bucket < 12).map(|(_, count)| count).sum::<u64>();
+        self.brief +=
+            request.lifetimes.iter().filter(|(bucket, _)| **bucket < BRIEF).map(|(_, count)| count).sum::<u64>();
         self.at_peak += request.at_peak;
         self.peak += request.peak;
         self.requested += size * request.at_peak;

@@ -168,3 +168,12 @@ pub(super) fn after_fork() {
     // SAFETY: `before_fork` took the lock on this thread.
     unsafe { INDEX.release() };
 }
+
+/// Sets all counters to zero, in the child of a fork, which has one thread.
+pub(super) fn forget() {
+    for request in all() {
+        for counter in [&request.live, &request.peak].into_iter().chain(&request.at_peak) {
+            counter.store(0, Relaxed);
+        }
+    }
+}
