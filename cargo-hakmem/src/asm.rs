@@ -1,18 +1,20 @@
 //! `cargo hakmem asm`: the hit path of each class, from the built program, against the spec's budgets.
 //!
 //! The program is built as it ships, with one feature more: the macro adds an *anchor* for each class, the same path under
-//! a name of its own. What is read is machine code after the linker, so the thread-local accesses are the final ones.
+//! a name of its own. What is read is machine code after the linker, so the thread-local accesses are the final ones. The
+//! rest of the program is not changed by that, but for a function here and there that the compiler inlines differently;
+//! `--shipped` tells which, of the program that the user has built.
 //!
 //! Above 1,024 bytes all classes go through one function, which chooses the group. The path shown is the shortest through
 //! it: where groups of different layers stand there, it may be another group's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hakmem_asm::{Binary, HitPath, Jumps};
 use hakmem_spec::Class;
 use serde_json::{Value, json};
 
-use crate::failure::{Outcome, fail, say};
+use crate::failure::{Outcome, fail, note, say};
 use crate::project::{Build, Project, Selection};
 
 /// Its command line.
@@ -24,6 +26,9 @@ pub(crate) struct Arguments {
     /// A program built with hakmem's feature `anchors`, instead of building one
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
+    /// The program as it ships, to be compared with the one that is read, function by function
+    #[arg(long, value_name = "PATH")]
+    shipped: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -71,11 +76,27 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     } else {
         print_table(&shown);
     }
+    if let Some(shipped) = &arguments.shipped {
+        compare(shipped, &binary)?;
+    }
     over_budget(&shown)
 }
 
+/// Says how much of a program's code is the same in the one that was read.
+fn compare(shipped: &Path, read: &Path) -> Outcome<()> {
+    let comparison = Binary::open(shipped)?.compare(&Binary::open(read)?);
+    let same = comparison.functions - comparison.different.len();
+    let other = match comparison.different.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>() {
+        names if names.is_empty() => String::new(),
+        names => format!("; another in {}", names.join(", ")),
+    };
+    let of = comparison.functions;
+    note(&format!("{}: the code of {same} of its {of} functions is that which was read{other}", shipped.display()));
+    Ok(())
+}
+
 /// Reads the paths of all classes from a program with anchors.
-pub(crate) fn read(project: &Project, classes: &[Class], path: &std::path::Path) -> Outcome<Vec<ClassPaths>> {
+pub(crate) fn read(project: &Project, classes: &[Class], path: &Path) -> Outcome<Vec<ClassPaths>> {
     let binary = Binary::open(path)?;
     let anchors = format!("{}::anchors::", project.module());
     if !binary.functions().iter().any(|function| function.name.contains(&anchors)) {

@@ -21,9 +21,9 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Says on standard error what is not as it should be, but no failure.
-pub(crate) fn warn(message: &str) {
-    _ = writeln!(io::stderr(), "warning: {message}");
+/// Says on standard error what is worth knowing, but no failure.
+pub(crate) fn note(message: &str) {
+    _ = writeln!(io::stderr(), "note: {message}");
 }
 
 /// A failure with a message, as an error.

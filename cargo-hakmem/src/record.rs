@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use hakmem_spec::format_bytes;
 
-use crate::failure::{Outcome, fail, say, warn};
+use crate::failure::{Outcome, fail, note, say};
 use crate::profile::Profile as Recording;
 use crate::project::{Build, Project, Selection};
 
@@ -82,7 +82,7 @@ fn merge(folder: &Path) -> Outcome<Recording> {
     for part in &parts {
         match Recording::read(part) {
             Ok(recording) => all.merge(&recording),
-            Err(failure) => warn(&format!("a process is left out: {failure}")),
+            Err(failure) => note(&format!("a process is left out: {failure}")),
         }
     }
     Ok(all)

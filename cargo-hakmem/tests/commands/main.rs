@@ -180,6 +180,14 @@ fn hit_paths_are_held_to_the_budgets() {
     let steps = project.succeed(&["asm", "64"]);
     assert!(steps.contains("alloc 64: 5 instructions") && steps.contains("fs:["), "{steps}");
 
+    // The anchors are no part of the program; the rest of it is what it is without them.
+    project.run();
+    let shipped = project.folder.parent().unwrap().join("target/release/measured");
+    let ended = project.hakmem(&["asm", "--shipped", shipped.to_str().unwrap()]);
+    let note = ended.err.lines().find_map(|line| line.split_once("the code of ")).expect("a comparison").1;
+    let numbers: Vec<f64> = note.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers[0] >= numbers[1] * 0.95, "{note}");
+
     project.write("classes.toml", &SPEC.replace("alloc = 5, free = 5", "alloc = 4, free = 5"));
     let message = project.fail(&["asm"]);
     assert!(message.starts_with("error: over budget: alloc of 16 takes 5 instructions, not 4; "), "{message}");
