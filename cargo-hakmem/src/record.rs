@@ -82,6 +82,7 @@ fn merge(folder: &Path) -> Outcome<Recording> {
     for part in &parts {
         match Recording::read(part) {
             Ok(recording) => all.merge(&recording),
+            Err(failure) if parts.len() == 1 => return Err(failure),
             Err(failure) => note(&format!("a process is left out: {failure}")),
         }
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome, fail, say};
 use crate::files;
-use crate::fit::cost::Prices;
+use crate::fit::cost::{Prices, Use};
 use crate::fit::demand::{Demand, Goal};
 use crate::fit::evaluate::{ClassUse, Evaluation};
 use crate::fit::optimise::{self, Choice};
@@ -263,21 +263,27 @@ fn percent(part: f64, whole: f64) -> f64 {
     100.0 * part / whole.max(1.0)
 }
 
+/// A number with its noun.
+fn counted(number: u64, noun: &str, plural: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { plural })
+}
+
 fn print_totals(tuned: &Tuned, profile: &Profile) {
+    let mean = |bytes: u64| rounded(bytes / profile.runs.max(1));
     say!(
-        "{} runs, {} allocations, {} alive at the peak, {} busy threads",
-        profile.runs,
+        "{}, {} allocations, {} alive at the peak, {}",
+        counted(profile.runs, "process", "es"),
         profile.allocations(),
-        rounded(profile.bytes_at_peak()),
-        profile.busy_threads()
+        mean(profile.bytes_at_peak()),
+        counted(profile.busy_threads(), "busy thread", "s"),
     );
     say!("                    before        after   (predicted, at the peak)");
     let (before, after) = (&tuned.before, &tuned.after);
     say!("classes         {:>10}   {:>10}", before.classes.len(), after.classes.len());
     let waste = |of: &Evaluation| format!("{:.2} %", percent(of.waste() as f64, of.requested() as f64));
-    say!("internal waste  {:>10}   {:>10}", rounded(before.waste()), rounded(after.waste()));
+    say!("internal waste  {:>10}   {:>10}", mean(before.waste()), mean(after.waste()));
     say!("                {:>10}   {:>10}", waste(before), waste(after));
-    let resident = |of: &Evaluation| rounded(of.resident(&tuned.prices) as u64);
+    let resident = |of: &Evaluation| mean(of.resident(&tuned.prices) as u64);
     say!("heap, resident  {:>10}   {:>10}", resident(before), resident(after));
     let hits = |of: &Evaluation| format!("{:.2} %", 100.0 * of.hit_rate());
     say!("front hit rate  {:>10}   {:>10}", hits(before), hits(after));
@@ -317,7 +323,7 @@ fn reason(tuned: &Tuned, used: &ClassUse, next: Option<&ClassUse>) -> String {
         None => "the largest".to_owned(),
         Some(next) => {
             let saved = f64::from(next.size - used.size) * used.at_peak as f64;
-            if saved > tuned.prices.class(used.size, 0.0) {
+            if saved > tuned.prices.class(used.size, Use::default()) {
                 format!("in the class of {} its blocks would take {} more", next.size, rounded(saved as u64))
             } else {
                 format!(

@@ -76,7 +76,8 @@ mod tests {
         let other = Binary::of_code(0x1000, &[0x48, 0xFF, 0xC1, 0x74, 0x01, 0xC3, 0xC3], 7);
         assert_eq!(one.compare(&other).different, ["f"]);
         // mov rax, fs:[-8]; ret: another place in thread-local memory is another instruction.
-        let tls = |distance: u8| Binary::of_code(0x1000, &[0x64, 0x48, 0x8B, 4, 0x25, distance, 255, 255, 255, 0xC3], 10);
+        let tls =
+            |distance: u8| Binary::of_code(0x1000, &[0x64, 0x48, 0x8B, 4, 0x25, distance, 255, 255, 255, 0xC3], 10);
         assert_eq!(tls(0xF8).compare(&tls(0xF8)).different.len(), 0);
         assert_eq!(tls(0xF8).compare(&tls(0xF0)).different, ["f"]);
     }
