@@ -11,6 +11,7 @@ use crate::files;
 use crate::fit::cost::{Prices, Use};
 use crate::fit::demand::{Demand, Goal};
 use crate::fit::evaluate::{ClassUse, Evaluation};
+use crate::fit::large;
 use crate::fit::optimise::{self, Choice};
 use crate::fit::rewrite::{Entries, NewClass};
 use crate::fit::settings::{Settings, settings};
@@ -72,6 +73,8 @@ pub(crate) struct Tuned {
     pub(crate) prices: Prices,
     /// The sizes that are there for no request of the profile.
     pub(crate) reserve: Vec<u32>,
+    /// The part of the time that it would take to keep none of the large blocks that are freed.
+    price_of_no_large: f64,
 }
 
 /// Tunes, or checks.
@@ -82,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let wish = Wish { goal: arguments.goal, classes: arguments.classes, greedy: arguments.greedy };
     let tuned = tune(&loaded, &profile, wish)?;
     if arguments.json {
-        say!("{:#}", json(&tuned));
+        say!("{:#}", json(&tuned, &profile));
     } else {
         print_totals(&tuned, &profile);
     }
@@ -198,7 +201,10 @@ pub(crate) fn tune(loaded: &LoadedSpec, profile: &Profile, wish: Wish) -> Outcom
     }
     sizes.extend(&reserve);
     sizes.sort_unstable();
-    let text = rewritten(entries, spec, profile, wish.goal, &sizes, &reserve)?;
+    let price_of_no_large = large::price_of_none(profile, largest);
+    let keeps_no_large = large::keeps_none(price_of_no_large, wish.goal, entries.large_cache());
+    let classes = new_classes(&entries, spec, profile, wish.goal, &sizes, &reserve)?;
+    let text = entries.with(&classes, keeps_no_large)?;
     let source = Source::file(loaded.source.name.clone(), text.clone());
     let tuned = hakmem_spec::parse(&source).map_err(|errors| Failure::of_spec(&source, &errors))?;
     Ok(Tuned {
@@ -210,18 +216,19 @@ pub(crate) fn tune(loaded: &LoadedSpec, profile: &Profile, wish: Wish) -> Outcom
         spec: tuned,
         prices,
         reserve,
+        price_of_no_large,
     })
 }
 
-/// The text with the chosen sizes.
-fn rewritten(
-    entries: Entries,
+/// The chosen sizes with their settings.
+fn new_classes(
+    entries: &Entries,
     spec: &Spec,
     profile: &Profile,
     goal: Goal,
     sizes: &[u32],
     reserve: &[u32],
-) -> Outcome<String> {
+) -> Outcome<Vec<NewClass>> {
     // What each class would have to do, with nothing decided but the sizes.
     let plain = plain_spec(spec, sizes)?;
     let evaluation = Evaluation::new(&plain, profile);
@@ -234,7 +241,7 @@ fn rewritten(
             like.map_or_else(Settings::default, |like| settings(like, used, all, threads, goal, spec.geometry));
         classes.push(NewClass { size: used.size, settings, seen });
     }
-    entries.with(&classes)
+    Ok(classes)
 }
 
 /// A spec with these sizes and the geometry of another.
@@ -246,7 +253,7 @@ fn plain_spec(spec: &Spec, sizes: &[u32]) -> Outcome<Spec> {
 }
 
 /// What is printed in front of the classes, for programs.
-fn json(tuned: &Tuned) -> Value {
+fn json(tuned: &Tuned, profile: &Profile) -> Value {
     let totals = |of: &Evaluation| {
         json!({
             "classes": of.classes.len(),
@@ -256,7 +263,7 @@ fn json(tuned: &Tuned) -> Value {
             "hit_rate": of.hit_rate(),
         })
     };
-    json!({ "chosen": tuned.chosen, "before": totals(&tuned.before), "after": totals(&tuned.after) })
+    json!({ "runs": profile.runs, "chosen": tuned.chosen, "before": totals(&tuned.before), "after": totals(&tuned.after) })
 }
 
 fn percent(part: f64, whole: f64) -> f64 {
@@ -306,7 +313,16 @@ fn print_classes(tuned: &Tuned) {
         );
     }
     if tuned.after.large.arrivals > 0 {
-        say!("  large {:>13} {:>11.2} %", "", percent(tuned.after.large.arrivals as f64, all as f64));
+        let large = &tuned.after.large;
+        let kept = if tuned.spec.large.cache == 0 { "none is kept when it is freed" } else { "kept when freed" };
+        say!(
+            "  large {:>13} {:>11.2} % {:>8} {:>11.1}  {kept}: to keep none takes {:.1} % of the time",
+            "",
+            percent(large.arrivals as f64, all as f64),
+            large.at_peak,
+            large.waste() as f64 / 1024.0,
+            100.0 * tuned.price_of_no_large,
+        );
     }
 }
 

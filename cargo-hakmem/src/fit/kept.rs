@@ -93,6 +93,19 @@ pub(super) fn keep(table: &Table) -> String {
     format!("{comments}{}{}", remark(indent, "in the place of"), lines.collect::<String>())
 }
 
+/// A line that is replaced, as a comment.
+pub(super) fn keep_line(indent: &str, line: &str) -> String {
+    format!("{}{indent}{LINE}{line}\n", remark(indent, "in the place of"))
+}
+
+/// Comments without those of tuning; the lines that were replaced; and whether there was a comment of tuning at all.
+pub(super) fn split(text: &str) -> (String, String, bool) {
+    let is_mark = |line: &&str| line.trim_start().starts_with(MARK);
+    let (marks, rest): (Vec<&str>, Vec<&str>) = text.split_inclusive('\n').partition(is_mark);
+    let lines = marks.iter().filter_map(|line| line.trim_start().strip_prefix(LINE));
+    (rest.concat(), lines.collect(), !marks.is_empty())
+}
+
 /// A comment of tuning.
 pub(super) fn remark(indent: &str, text: &str) -> String {
     format!("{indent}{MARK} {text}\n")

@@ -9,6 +9,7 @@ use hakmem_spec::{Class, Source, Spec};
 use toml_edit::{ArrayOfTables, Document, DocumentMut, Item, Table, Value, value};
 
 use super::kept::{self, Prefix};
+use super::large;
 use super::settings::Settings;
 use crate::failure::{Failure, Outcome, fail};
 
@@ -22,6 +23,8 @@ pub(crate) struct Entries {
     entries: Vec<Entry>,
     /// Where the entries stand among the document's tables.
     position: Option<isize>,
+    /// Bytes of freed large blocks that are kept.
+    large_cache: u64,
 }
 
 #[derive(Debug)]
@@ -44,6 +47,8 @@ impl Entries {
     /// The entries of a spec's text. What an earlier tuning put there is replaced by what it replaced.
     pub(crate) fn new(text: &str, spec: &Spec) -> Outcome<Self> {
         let (mut document, present) = tables(text, spec)?;
+        // Only the default is ever replaced.
+        let large_cache = if large::restore(&mut document) { large::DEFAULT } else { spec.large.cache };
         let position = present.first().and_then(|(table, _)| table.position());
         let mut entries = Vec::new();
         let mut comments = String::new();
@@ -71,7 +76,7 @@ impl Entries {
         }
         entries.extend(trailing.replaced.into_iter().map(|table| Entry { table, classes: vec![], pinned: false }));
         document.set_trailing(comments + &trailing.rest);
-        let mut entries = Self { document, entries, position };
+        let mut entries = Self { document, entries, position, large_cache };
         if restored {
             entries.read_classes()?;
         }
@@ -97,6 +102,11 @@ impl Entries {
         self.entries.iter().filter(|entry| entry.pinned).map(|entry| &*entry.classes)
     }
 
+    /// Bytes of freed large blocks that are kept.
+    pub(crate) fn large_cache(&self) -> u64 {
+        self.large_cache
+    }
+
     /// The largest class.
     pub(crate) fn largest(&self) -> u32 {
         self.entries.iter().flat_map(|entry| &entry.classes).map(|class| class.size).max().unwrap_or(0)
@@ -116,7 +126,7 @@ impl Entries {
     }
 
     /// The text with these classes, ascending, in the place of those that are not pinned.
-    pub(crate) fn with(mut self, classes: &[NewClass]) -> Outcome<String> {
+    pub(crate) fn with(mut self, classes: &[NewClass], keeps_no_large: bool) -> Outcome<String> {
         let mut tables = ArrayOfTables::new();
         let mut taken = vec![false; self.entries.len()];
         let mut above = String::new();
@@ -149,6 +159,9 @@ impl Entries {
             above += &kept::keep(&passed.table);
         }
         self.document.insert("class", Item::ArrayOfTables(tables));
+        if keeps_no_large {
+            large::keep_none(&mut self.document);
+        }
         let trailing = self.document.trailing().as_str().unwrap_or_default().to_owned();
         self.document.set_trailing(above + &trailing);
         Ok(self.document.to_string())
@@ -352,7 +365,7 @@ delay_ms = 100
             let settings = if size >= own { settings.clone() } else { Settings::default() };
             NewClass { size, settings, seen: true }
         };
-        let text = entries(text).with(&sizes.iter().map(class).collect::<Vec<_>>()).unwrap();
+        let text = entries(text).with(&sizes.iter().map(class).collect::<Vec<_>>(), own.is_multiple_of(2)).unwrap();
         entries(&text);
         text
     }
