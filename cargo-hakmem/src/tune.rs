@@ -31,8 +31,8 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "PROFILE")]
     profiles: Vec<PathBuf>,
     /// How many classes; without it, as many as save more than they cost
-    #[arg(long, value_name = "K")]
-    classes: Option<usize>,
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u8).range(1..))]
+    classes: Option<u8>,
     /// Choose the classes one after the other instead of together, as other tools do: to compare
     #[arg(long)]
     greedy: bool,
@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let profile = Profile::read_all(&arguments.profiles)?;
     let place = Place::find(arguments)?;
     let loaded = place.spec()?;
-    let wish = Wish { goal: arguments.goal, classes: arguments.classes, greedy: arguments.greedy };
+    let wish = Wish { goal: arguments.goal, classes: arguments.classes.map(usize::from), greedy: arguments.greedy };
     let tuned = tune(&loaded, &profile, wish)?;
     if arguments.json {
         say!("{:#}", json(&tuned, &profile));

@@ -86,8 +86,10 @@ pub(crate) struct Sample {
 impl Profile {
     /// Reads one file.
     pub(crate) fn read(path: &Path) -> Outcome<Self> {
-        let text = files::read("the profile", path)?;
-        parse::profile(&text).or_else(|reason| fail(format!("{}: {reason}", path.display())))
+        // What is no text is no profile either, which is the better message.
+        let bytes = std::fs::read(path)
+            .or_else(|error| fail(format!("cannot read the profile {}: {error}", path.display())))?;
+        parse::profile(&String::from_utf8_lossy(&bytes)).or_else(|reason| fail(format!("{}: {reason}", path.display())))
     }
 
     /// Reads several and merges them.
