@@ -210,11 +210,11 @@ fn annotation(text: &str, taken: bool) -> &'static str {
     let first_is_memory = operands.split(',').next().is_some_and(|operand| operand.contains('['));
     match mnemonic {
         "lock" => "an atomic operation",
-        "ret" => "the end; where it is inlined, there is none",
+        "ret" => "the end; inlined, there is none",
         "call" => "a call",
         "jmp" => "on to the next part",
         _ if mnemonic.starts_with('j') && taken => "a branch, taken on a hit",
-        _ if mnemonic.starts_with('j') => "a branch to the slow path, not taken on a hit",
+        _ if mnemonic.starts_with('j') => "to the slow path; not on a hit",
         "cmp" | "test" if operands.contains('[') => "compared with memory",
         "cmp" | "test" => "the question",
         _ if operands.contains("fs:[") && first_is_memory => "into the thread's state",
