@@ -1,19 +1,21 @@
 //! `cargo hakmem asm`: the hit path of each class, from the built program, against the spec's budgets.
 //!
 //! The program is built as it ships, with one feature more: the macro adds an *anchor* for each class, the same path under
-//! a name of its own. What is read is machine code after the linker, so the thread-local accesses are the final ones.
+//! a name of its own. What is read is machine code after the linker, so the thread-local accesses are the final ones. The
+//! rest of the program is not changed by that, but for a function here and there that the compiler inlines differently;
+//! `--shipped` tells which, of the program that the user has built.
 //!
 //! Above 1,024 bytes all classes go through one function, which chooses the group. The path shown is the shortest through
 //! it: where groups of different layers stand there, it may be another group's.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hakmem_asm::{Binary, HitPath, Jumps};
 use hakmem_spec::Class;
 use serde_json::{Value, json};
 
-use crate::failure::{Outcome, fail};
-use crate::project::{Profile, Project, Selection};
+use crate::failure::{Outcome, fail, note, say};
+use crate::project::{Build, Project, Selection};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -24,11 +26,14 @@ pub(crate) struct Arguments {
     /// A program built with hakmem's feature `anchors`, instead of building one
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
+    /// The program as it ships, to be compared with the one that is read, function by function
+    #[arg(long, value_name = "PATH")]
+    shipped: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    profile: Profile,
+    build: Build,
     #[command(flatten)]
     selection: Selection,
 }
@@ -60,22 +65,38 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     };
     let binary = match &arguments.binary {
         Some(path) => path.clone(),
-        None => project.build(&arguments.profile, "anchors")?,
+        None => project.build(&arguments.build, "anchors")?,
     };
     let all = read(&project, &spec.classes, &binary)?;
     let shown: Vec<&ClassPaths> = all.iter().filter(|class| wanted.is_none_or(|size| size == class.size)).collect();
     if arguments.json {
-        println!("{:#}", Value::from_iter(shown.iter().map(|class| class.json())));
+        say!("{:#}", Value::from_iter(shown.iter().map(|class| class.json())));
     } else if wanted.is_some() {
         shown.iter().for_each(|class| class.print_steps());
     } else {
         print_table(&shown);
     }
+    if let Some(shipped) = &arguments.shipped {
+        compare(shipped, &binary)?;
+    }
     over_budget(&shown)
 }
 
+/// Says how much of a program's code is the same in the one that was read.
+fn compare(shipped: &Path, read: &Path) -> Outcome<()> {
+    let comparison = Binary::open(shipped)?.compare(&Binary::open(read)?);
+    let same = comparison.functions - comparison.different.len();
+    let other = match comparison.different.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>() {
+        names if names.is_empty() => String::new(),
+        names => format!("; another in {}", names.join(", ")),
+    };
+    let of = comparison.functions;
+    note(&format!("{}: the code of {same} of its {of} functions is that which was read{other}", shipped.display()));
+    Ok(())
+}
+
 /// Reads the paths of all classes from a program with anchors.
-pub(crate) fn read(project: &Project, classes: &[Class], path: &std::path::Path) -> Outcome<Vec<ClassPaths>> {
+pub(crate) fn read(project: &Project, classes: &[Class], path: &Path) -> Outcome<Vec<ClassPaths>> {
     let binary = Binary::open(path)?;
     let anchors = format!("{}::anchors::", project.module());
     if !binary.functions().iter().any(|function| function.name.contains(&anchors)) {
@@ -114,12 +135,12 @@ fn over_budget(classes: &[&ClassPaths]) -> Outcome<()> {
 }
 
 fn print_table(classes: &[&ClassPaths]) {
-    println!("  class  path   instructions  budget  branches  loads  stores  calls  atomics  bytes  thread-local");
+    say!("  class  path   instructions  budget  branches  loads  stores  calls  atomics  bytes  thread-local");
     for class in classes {
         for ((what, path), budget) in PATHS.iter().zip(&class.paths).zip(class.budgets) {
             let budget = budget.map_or_else(|| "-".to_owned(), |budget| budget.to_string());
             match path {
-                Some(HitPath { counts, bytes, tls, .. }) => println!(
+                Some(HitPath { counts, bytes, tls, .. }) => say!(
                     "{:>7}  {what:<5} {:>13}  {budget:>6} {:>9} {:>6} {:>7} {:>6} {:>8} {bytes:>6}  {}",
                     class.size,
                     counts.instructions,
@@ -130,7 +151,7 @@ fn print_table(classes: &[&ClassPaths]) {
                     counts.atomics,
                     tls.name(),
                 ),
-                None => println!("{:>7}  {what:<5} leaves by a jump table", class.size),
+                None => say!("{:>7}  {what:<5} leaves by a jump table", class.size),
             }
         }
     }
@@ -140,13 +161,13 @@ impl ClassPaths {
     fn print_steps(&self) {
         for (what, path) in PATHS.iter().zip(&self.paths) {
             let Some(path) = path else {
-                println!("{what} {}: leaves by a jump table", self.size);
+                say!("{what} {}: leaves by a jump table", self.size);
                 continue;
             };
             let (instructions, bytes) = (path.counts.instructions, path.bytes);
-            println!("{what} {}: {instructions} instructions, {bytes} bytes, {}", self.size, path.tls.name());
+            say!("{what} {}: {instructions} instructions, {bytes} bytes, {}", self.size, path.tls.name());
             for step in &path.steps {
-                println!("  {:>10x}  {}{}", step.address, step.text, if step.taken { "   ; taken" } else { "" });
+                say!("  {:>10x}  {}{}", step.address, step.text, if step.taken { "   ; taken" } else { "" });
             }
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use hakmem_spec::{Class, Spec};
 use serde_json::{Value, json};
 
-use crate::failure::Outcome;
+use crate::failure::{Outcome, say};
 use crate::project::{LoadedSpec, Project, Selection};
 
 /// Its command line.
@@ -27,9 +27,9 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         None => Project::find(&arguments.selection)?.spec()?,
     };
     if arguments.json {
-        println!("{:#}", json(&loaded.spec));
+        say!("{:#}", json(&loaded.spec));
     } else {
-        print!("{}", hakmem_spec::table(&loaded.spec));
+        say!("{}", hakmem_spec::table(&loaded.spec).to_string().trim_end());
     }
     Ok(())
 }

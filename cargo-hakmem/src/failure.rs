@@ -1,4 +1,4 @@
-//! The one message that a failed command leaves, and its exit code.
+//! What a command says: its lines, or the one message of its failure and the exit code.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -12,6 +12,19 @@ pub(crate) struct Failure(String);
 
 /// What a command, or a step of one, returns.
 pub(crate) type Outcome<T> = Result<T, Failure>;
+
+/// Prints a line. Whoever stops reading (`| head`) wants no more of it: that is no failure, and no panic as with `println!`.
+macro_rules! say {
+    ($($text:tt)*) => {
+        _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+pub(crate) use say;
+
+/// Says on standard error what is worth knowing, but no failure.
+pub(crate) fn note(message: &str) {
+    _ = writeln!(io::stderr(), "note: {message}");
+}
 
 /// A failure with a message, as an error.
 pub(crate) fn fail<T>(message: impl Into<String>) -> Outcome<T> {
@@ -43,9 +56,4 @@ impl<E: std::error::Error> From<E> for Failure {
         // Some errors end their message with a line break.
         Self(error.to_string().trim_end().to_owned())
     }
-}
-
-/// An operation on a file, with its name in the message.
-pub(crate) fn on_file<T>(what: &str, path: impl AsRef<std::path::Path>, result: io::Result<T>) -> Outcome<T> {
-    result.or_else(|error| fail(format!("cannot {what} {}: {error}", path.as_ref().display())))
 }

@@ -12,8 +12,8 @@ use proc_macro2::{TokenStream, TokenTree};
 use similar::TextDiff;
 use toml_edit::{DocumentMut, InlineTable, Item, Table, value};
 
-use crate::failure::{Outcome, fail, on_file};
-use crate::invocation::Findings;
+use crate::failure::{Outcome, fail, say};
+use crate::files;
 use crate::project::{self, Selection};
 
 /// Its command line.
@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Make the changes without asking
     #[arg(short, long, conflicts_with = "dry_run")]
     yes: bool,
-    /// A hakmem on this machine, instead of the registry's
+    /// The hakmem to depend on: its folder. Without it, the one that this tool was built from, or the registry's
     #[arg(long, value_name = "PATH")]
     hakmem_path: Option<PathBuf>,
     #[command(flatten)]
@@ -54,15 +54,16 @@ struct Change {
 /// Shows and makes the changes.
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let (package, workspace) = project::package_in_workspace(&arguments.selection)?;
-    let program = program(&package, &arguments.selection)?;
-    refuse_second_allocator(&package, program)?;
+    let target = target(&package, &arguments.selection)?;
+    refuse_second_allocator(&package, target)?;
     let manifest = package.manifest_path.as_std_path();
     let spec = manifest.with_file_name(SPEC);
     if spec.exists() {
         return fail(format!("{} is there already: remove it, or name it in a macro call of your own", spec.display()));
     }
+    let hakmem = hakmem_on_this_machine(arguments.hakmem_path.as_deref())?;
     let root = workspace.join("Cargo.toml");
-    let mut changes = vec![Change::of(manifest, |text| with_dependency(text, arguments.hakmem_path.as_deref()))?];
+    let mut changes = vec![Change::of(manifest, |text| with_dependency(text, hakmem.as_deref()))?];
     if root == manifest {
         changes[0].new = with_profile(&changes[0].new)?;
     } else {
@@ -70,7 +71,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         changes.push(Change::of(&root, with_profile)?);
     }
     changes.push(Change { path: spec, old: None, new: hakmem_spec::Source::default_spec().text });
-    changes.push(Change::of(program.src_path.as_std_path(), with_call)?);
+    changes.push(Change::of(target.src_path.as_std_path(), with_call)?);
     changes.retain(|change| change.old.as_ref() != Some(&change.new));
     for change in &changes {
         change.show();
@@ -81,28 +82,24 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     if !arguments.yes && !confirmed(changes.len())? {
         return fail("nothing was changed");
     }
-    changes.iter().try_for_each(Change::make)
+    changes.iter().try_for_each(Change::make)?;
+    say!("next: `cargo hakmem record`, then `cargo hakmem tune hakmem.profile`");
+    Ok(())
 }
 
 /// The program that gets the allocator; in a package without one, the library.
-fn program<'p>(package: &'p Package, selection: &Selection) -> Outcome<&'p Target> {
-    let programs: Vec<&Target> =
-        package.targets.iter().filter(|target| project::is_selected(target, selection)).collect();
-    match (&programs[..], package.targets.iter().find(|target| target.is_lib())) {
-        ([only], _) => Ok(only),
-        ([], Some(library)) => Ok(library),
-        ([], None) => fail(format!("the package `{}` has no such program", package.name)),
-        (several, _) => {
-            let names: Vec<&str> = several.iter().map(|target| &*target.name).collect();
-            fail(format!("choose a program with --bin: {}", names.join(", ")))
-        }
+fn target<'p>(package: &'p Package, selection: &Selection) -> Outcome<&'p Target> {
+    let library = || package.targets.iter().find(|target| target.is_lib());
+    match project::program(package, selection)?.or_else(library) {
+        Some(target) => Ok(target),
+        None => fail(format!("the package `{}` has neither a program nor a library", package.name)),
     }
 }
 
-fn refuse_second_allocator(package: &Package, program: &Target) -> Outcome<()> {
-    let libraries = package.targets.iter().filter(|target| target.is_lib());
-    for target in libraries.chain([program]) {
-        let found = Findings::of(project::sources(target));
+fn refuse_second_allocator(package: &Package, target: &Target) -> Outcome<()> {
+    let libraries = package.targets.iter().filter(|other| other.is_lib());
+    for target in libraries.chain([target]) {
+        let found = project::findings(package, target);
         if let Some(call) = found.invocation() {
             return fail(format!("{} calls `hakmem::allocator!` already", call.file.display()));
         }
@@ -114,6 +111,22 @@ fn refuse_second_allocator(package: &Package, program: &Target) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// The folder of the hakmem that a path names; without one, of the sources that this tool was built from, if they are
+/// there. `None`: it is the registry's.
+fn hakmem_on_this_machine(path: Option<&Path>) -> Outcome<Option<PathBuf>> {
+    let is_hakmem = |folder: &Path| {
+        let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).ok();
+        let document = manifest.and_then(|text| DocumentMut::from_str(&text).ok());
+        document.is_some_and(|document| document["package"]["name"].as_str() == Some("hakmem"))
+    };
+    let folder = path.unwrap_or(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")));
+    match folder.canonicalize().ok().filter(|folder| is_hakmem(folder)) {
+        Some(folder) => Ok(Some(folder)),
+        None if path.is_some() => fail(format!("there is no hakmem in {}", folder.display())),
+        None => Ok(None),
+    }
 }
 
 fn with_dependency(text: &str, path: Option<&Path>) -> Outcome<String> {
@@ -164,7 +177,7 @@ fn with_call(text: &str) -> Outcome<String> {
 
 impl Change {
     fn of(path: &Path, change: impl FnOnce(&str) -> Outcome<String>) -> Outcome<Self> {
-        let old = on_file("read", path, std::fs::read_to_string(path))?;
+        let old = files::read("the file", path)?;
         let new = change(&old)?;
         Ok(Self { path: path.to_owned(), old: Some(old), new })
     }
@@ -173,17 +186,18 @@ impl Change {
         let name = self.path.display().to_string();
         let old_name = if self.old.is_some() { &*name } else { "/dev/null" };
         let old = self.old.as_deref().unwrap_or_default();
-        print!("{}", TextDiff::from_lines(old, &self.new).unified_diff().header(old_name, &name));
+        let diff = TextDiff::from_lines(old, &self.new);
+        say!("{}", diff.unified_diff().header(old_name, &name).to_string().trim_end());
     }
 
     fn make(&self) -> Outcome<()> {
-        on_file("write", &self.path, std::fs::write(&self.path, &self.new))
+        files::write("the file", &self.path, &self.new)
     }
 }
 
 /// Asks. No answer is no.
 fn confirmed(files: usize) -> Outcome<bool> {
-    print!("Change {files} files? [y/N] ");
+    write!(io::stdout(), "Change {files} files? [y/N] ")?;
     io::stdout().flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;

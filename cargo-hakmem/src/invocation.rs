@@ -38,10 +38,10 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Reads the Rust files of a folder, or one file. What is no Rust is passed over: the compiler will say so.
-    pub(crate) fn of(path: &Path) -> Self {
+    /// Reads the Rust files of a folder but some, or one file. What is no Rust is passed over: the compiler will say so.
+    pub(crate) fn of(path: &Path, but: &[PathBuf]) -> Self {
         let mut findings = Self::default();
-        for file in rust_files(path) {
+        for file in rust_files(path, but) {
             if let Ok(text) = std::fs::read_to_string(&file)
                 && let Ok(tokens) = TokenStream::from_str(&text)
             {
@@ -111,7 +111,7 @@ fn type_of_static(tokens: &[TokenTree]) -> Option<String> {
 }
 
 /// The Rust files under a path, in the order of their names.
-fn rust_files(path: &Path) -> Vec<PathBuf> {
+fn rust_files(path: &Path, but: &[PathBuf]) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];
     }
@@ -119,7 +119,7 @@ fn rust_files(path: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     let wanted = |path: &PathBuf| path.is_dir() || path.extension().is_some_and(|extension| extension == "rs");
-    paths.iter().filter(|path| wanted(path)).flat_map(|path| rust_files(path)).collect()
+    paths.iter().filter(|path| wanted(path) && !but.contains(path)).flat_map(|path| rust_files(path, but)).collect()
 }
 
 #[cfg(test)]

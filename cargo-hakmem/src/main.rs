@@ -13,6 +13,7 @@
 mod asm;
 mod classes;
 mod failure;
+mod files;
 mod fit;
 mod init;
 mod invocation;

@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 use cargo_metadata::{Message, Metadata, MetadataCommand, Package, Target};
 use hakmem_spec::{Source, Spec};
 
-use crate::failure::{Failure, Outcome, fail, on_file};
+use crate::failure::{Failure, Outcome, fail};
+use crate::files;
 use crate::invocation::{Findings, Invocation, SpecAt};
 
 /// Which package is meant, and which program of it.
@@ -28,10 +29,19 @@ pub(crate) struct Selection {
 
 /// How a program is built.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Profile {
+pub(crate) struct Build {
     /// The cargo profile
     #[arg(long = "cargo-profile", value_name = "NAME", default_value = "release")]
-    pub(crate) name: String,
+    profile: String,
+    /// Features of the package
+    #[arg(short = 'F', long, value_name = "FEATURES")]
+    features: Vec<String>,
+    /// All features of the package
+    #[arg(long)]
+    all_features: bool,
+    /// No default features of the package
+    #[arg(long)]
+    no_default_features: bool,
 }
 
 /// A package that invokes the macro.
@@ -63,7 +73,7 @@ impl LoadedSpec {
 
     /// The spec in a file.
     pub(crate) fn read(path: &Path) -> Outcome<Self> {
-        let text = on_file("read the spec", path, std::fs::read_to_string(path))?;
+        let text = files::read("the spec", path)?;
         Self::new(Source::file(path.display().to_string(), text))
     }
 }
@@ -82,65 +92,109 @@ fn metadata(selection: &Selection) -> Outcome<Metadata> {
         command.manifest_path(path);
     }
     command.exec().or_else(|error| match error {
-        cargo_metadata::Error::CargoMetadata { stderr } => {
-            fail(stderr.trim().trim_start_matches("error: ").lines().next().unwrap_or("cargo metadata failed"))
-        }
+        cargo_metadata::Error::CargoMetadata { stderr } => fail(stderr.trim().trim_start_matches("error: ")),
         error => fail(error.to_string()),
     })
 }
 
+/// The package that is named; else the one whose folder this is, as cargo has it; else the only one.
 fn choose_package(metadata: &Metadata, selection: &Selection) -> Outcome<Package> {
-    let names: Vec<String> = metadata.workspace_packages().iter().map(|package| package.name.to_string()).collect();
-    let chosen = match &selection.package {
-        Some(name) => metadata.packages.iter().find(|package| package.name.as_str() == name.as_str()),
-        None => metadata.root_package().or(match &metadata.workspace_packages()[..] {
-            [only] => metadata.packages.iter().find(|package| package.id == only.id),
-            _ => None,
-        }),
-    };
-    match (chosen, &selection.package) {
-        (Some(package), _) => Ok(package.clone()),
-        (None, Some(name)) => fail(format!("the workspace has no package `{name}`, but {}", names.join(", "))),
-        (None, None) => fail(format!("the workspace has several packages; choose one with -p: {}", names.join(", "))),
+    let members = metadata.workspace_packages();
+    let names = || members.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ");
+    if let Some(name) = &selection.package {
+        let named = members.iter().find(|package| package.name.as_str() == name);
+        return named.map_or_else(
+            || fail(format!("there is no package `{name}`, but {}", names())),
+            |&found| Ok(found.clone()),
+        );
+    }
+    let defaults = metadata.workspace_default_packages();
+    let around = package_around(&members, selection);
+    match around.or_else(|| alone(&defaults)).or_else(|| alone(&members)) {
+        Some(package) => Ok(package.clone()),
+        None => fail(format!("the workspace has several packages; choose one with -p: {}", names())),
     }
 }
 
-/// Whether a target is one of the programs that a selection names; without a name, any program that is no example.
-pub(crate) fn is_selected(target: &Target, selection: &Selection) -> bool {
-    match (&selection.bin, &selection.example) {
-        (Some(name), _) => target.is_bin() && target.name == *name,
-        (_, Some(name)) => target.is_example() && target.name == *name,
-        (None, None) => target.is_bin(),
+/// The only one of a list.
+fn alone<'m>(packages: &[&'m Package]) -> Option<&'m Package> {
+    if let [only] = packages { Some(only) } else { None }
+}
+
+/// The package whose folder, or a folder in it, is the one where cargo was called.
+fn package_around<'m>(members: &[&'m Package], selection: &Selection) -> Option<&'m Package> {
+    let manifest = selection.manifest_path.as_ref().map(|path| path.canonicalize());
+    let here = match manifest {
+        Some(manifest) => manifest.ok()?.parent()?.to_owned(),
+        None => std::env::current_dir().ok()?,
+    };
+    let folder = |package: &Package| package.manifest_path.parent().map(|folder| folder.as_std_path().to_owned());
+    let around = members.iter().filter(|package| folder(package).is_some_and(|folder| here.starts_with(folder)));
+    around.max_by_key(|package| package.manifest_path.as_str().len()).copied()
+}
+
+/// The program that a selection means: by its name, by `default-run`, or the only one. `None`: there is none.
+pub(crate) fn program<'p>(package: &'p Package, selection: &Selection) -> Outcome<Option<&'p Target>> {
+    let named = selection.bin.as_ref().or(selection.example.as_ref());
+    let of_kind = |target: &&Target| if selection.example.is_some() { target.is_example() } else { target.is_bin() };
+    let programs: Vec<&Target> = package.targets.iter().filter(of_kind).collect();
+    let names = || programs.iter().map(|target| &*target.name).collect::<Vec<_>>().join(", ");
+    let called = |name: &String| programs.iter().find(|target| target.name == *name).copied();
+    match (named, &programs[..]) {
+        (Some(name), []) => fail(format!("the package `{}` has no program `{name}`", package.name)),
+        (Some(name), _) => match called(name) {
+            Some(program) => Ok(Some(program)),
+            None => fail(format!("the package `{}` has no program `{name}`, but {}", package.name, names())),
+        },
+        (None, []) => Ok(None),
+        (None, [only]) => Ok(Some(only)),
+        (None, _) => match package.default_run.as_ref().and_then(called) {
+            Some(program) => Ok(Some(program)),
+            None => {
+                fail(format!("the package `{}` has several programs; choose one with --bin: {}", package.name, names()))
+            }
+        },
     }
+}
+
+/// What the sources of a target say of allocators. Those of the package's other targets are left out.
+pub(crate) fn findings(package: &Package, target: &Target) -> Findings {
+    let others = package.targets.iter().filter(|other| other.src_path != target.src_path).map(|other| {
+        let theirs = sources(other);
+        // Within a folder that both share, the other's first file is all that is known to be the other's.
+        if target.src_path.starts_with(theirs) { other.src_path.clone().into_std_path_buf() } else { theirs.to_owned() }
+    });
+    Findings::of(sources(target), &others.collect::<Vec<_>>())
 }
 
 /// The file or folder with a target's sources: `main.rs` and `lib.rs` have a folder to themselves.
-pub(crate) fn sources(target: &Target) -> &Path {
+fn sources(target: &Target) -> &Path {
     let file = target.src_path.as_std_path();
     let own_folder = matches!(file.file_name().and_then(|name| name.to_str()), Some("main.rs" | "lib.rs"));
     if own_folder { file.parent().unwrap_or(file) } else { file }
 }
 
 impl Project {
-    /// The package that is meant. It must invoke the macro.
+    /// The package that is meant. The program that is meant must invoke the macro, or the package's library; where no
+    /// program is, any of them.
     pub(crate) fn find(selection: &Selection) -> Outcome<Self> {
         let metadata = metadata(selection)?;
         let package = choose_package(&metadata, selection)?;
         let target_directory = metadata.target_directory.into_std_path_buf();
-        let programs: Vec<&Target> = package.targets.iter().filter(|target| is_selected(target, selection)).collect();
-        if programs.is_empty()
-            && let Some(name) = selection.bin.as_ref().or(selection.example.as_ref())
-        {
-            return fail(format!("the package `{}` has no program `{name}`", package.name));
-        }
+        let named = selection.bin.is_some() || selection.example.is_some();
+        let chosen = if named { program(&package, selection)? } else { None };
+        let programs = package.targets.iter().filter(|target| !named && target.is_bin());
         let libraries = package.targets.iter().filter(|target| target.is_lib());
-        let places = programs.into_iter().chain(libraries).map(sources);
-        let Some(invocation) = places.map(Findings::of).find_map(|found| found.invocation().cloned()) else {
+        let places = chosen.into_iter().chain(programs).chain(libraries);
+        let mut found = places.filter_map(|target| findings(&package, target).invocation().cloned());
+        let Some(invocation) = found.next() else {
+            let program = chosen.map_or_else(String::new, |program| format!("program `{}` of the ", program.name));
             return fail(format!(
-                "the package `{}` does not call `hakmem::allocator!` (`cargo hakmem init` adds it)",
+                "the {program}package `{}` does not call `hakmem::allocator!` (`cargo hakmem init` adds it)",
                 package.name
             ));
         };
+        drop(found);
         Ok(Self { selection: selection.clone(), package, target_directory, invocation })
     }
 
@@ -168,12 +222,12 @@ impl Project {
             SpecAt::Default => LoadedSpec::new(Source::default_spec()),
             SpecAt::File(name) => {
                 let path = self.folder().join(name);
-                let text = on_file("read the spec", &path, std::fs::read_to_string(&path))?;
+                let text = files::read("the spec", &path)?;
                 LoadedSpec::new(Source::file(name, text))
             }
             SpecAt::Inline { range, line, column } => {
                 let file = &self.invocation.file;
-                let text = on_file("read", file, std::fs::read_to_string(file))?;
+                let text = files::read("the program", file)?;
                 let inside = text.get(range.clone()).unwrap_or_default();
                 LoadedSpec::new(Source::inline(file.display().to_string(), inside, *line, *column))
             }
@@ -194,23 +248,33 @@ impl Project {
 
     /// Builds the program with a feature of hakmem, in a target directory of its own, so that what cargo built for the
     /// user stays what it is. The symbols are kept, whatever the profile says.
-    pub(crate) fn build(&self, profile: &Profile, feature: &str) -> Outcome<PathBuf> {
+    pub(crate) fn build(&self, build: &Build, feature: &str) -> Outcome<PathBuf> {
         let feature = self.feature(feature)?;
+        let Some(program) = program(&self.package, &self.selection)? else {
+            return fail(format!("the package `{}` has no program; choose one with --example", self.package.name));
+        };
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.args(["build", "--message-format=json-render-diagnostics", "--manifest-path"]);
-        command.arg(&self.package.manifest_path).args(["--profile", &profile.name, "--features", &feature]);
+        command.arg(&self.package.manifest_path).args(["--profile", &build.profile, "--features", &feature]);
+        command.arg(if program.is_example() { "--example" } else { "--bin" }).arg(&program.name);
         command.arg("--target-dir").arg(self.output().join("build"));
-        match (&self.selection.bin, &self.selection.example) {
-            (Some(name), _) => command.args(["--bin", name]),
-            (_, Some(name)) => command.args(["--example", name]),
-            (None, None) => command.arg("--bins"),
-        };
-        command.env(format!("CARGO_PROFILE_{}_STRIP", profile.name.to_uppercase().replace('-', "_")), "none");
+        command.args(build.features.iter().flat_map(|features| ["--features", features]));
+        command.args(build.all_features.then_some("--all-features"));
+        command.args(build.no_default_features.then_some("--no-default-features"));
+        command.env(format!("CARGO_PROFILE_{}_STRIP", build.profile.to_uppercase().replace('-', "_")), "none");
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
         if !output.status.success() {
             return fail(format!("the package `{}` does not build with the feature `{feature}`", self.package.name));
         }
-        self.executable(&output.stdout)
+        for message in Message::parse_stream(&*output.stdout) {
+            if let Message::CompilerArtifact(artifact) = message?
+                && artifact.target == *program
+                && let Some(path) = artifact.executable
+            {
+                return Ok(path.into_std_path_buf());
+            }
+        }
+        fail(format!("cargo built no program `{}`", program.name))
     }
 
     /// hakmem's feature, as this package calls it.
@@ -222,27 +286,5 @@ impl Project {
             return fail(format!("hakmem is not a dependency of the package `{}`", self.package.name));
         };
         Ok(format!("{}/{feature}", dependency.rename.as_ref().unwrap_or(&dependency.name)))
-    }
-
-    /// The one program among what cargo built.
-    fn executable(&self, messages: &[u8]) -> Outcome<PathBuf> {
-        let mut programs = Vec::new();
-        for message in Message::parse_stream(messages) {
-            if let Message::CompilerArtifact(artifact) = message?
-                && artifact.package_id == self.package.id
-                && is_selected(&artifact.target, &self.selection)
-                && let Some(path) = artifact.executable
-            {
-                programs.push((artifact.target.name, path.into_std_path_buf()));
-            }
-        }
-        match &programs[..] {
-            [(_, path)] => Ok(path.clone()),
-            [] => fail(format!("the package `{}` has no program; choose one with --example", self.package.name)),
-            several => {
-                let names: Vec<&str> = several.iter().map(|(name, _)| &**name).collect();
-                fail(format!("choose a program with --bin: {}", names.join(", ")))
-            }
-        }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hakmem_spec::format_bytes;
 
-use crate::failure::{Outcome, fail, on_file};
+use crate::failure::{Outcome, fail, note, say};
 use crate::profile::Profile as Recording;
-use crate::project::{Profile, Project, Selection};
+use crate::project::{Build, Project, Selection};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -17,8 +17,11 @@ pub(crate) struct Arguments {
     /// Where the profile goes
     #[arg(short, long, value_name = "PATH", default_value = "hakmem.profile")]
     output: PathBuf,
+    /// Run the program so many times, and add up what is recorded: for one whose threads meet differently each time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
     #[command(flatten)]
-    profile: Profile,
+    build: Build,
     #[command(flatten)]
     selection: Selection,
     /// What the program is given
@@ -26,27 +29,38 @@ pub(crate) struct Arguments {
     arguments: Vec<OsString>,
 }
 
-/// Records a run. Fails after a program that fails, with its profile written all the same.
+/// Records runs. Fails after a program that fails, with its profile written all the same.
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let project = Project::find(&arguments.selection)?;
-    // A spec with errors is told here, once, and not by a failed build.
+    // What would fail after the run is asked for before it. A spec with errors is told once, and not by a failed build.
     project.spec()?;
-    let program = project.build(&arguments.profile, "record")?;
+    if !arguments.output.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir()) {
+        return fail(format!("cannot write the profile {}: there is no such folder", arguments.output.display()));
+    }
+    let program = project.build(&arguments.build, "record")?;
     let folder = parts_folder(&project)?;
     // Ctrl-C is for the program; its profile is still to be merged.
     ctrlc::set_handler(|| {})?;
-    let status = Command::new(&program).args(&arguments.arguments).env("HAKMEM_PROFILE", folder.join("part")).status();
-    let status = on_file("run", &program, status)?;
-    let parts = parts(&folder)?;
-    if parts.is_empty() {
+    let mut status = ExitStatus::default();
+    for run in 1..=arguments.runs {
+        let mut command = Command::new(&program);
+        command.args(&arguments.arguments).env("HAKMEM_PROFILE", folder.join(format!("run-{run}")));
+        status = command.status().or_else(|error| fail(format!("cannot run {}: {error}", program.display())))?;
+        if !status.success() {
+            break;
+        }
+    }
+    let recording = merge(&folder)?;
+    if recording.runs == 0 {
         return fail(format!(
             "{} wrote no profile ({status}): it must end by itself, by an abort or by a signal that it can catch",
             program.display()
         ));
     }
-    let recording = Recording::read_all(&parts)?;
-    recording.write(&arguments.output)?;
-    on_file("remove", &folder, std::fs::remove_dir_all(&folder))?;
+    recording
+        .write(&arguments.output)
+        .or_else(|failure| fail(format!("{failure}; what each process recorded is in {}", folder.display())))?;
+    std::fs::remove_dir_all(&folder)?;
     summarise(&recording, &arguments.output);
     if status.success() { Ok(()) } else { fail(format!("the profile is written, but the program ended with {status}")) }
 }
@@ -55,27 +69,35 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
 fn parts_folder(project: &Project) -> Outcome<PathBuf> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
     let folder = project.output().join(format!("run-{}-{now}", std::process::id()));
-    on_file("make the folder", &folder, std::fs::create_dir_all(&folder))?;
+    std::fs::create_dir_all(&folder)
+        .or_else(|error| fail(format!("cannot make the folder {}: {error}", folder.display())))?;
     Ok(folder)
 }
 
-fn parts(folder: &Path) -> Outcome<Vec<PathBuf>> {
-    let mut parts = Vec::new();
-    for entry in on_file("read the folder", folder, std::fs::read_dir(folder))? {
-        parts.push(entry?.path());
-    }
+/// What all processes wrote, together. One that was killed while it wrote does not spoil the others' profiles.
+fn merge(folder: &Path) -> Outcome<Recording> {
+    let mut parts = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Outcome<Vec<PathBuf>>>()?;
     parts.sort();
-    Ok(parts)
+    let mut all = Recording::default();
+    for part in &parts {
+        match Recording::read(part) {
+            Ok(recording) => all.merge(&recording),
+            Err(failure) if parts.len() == 1 => return Err(failure),
+            Err(failure) => note(&format!("a process is left out: {failure}")),
+        }
+    }
+    Ok(all)
 }
 
 fn summarise(recording: &Recording, path: &Path) {
-    println!(
-        "{}: {} allocations of {} sizes by {} threads; at most {} alive",
+    let runs = if recording.runs == 1 { String::new() } else { format!(" in {} processes", recording.runs) };
+    say!(
+        "{}: {} allocations of {} sizes by {} threads{runs}; at most {} alive",
         path.display(),
         recording.allocations(),
         recording.requests.len(),
         recording.threads.iter().map(|thread| thread.threads).sum::<u64>(),
-        rounded(recording.peak),
+        rounded(recording.peak / recording.runs.max(1)),
     );
 }
 

@@ -6,12 +6,15 @@ use std::path::{Path, PathBuf};
 use hakmem_spec::{Source, Spec};
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Outcome, fail, on_file};
-use crate::fit::cost::Prices;
+use crate::failure::{Failure, Outcome, fail, say};
+use crate::files;
+use crate::fit::cost::{Prices, Use};
 use crate::fit::demand::{Demand, Goal};
+use crate::fit::entry::NewClass;
 use crate::fit::evaluate::{ClassUse, Evaluation};
+use crate::fit::large;
 use crate::fit::optimise::{self, Choice};
-use crate::fit::rewrite::{Entries, NewClass};
+use crate::fit::rewrite::Entries;
 use crate::fit::settings::{Settings, settings};
 use crate::invocation::SpecAt;
 use crate::profile::Profile;
@@ -28,8 +31,8 @@ pub(crate) struct Arguments {
     #[arg(required = true, value_name = "PROFILE")]
     profiles: Vec<PathBuf>,
     /// How many classes; without it, as many as save more than they cost
-    #[arg(long, value_name = "K")]
-    classes: Option<usize>,
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u8).range(1..))]
+    classes: Option<u8>,
     /// Choose the classes one after the other instead of together, as other tools do: to compare
     #[arg(long)]
     greedy: bool,
@@ -71,6 +74,8 @@ pub(crate) struct Tuned {
     pub(crate) prices: Prices,
     /// The sizes that are there for no request of the profile.
     pub(crate) reserve: Vec<u32>,
+    /// The part of the time that it would take to keep none of the large blocks that are freed.
+    price_of_no_large: f64,
 }
 
 /// Tunes, or checks.
@@ -78,10 +83,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let profile = Profile::read_all(&arguments.profiles)?;
     let place = Place::find(arguments)?;
     let loaded = place.spec()?;
-    let wish = Wish { goal: arguments.goal, classes: arguments.classes, greedy: arguments.greedy };
+    let wish = Wish { goal: arguments.goal, classes: arguments.classes.map(usize::from), greedy: arguments.greedy };
     let tuned = tune(&loaded, &profile, wish)?;
     if arguments.json {
-        println!("{:#}", json(&tuned));
+        say!("{:#}", json(&tuned, &profile));
     } else {
         print_totals(&tuned, &profile);
     }
@@ -93,7 +98,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let place = place.write(&tuned.text)?;
     if !arguments.json {
-        println!("wrote {place}");
+        say!("wrote {place}");
     }
     Ok(())
 }
@@ -133,15 +138,15 @@ impl Place {
     fn write(&self, text: &str) -> Outcome<String> {
         let file = self.out.clone().or(self.spec.clone()).or(self.project.as_ref().and_then(Project::spec_file));
         if let Some(path) = file {
-            on_file("write the spec", &path, std::fs::write(&path, text))?;
+            files::write("the spec", &path, text)?;
             return Ok(path.display().to_string());
         }
         let Some(project) = &self.project else { return fail("there is no place for the spec") };
         let SpecAt::Inline { range, .. } = &project.invocation.spec else { return fail("the spec is built in") };
         let file: &Path = &project.invocation.file;
-        let mut source = on_file("read", file, std::fs::read_to_string(file))?;
+        let mut source = files::read("the program", file)?;
         source.replace_range(range.clone(), text);
-        on_file("write", file, std::fs::write(file, source))?;
+        files::write("the program", file, &source)?;
         Ok(format!("the spec in {}", file.display()))
     }
 }
@@ -162,12 +167,12 @@ pub(crate) fn tune(loaded: &LoadedSpec, profile: &Profile, wish: Wish) -> Outcom
     }
     let spec = &loaded.spec;
     let entries = Entries::new(&loaded.source.text, spec)?;
-    let pinned: Vec<&[hakmem_spec::Class]> = entries.pinned().map(|range| &spec.classes[range]).collect();
+    let pinned: Vec<&[hakmem_spec::Class]> = entries.pinned().collect();
     let forced: Vec<u32> = pinned.iter().flat_map(|classes| classes.iter().map(|class| class.size)).collect();
     let closed: Vec<RangeInclusive<u32>> =
         pinned.iter().filter_map(|classes| Some(classes.first()?.size..=classes.last()?.size)).collect();
     // Larger ones are large blocks with either spec.
-    let largest = spec.classes.last().map_or(0, |class| class.size);
+    let largest = entries.largest();
     let prices = Prices::new(spec.geometry, profile.busy_threads());
     let demand = Demand::new(profile, wish.goal, largest);
     let most = wish.classes.unwrap_or(MOST_CLASSES).clamp(1, hakmem_spec::MAX_CLASSES);
@@ -197,7 +202,10 @@ pub(crate) fn tune(loaded: &LoadedSpec, profile: &Profile, wish: Wish) -> Outcom
     }
     sizes.extend(&reserve);
     sizes.sort_unstable();
-    let text = rewritten(entries, spec, profile, wish.goal, &sizes, &reserve)?;
+    let price_of_no_large = large::price_of_none(profile, largest);
+    let keeps_no_large = large::keeps_none(price_of_no_large, wish.goal, entries.large_cache());
+    let classes = new_classes(&entries, spec, profile, wish.goal, &sizes, &reserve)?;
+    let text = entries.with(&classes, keeps_no_large)?;
     let source = Source::file(loaded.source.name.clone(), text.clone());
     let tuned = hakmem_spec::parse(&source).map_err(|errors| Failure::of_spec(&source, &errors))?;
     Ok(Tuned {
@@ -209,18 +217,19 @@ pub(crate) fn tune(loaded: &LoadedSpec, profile: &Profile, wish: Wish) -> Outcom
         spec: tuned,
         prices,
         reserve,
+        price_of_no_large,
     })
 }
 
-/// The text with the chosen sizes.
-fn rewritten(
-    entries: Entries,
+/// The chosen sizes with their settings.
+fn new_classes(
+    entries: &Entries,
     spec: &Spec,
     profile: &Profile,
     goal: Goal,
     sizes: &[u32],
     reserve: &[u32],
-) -> Outcome<String> {
+) -> Outcome<Vec<NewClass>> {
     // What each class would have to do, with nothing decided but the sizes.
     let plain = plain_spec(spec, sizes)?;
     let evaluation = Evaluation::new(&plain, profile);
@@ -228,12 +237,12 @@ fn rewritten(
     let mut classes = Vec::new();
     for used in &evaluation.classes {
         let seen = !reserve.contains(&used.size);
-        let like = entries.like(used.size, spec);
+        let like = entries.like(used.size);
         let settings =
             like.map_or_else(Settings::default, |like| settings(like, used, all, threads, goal, spec.geometry));
         classes.push(NewClass { size: used.size, settings, seen });
     }
-    entries.with(spec, &classes)
+    Ok(classes)
 }
 
 /// A spec with these sizes and the geometry of another.
@@ -245,7 +254,7 @@ fn plain_spec(spec: &Spec, sizes: &[u32]) -> Outcome<Spec> {
 }
 
 /// What is printed in front of the classes, for programs.
-fn json(tuned: &Tuned) -> Value {
+fn json(tuned: &Tuned, profile: &Profile) -> Value {
     let totals = |of: &Evaluation| {
         json!({
             "classes": of.classes.len(),
@@ -255,42 +264,48 @@ fn json(tuned: &Tuned) -> Value {
             "hit_rate": of.hit_rate(),
         })
     };
-    json!({ "chosen": tuned.chosen, "before": totals(&tuned.before), "after": totals(&tuned.after) })
+    json!({ "runs": profile.runs, "chosen": tuned.chosen, "before": totals(&tuned.before), "after": totals(&tuned.after) })
 }
 
 fn percent(part: f64, whole: f64) -> f64 {
     100.0 * part / whole.max(1.0)
 }
 
+/// A number with its noun.
+fn counted(number: u64, noun: &str, plural: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { plural })
+}
+
 fn print_totals(tuned: &Tuned, profile: &Profile) {
-    println!(
-        "{} runs, {} allocations, {} alive at the peak, {} busy threads",
-        profile.runs,
+    let mean = |bytes: u64| rounded(bytes / profile.runs.max(1));
+    say!(
+        "{}, {} allocations, {} alive at the peak, {}",
+        counted(profile.runs, "process", "es"),
         profile.allocations(),
-        rounded(profile.bytes_at_peak()),
-        profile.busy_threads()
+        mean(profile.bytes_at_peak()),
+        counted(profile.busy_threads(), "busy thread", "s"),
     );
-    println!("                    before        after   (predicted, at the peak)");
+    say!("                    before        after   (predicted, at the peak)");
     let (before, after) = (&tuned.before, &tuned.after);
-    println!("classes         {:>10}   {:>10}", before.classes.len(), after.classes.len());
+    say!("classes         {:>10}   {:>10}", before.classes.len(), after.classes.len());
     let waste = |of: &Evaluation| format!("{:.2} %", percent(of.waste() as f64, of.requested() as f64));
-    println!("internal waste  {:>10}   {:>10}", rounded(before.waste()), rounded(after.waste()));
-    println!("                {:>10}   {:>10}", waste(before), waste(after));
-    let resident = |of: &Evaluation| rounded(of.resident(&tuned.prices) as u64);
-    println!("heap, resident  {:>10}   {:>10}", resident(before), resident(after));
+    say!("internal waste  {:>10}   {:>10}", mean(before.waste()), mean(after.waste()));
+    say!("                {:>10}   {:>10}", waste(before), waste(after));
+    let resident = |of: &Evaluation| mean(of.resident(&tuned.prices) as u64);
+    say!("heap, resident  {:>10}   {:>10}", resident(before), resident(after));
     let hits = |of: &Evaluation| format!("{:.2} %", 100.0 * of.hit_rate());
-    println!("front hit rate  {:>10}   {:>10}", hits(before), hits(after));
+    say!("front hit rate  {:>10}   {:>10}", hits(before), hits(after));
 }
 
 /// Why each class is there.
 fn print_classes(tuned: &Tuned) {
-    println!("\n   size        serves   allocations  at peak   waste KiB  why");
+    say!("\n   size        serves   allocations  at peak   waste KiB  why");
     let all = tuned.after.arrivals();
     let classes = &tuned.after.classes;
     for (number, used) in classes.iter().enumerate() {
         let serves = used.requests.map_or_else(String::new, |(least, most)| format!("{least}–{most}"));
         let why = reason(tuned, used, classes.get(number + 1));
-        println!(
+        say!(
             "{:>7} {serves:>13} {:>11.2} % {:>8} {:>11.1}  {why}",
             used.size,
             percent(used.arrivals as f64, all as f64),
@@ -299,7 +314,16 @@ fn print_classes(tuned: &Tuned) {
         );
     }
     if tuned.after.large.arrivals > 0 {
-        println!("  large {:>13} {:>11.2} %", "", percent(tuned.after.large.arrivals as f64, all as f64));
+        let large = &tuned.after.large;
+        let kept = if tuned.spec.large.cache == 0 { "none is kept when it is freed" } else { "kept when freed" };
+        say!(
+            "  large {:>13} {:>11.2} % {:>8} {:>11.1}  {kept}: to keep none takes {:.1} % of the time",
+            "",
+            percent(large.arrivals as f64, all as f64),
+            large.at_peak,
+            large.waste() as f64 / 1024.0,
+            100.0 * tuned.price_of_no_large,
+        );
     }
 }
 
@@ -316,7 +340,7 @@ fn reason(tuned: &Tuned, used: &ClassUse, next: Option<&ClassUse>) -> String {
         None => "the largest".to_owned(),
         Some(next) => {
             let saved = f64::from(next.size - used.size) * used.at_peak as f64;
-            if saved > tuned.prices.class(used.size, 0.0) {
+            if saved > tuned.prices.class(used.size, Use::default()) {
                 format!("in the class of {} its blocks would take {} more", next.size, rounded(saved as u64))
             } else {
                 format!(
@@ -340,6 +364,6 @@ fn check(spec: &Spec, tuned: &Tuned, profile: &Profile, arguments: &Arguments) -
             arguments.margin
         ));
     }
-    println!("the spec costs {worse:.2} % of the live bytes more than the best; {} % are allowed", arguments.margin);
+    say!("the spec costs {worse:.2} % of the live bytes more than the best; {} % are allowed", arguments.margin);
     Ok(())
 }

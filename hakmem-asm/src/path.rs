@@ -142,10 +142,9 @@ impl Binary {
         instructions.reverse();
         let mut path = HitPath { counts: Counts::default(), bytes: 0, tls: Tls::None, steps: Vec::new() };
         let mut factory = InstructionInfoFactory::new();
-        let mut formatter = IntelFormatter::new();
+        let mut formatter = Text::new();
         for (number, instruction) in instructions.iter().enumerate() {
-            let mut text = String::new();
-            formatter.format(instruction, &mut text);
+            let text = formatter.of(instruction);
             let follower = instructions.get(number + 1).map(Instruction::ip);
             let taken = follower.is_some_and(|follower| follower != instruction.next_ip());
             path.steps.push(Step { address: instruction.ip(), text, taken });
@@ -156,6 +155,37 @@ impl Binary {
         }
         path.tls = tls(&instructions);
         path
+    }
+}
+
+/// Writes instructions as an assembler of Intel's syntax does.
+#[allow(missing_debug_implementations, reason = "the formatter has none")]
+pub(crate) struct Text(IntelFormatter);
+
+impl Text {
+    pub(crate) fn new() -> Self {
+        let mut formatter = IntelFormatter::new();
+        let options = formatter.options_mut();
+        options.set_hex_prefix("0x");
+        options.set_hex_suffix("");
+        options.set_uppercase_hex(false);
+        options.set_branch_leading_zeros(false);
+        options.set_show_branch_size(false);
+        options.set_space_after_operand_separator(true);
+        options.set_rip_relative_addresses(true);
+        Self(formatter)
+    }
+
+    pub(crate) fn of(&mut self, instruction: &Instruction) -> String {
+        let mut text = String::new();
+        self.0.format(instruction, &mut text);
+        // A distance below the thread pointer is a negative number.
+        let alone = [instruction.memory_base(), instruction.memory_index()] == [Register::None; 2];
+        let distance = instruction.memory_displacement64().cast_signed();
+        if alone && distance < 0 && instruction.segment_prefix() == Register::FS {
+            text = text.replace(&format!("{distance:#x}"), &format!("-{:#x}", distance.unsigned_abs()));
+        }
+        text
     }
 }
 

@@ -16,23 +16,27 @@ mod table;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use project::{Project, Run};
 use serde_json::{Value, json};
 
-/// The programs, and what they are given. `quickstart` reads the sources of every crate that cargo has unpacked here, at
+/// A program: its name, what it is given, and how often it is recorded. Where several threads meet, no two runs are alike.
+type Program = (&'static str, &'static [&'static str], u32);
+
+/// The programs. `quickstart` reads the sources of every crate that cargo has unpacked here, at
 /// most so many megabytes; the others take the scale of the standings.
-const PROGRAMS: &[(&str, &[&str])] = &[
-    ("quickstart", &["--limit-mb", "60"]),
-    ("syntax", &["60"]),
-    ("json", &["80"]),
-    ("dom", &["210"]),
-    ("persistent", &["76"]),
-    ("index", &["135"]),
-    ("compiler", &["115"]),
-    ("sql", &["22"]),
-    ("cache", &["45"]),
-    ("graph", &["60"]),
+const PROGRAMS: &[Program] = &[
+    ("quickstart", &["--limit-mb", "60"], 3),
+    ("syntax", &["60"], 1),
+    ("json", &["80"], 1),
+    ("dom", &["210"], 1),
+    ("persistent", &["76"], 1),
+    ("index", &["135"], 1),
+    ("compiler", &["115"], 1),
+    ("sql", &["22"], 1),
+    ("cache", &["45"], 3),
+    ("graph", &["60"], 1),
 ];
 
 /// The specs that are compared.
@@ -60,9 +64,15 @@ fn run() -> Result<(), String> {
     }
     let project = Project::create()?;
     let mut programs = Vec::new();
-    for (name, given) in PROGRAMS.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|one| one == name)) {
-        eprintln!("{name}");
-        programs.push(prove(&project, name, given, rounds)?);
+    let chosen: Vec<&Program> =
+        PROGRAMS.iter().filter(|(name, ..)| only.is_empty() || only.iter().any(|one| one == name)).collect();
+    let start = Instant::now();
+    for (number, program) in chosen.iter().enumerate() {
+        let step = |what: &str| {
+            let seconds = start.elapsed().as_secs();
+            eprintln!("{seconds:>4} s  {}/{} {}: {what}", number + 1, chosen.len(), program.0);
+        };
+        programs.push(prove(&project, program, rounds, &step)?);
         let all = json!({ "rounds": rounds, "programs": programs });
         if let Some(output) = &output {
             fs::write(output, format!("{all:#}\n")).map_err(|error| format!("{output}: {error}"))?;
@@ -73,23 +83,28 @@ fn run() -> Result<(), String> {
 }
 
 /// One program under the three specs.
-fn prove(project: &Project, name: &str, given: &[&str], rounds: usize) -> Result<Value, String> {
+fn prove(project: &Project, program: &Program, rounds: usize, step: &dyn Fn(&str)) -> Result<Value, String> {
+    let &(name, given, records) = program;
     let spec = |which: &str| project.file(&format!("{name}-{which}.toml"));
     let profile = |which: &str| project.file(&format!("{name}-{which}.profile"));
     let copy = |from: &Path, to: &Path| fs::copy(from, to).map_err(|error| format!("{}: {error}", from.display()));
     copy(&project.default_spec(), &spec("default"))?;
-    project.record(name, given, &spec("default"), &profile("default"))?;
+    step("recording it under the default spec");
+    project.record(name, given, records, &spec("default"), &profile("default"))?;
     let mut predicted = project.tune(&profile("default"), &spec("default"), &spec("tuned"), &[])?;
     let classes = predicted["chosen"].to_string();
     project.tune(&profile("default"), &spec("default"), &spec("greedy"), &["--greedy", "--classes", &classes])?;
-    project.record(name, given, &spec("tuned"), &profile("tuned"))?;
+    step("recording it under the tuned spec");
+    project.record(name, given, records, &spec("tuned"), &profile("tuned"))?;
     // What the second run really got: the block of each request is what the generated tables said.
     predicted["realised"] = realised(&fs::read_to_string(profile("tuned")).map_err(|error| error.to_string())?);
     predicted["realised_default"] =
         realised(&fs::read_to_string(profile("default")).map_err(|error| error.to_string())?);
 
+    step("building it under each spec");
     let binaries = SPECS.map(|which| project.build(name, &spec(which), which));
     let mut runs = SPECS.map(|_| Vec::new());
+    step(&format!("running each {rounds} times"));
     for round in 0..rounds {
         for turn in 0..SPECS.len() {
             // Another one begins each round.

@@ -97,10 +97,17 @@ impl Project {
     }
 
     /// Records a run under a spec.
-    pub(crate) fn record(&self, name: &str, given: &[&str], spec: &Path, profile: &Path) -> Result<(), String> {
+    pub(crate) fn record(
+        &self,
+        name: &str,
+        given: &[&str],
+        runs: u32,
+        spec: &Path,
+        profile: &Path,
+    ) -> Result<(), String> {
         self.set_spec(spec)?;
         let mut command = self.tool();
-        command.args(["record", "--bin", binary(name), "--output"]).arg(profile).arg("--");
+        command.args(["record", "--runs", &runs.to_string(), "--bin", binary(name), "--output"]).arg(profile).arg("--");
         succeed(command.args(arguments(name, given)))
     }
 

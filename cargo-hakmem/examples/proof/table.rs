@@ -7,8 +7,8 @@ use serde_json::Value;
 /// A row for each program: waste predicted and realised, and medians against the default spec.
 pub(crate) fn markdown(programs: &[Value]) -> String {
     let mut table = String::from(
-        "| program | classes | waste, default | waste, tuned: predicted | realised | heap: predicted | peak RSS, default \
-         | tuned | greedy | processor time, default | tuned | greedy |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+        "| program | classes | waste, default | tuned, predicted | realised | peak RSS, default | of it | tuned | greedy \
+         | processor time, default | tuned | greedy |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n",
     );
     for program in programs {
         let tuning = &program["tuning"];
@@ -25,17 +25,20 @@ pub(crate) fn markdown(programs: &[Value]) -> String {
         let against = |which: &str, field: &str| {
             format!("{:+.1} %", 100.0 * (median(which, field) / median("default", field) - 1.0))
         };
-        let resident = |of: &Value| of["resident"].as_f64().unwrap_or(f64::NAN);
+        // What the default's classes waste, in parts of all that is resident.
+        let wasted = tuning["before"]["waste"].as_f64().unwrap_or(f64::NAN) / tuning["runs"].as_f64().unwrap_or(1.0);
+        let resident = median("default", "peak_rss_kib") * 1024.0;
         let _ = writeln!(
             table,
-            "| {} | {} | {} | {} | {} | {:+.1} % | {:.1} MiB | {} | {} | {:.2} s | {} | {} |",
+            "| {} | {} → {} | {} | {} | {} | {:.1} MiB | {:.1} % | {} | {} | {:.2} s | {} | {} |",
             program["program"].as_str().unwrap_or_default(),
+            tuning["before"]["classes"],
             tuning["after"]["classes"],
             part(&tuning["before"], "waste"),
             part(&tuning["after"], "waste"),
             part(&tuning["realised"], "waste"),
-            100.0 * (resident(&tuning["after"]) / resident(&tuning["before"]) - 1.0),
-            median("default", "peak_rss_kib") / 1024.0,
+            resident / f64::from(1 << 20),
+            100.0 * wasted / resident,
             against("tuned", "peak_rss_kib"),
             against("greedy", "peak_rss_kib"),
             median("default", "processor_seconds"),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use hakmem_spec::{MEDIUM_GRAIN, SMALL_GRAIN, SMALL_MAX};
 
+use super::cost::Use;
 use crate::profile::{Profile, Request};
 
 /// What the classes are chosen for.
@@ -29,8 +30,8 @@ pub(crate) struct Demand {
     pub(crate) word: BTreeMap<u32, Weight>,
     /// The same of requests aligned to 16 or more, which need a class that is a multiple of 16.
     pub(crate) wide: BTreeMap<u32, Weight>,
-    /// Bytes that sizes need at their own peak and not at the peak of all.
-    pub(crate) idle: BTreeMap<u32, f64>,
+    /// Bytes of sizes at the peak of all, and beyond that at their own.
+    pub(crate) uses: BTreeMap<u32, Use>,
     /// The largest size seen that a class may serve.
     pub(crate) largest: u32,
 }
@@ -80,7 +81,9 @@ impl Demand {
                 let of_align = if align > 8 { &mut demand.wide } else { &mut demand.word };
                 let touched = if size > UNTOUCHED.0 { UNTOUCHED.1.recip() } else { 1.0 };
                 of_align.entry(class).or_default().add(blocks(request) * touched, size as f64);
-                *demand.idle.entry(class).or_default() += idle(request) * size as f64;
+                let live = request.at_peak as f64 / runs;
+                let of_class = demand.uses.entry(class).or_default();
+                *of_class = *of_class + Use { live, idle: idle(request) } * size as f64;
             }
         }
         demand.spread(demand.largest);

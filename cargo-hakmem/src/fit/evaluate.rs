@@ -2,11 +2,14 @@
 
 use hakmem_spec::{Class, Plan, Spec};
 
-use super::cost::Prices;
+use super::cost::{Prices, Use};
 use crate::profile::{Profile, Request};
 
 /// An OS page, of which large blocks are whole numbers.
 const PAGE: u64 = 4096;
+
+/// A block that lives less than so many nanoseconds, as a power of two, comes back while it is in the cache.
+const BRIEF: u32 = 11;
 
 /// What a spec comes to.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +18,8 @@ pub(crate) struct Evaluation {
     pub(crate) classes: Vec<ClassUse>,
     /// What no class serves.
     pub(crate) large: ClassUse,
+    /// The runs of which all this is the sum.
+    runs: f64,
 }
 
 /// What a class has to do.
@@ -28,13 +33,13 @@ pub(crate) struct ClassUse {
     pub(crate) arrivals: u64,
     pub(crate) frees: u64,
     pub(crate) remote: u64,
-    /// Frees of blocks that lived less than 2¹² ticks.
+    /// Frees of blocks that lived less than 2¹¹ nanoseconds.
     pub(crate) brief: u64,
     /// Blocks alive at the peak of all, and each at its own.
     pub(crate) at_peak: u64,
     pub(crate) peak: u64,
-    /// Bytes of those beyond the peak of all that may be alive together.
-    pub(crate) idle: f64,
+    /// Bytes of the first, and of those beyond that may be alive together.
+    pub(crate) bytes: Use,
     /// Bytes asked for in those at the peak of all, and in blocks of them.
     pub(crate) requested: u64,
     pub(crate) granted: u64,
@@ -56,7 +61,8 @@ impl Evaluation {
                 Some(slot) => {
                     let class = plan.slots[slot].class;
                     classes[class].add(size, spec.classes[class].size.into(), request);
-                    classes[class].idle += (size * request.idle()) as f64 * idle_part;
+                    let used = Use { live: request.at_peak as f64, idle: request.idle() as f64 * idle_part };
+                    classes[class].bytes = classes[class].bytes + used * size as f64;
                 }
                 None => large.add(size, size.next_multiple_of(PAGE), request),
             }
@@ -64,7 +70,7 @@ impl Evaluation {
         for (class, used) in spec.classes.iter().zip(&mut classes) {
             used.misses = misses(class, used);
         }
-        Self { classes, large }
+        Self { classes, large, runs: profile.runs.max(1) as f64 }
     }
 
     fn all(&self) -> impl Iterator<Item = &ClassUse> {
@@ -95,9 +101,10 @@ impl Evaluation {
         1.0 - misses as f64 / arrivals.max(1) as f64
     }
 
-    /// The prices of the classes that are used.
+    /// The prices of the classes that are used, in all runs.
     pub(crate) fn prices(&self, prices: &Prices) -> f64 {
-        self.classes.iter().filter(|used| used.arrivals > 0).map(|used| prices.class(used.size, used.idle)).sum()
+        let used = self.classes.iter().filter(|used| used.arrivals > 0);
+        used.map(|used| prices.class(used.size, used.bytes * self.runs.recip())).sum::<f64>() * self.runs
     }
 
     /// Resident bytes of the heap at the peak of all: the blocks, and what it costs to have the classes.
@@ -114,7 +121,8 @@ impl ClassUse {
         self.arrivals += request.arrivals();
         self.frees += request.freed + request.grown_from;
         self.remote += request.remote;
-        self.brief += request.lifetimes.iter().filter(|(bucket, _)| **bucket < 12).map(|(_, count)| count).sum::<u64>();
+        self.brief +=
+            request.lifetimes.iter().filter(|(bucket, _)| **bucket < BRIEF).map(|(_, count)| count).sum::<u64>();
         self.at_peak += request.at_peak;
         self.peak += request.peak;
         self.requested += size * request.at_peak;

@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 
 use hakmem_spec::SMALL_MAX;
 
-use super::cost::Prices;
+use super::cost::{Prices, Use};
 use super::demand::{Demand, Weight};
 
 /// The cheapest classes of a number.
@@ -37,7 +37,7 @@ struct Sizes<'a> {
     forced: Vec<bool>,
     word: Vec<Weight>,
     wide: Vec<Weight>,
-    idle: Vec<f64>,
+    uses: Vec<Use>,
     prices: &'a Prices,
 }
 
@@ -123,8 +123,8 @@ impl<'a> Sizes<'a> {
             sizes.iter().map(up_to).collect()
         };
         let (word, wide) = (sums(&demand.word), sums(&demand.wide));
-        let idle = sizes.iter().map(|size| demand.idle.range(..=size).map(|(_, bytes)| bytes).sum()).collect();
-        Self { forced: sizes.iter().map(|size| forced.contains(size)).collect(), word, wide, idle, prices, sizes }
+        let uses = sizes.iter().map(|size| demand.uses.range(..=size).map(|(_, of_size)| *of_size).sum()).collect();
+        Self { forced: sizes.iter().map(|size| forced.contains(size)).collect(), word, wide, uses, prices, sizes }
     }
 
     fn empty(&self) -> Vec<Vec<Option<Reached>>> {
@@ -168,7 +168,7 @@ impl<'a> Sizes<'a> {
 
     /// The price of a class above another.
     fn price(&self, above: usize, class: usize) -> f64 {
-        self.prices.class(self.sizes[class], self.idle[class] - self.idle[above])
+        self.prices.class(self.sizes[class], self.uses[class] - self.uses[above])
     }
 
     /// The choice of these classes, the last size among them, which cost as much.
@@ -233,8 +233,7 @@ mod tests {
         };
         let below = std::iter::once(0).chain(classes.iter().copied());
         let price = |(below, &class): (u32, &u32)| {
-            let idle = demand.idle.iter().filter(|(size, _)| (below + 1..=class).contains(*size));
-            prices.class(class, idle.map(|(_, bytes)| bytes).sum())
+            prices.class(class, demand.uses.range(below + 1..=class).map(|(_, of_size)| *of_size).sum())
         };
         of(&demand.word, 8) + of(&demand.wide, 16) + below.zip(classes).map(price).sum::<f64>()
     }
@@ -250,7 +249,7 @@ mod tests {
             let (size, kind) = ((next(24) as u32 + 1) * 8, next(3));
             let size = if kind == 2 { 1024 + size.next_multiple_of(64) * 2 } else { size };
             let requests = if next(3) == 0 { &mut demand.wide } else { &mut demand.word };
-            demand.idle.insert(size, next(200_000) as f64);
+            demand.uses.insert(size, Use { live: next(400_000) as f64, idle: next(200_000) as f64 });
             requests.insert(size, Weight { blocks, bytes: blocks * f64::from(size - next(8) as u32) });
         }
         demand

@@ -2,135 +2,166 @@
 //!
 //! Entries that are pinned stay as they are. Of the others each keeps its comments and its keys; its sizes are replaced by
 //! those new classes that fall into its range, and where these need different settings, entries like it follow. Comments
-//! of an entry without a class go to the next one. What this module writes begins with `# tune:`, and is replaced the next
-//! time.
+//! of an entry without a class go to the next one. What stood there before is kept beside it (`kept`), and is what the
+//! next tuning begins with.
 
-use std::ops::Range;
+use hakmem_spec::{Class, Source, Spec};
+use toml_edit::{ArrayOfTables, Document, DocumentMut, Item, Table};
 
-use hakmem_spec::{Class, Spec};
-use toml_edit::{ArrayOfTables, Document, Item, RawString, Table, Value, value};
+use super::entry::{self, NewClass};
+use super::kept::{self, Prefix};
+use super::large;
+use crate::failure::{Failure, Outcome, fail};
 
-use super::settings::Settings;
-use crate::failure::{Outcome, fail};
-
-/// What this module's own comments begin with.
-const MARK: &str = "# tune:";
-/// Columns of a list of sizes.
-const WIDTH: usize = 96;
-
-/// The `[[class]]` entries of a spec.
+/// The `[[class]]` entries of a spec, as they were before it was tuned.
 #[derive(Debug)]
 pub(crate) struct Entries {
-    document: toml_edit::DocumentMut,
+    document: DocumentMut,
     entries: Vec<Entry>,
+    /// Where the entries stand among the document's tables.
+    position: Option<isize>,
+    /// Bytes of freed large blocks that are kept.
+    large_cache: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     table: Table,
-    /// Its classes, by their number in the spec.
-    classes: Range<usize>,
+    classes: Vec<Class>,
     pinned: bool,
 }
 
-/// A class to be written.
-#[derive(Debug, Clone)]
-pub(crate) struct NewClass {
-    pub(crate) size: u32,
-    pub(crate) settings: Settings,
-    /// Whether the profile asks for it.
-    pub(crate) seen: bool,
-}
-
 impl Entries {
-    /// The entries of a spec's text.
+    /// The entries of a spec's text. What an earlier tuning put there is replaced by what it replaced.
     pub(crate) fn new(text: &str, spec: &Spec) -> Outcome<Self> {
-        let document = Document::parse(text.to_owned())?;
-        // The places in the text are known as long as it cannot be changed.
-        let place = |table: &Table| table.get("sizes").or(table.get("size")).and_then(Item::span);
-        let Some(tables) = document.get("class").and_then(Item::as_array_of_tables) else {
-            return fail("the classes must be written as [[class]] entries");
-        };
-        let places: Vec<Option<Range<usize>>> = tables.iter().map(place).collect();
-        let mut document = document.into_mut();
-        let Some(Item::ArrayOfTables(tables)) = document.remove("class") else { unreachable!("it was there above") };
-        let mut first = 0;
+        let (mut document, present) = tables(text, spec)?;
+        // Only the default is ever replaced.
+        let large_cache = if large::restore(&mut document) { large::DEFAULT } else { spec.large.cache };
+        let position = present.first().and_then(|(table, _)| table.position());
         let mut entries = Vec::new();
-        for (table, place) in tables.into_iter().zip(places) {
-            let inside = |class: &&Class| place.as_ref().is_some_and(|place| place.contains(&class.span.start));
-            let count = spec.classes[first..].iter().take_while(inside).count();
-            let classes = first..first + count;
-            first = classes.end;
+        let mut comments = String::new();
+        let trailing = Prefix::read(document.trailing().as_str().unwrap_or_default())?;
+        let mut restored = !trailing.replaced.is_empty();
+        for (mut table, classes) in present {
             // What depends on a size is not carried over to another one.
-            let pinned = spec.classes[classes.clone()].iter().any(|class| class.pinned)
+            let pinned = classes.iter().any(|class| class.pinned)
                 || ["align", "slab_units"].iter().any(|key| table.contains_key(key));
-            entries.push(Entry { table, classes, pinned });
+            let (before, indent) = kept::comments_and_indent(&table);
+            let (prefix, indent) = (Prefix::read(before)?, indent.to_owned());
+            restored |= !prefix.replaced.is_empty();
+            for mut replaced in prefix.replaced {
+                let own = replaced.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default().to_owned();
+                replaced.decor_mut().set_prefix(std::mem::take(&mut comments) + &own);
+                entries.push(Entry { table: replaced, classes: Vec::new(), pinned: false });
+            }
+            comments += &prefix.rest;
+            if pinned || !(prefix.marked && restored) {
+                table.decor_mut().set_prefix(std::mem::take(&mut comments) + &indent);
+                entries.push(Entry { table, classes, pinned });
+            } else if comments.trim().is_empty() {
+                comments.clear();
+            }
         }
-        Ok(Self { document, entries })
+        entries.extend(trailing.replaced.into_iter().map(|table| Entry { table, classes: vec![], pinned: false }));
+        document.set_trailing(comments + &trailing.rest);
+        let mut entries = Self { document, entries, position, large_cache };
+        if restored {
+            entries.read_classes()?;
+        }
+        Ok(entries)
     }
 
-    /// The numbers of the classes of pinned entries, entry by entry.
-    pub(crate) fn pinned(&self) -> impl Iterator<Item = Range<usize>> {
-        self.entries.iter().filter(|entry| entry.pinned).map(|entry| entry.classes.clone())
+    /// The classes of the entries that are not pinned, as they were when all of them were there.
+    fn read_classes(&mut self) -> Outcome<()> {
+        let open = || self.entries.iter().filter(|entry| !entry.pinned);
+        let mut document = self.document.clone();
+        let classes = ArrayOfTables::from_iter(open().map(|entry| at(&entry.table, self.position)));
+        document.insert("class", Item::ArrayOfTables(classes));
+        let source = Source::file("what the spec was before it was tuned", document.to_string());
+        let spec = hakmem_spec::parse(&source).map_err(|errors| Failure::of_spec(&source, &errors))?;
+        let (_, tables) = tables(&source.text, &spec)?;
+        let open = self.entries.iter_mut().filter(|entry| !entry.pinned);
+        open.zip(tables).for_each(|(entry, (_, classes))| entry.classes = classes);
+        Ok(())
+    }
+
+    /// The classes of pinned entries, entry by entry.
+    pub(crate) fn pinned(&self) -> impl Iterator<Item = &[Class]> {
+        self.entries.iter().filter(|entry| entry.pinned).map(|entry| &*entry.classes)
+    }
+
+    /// Bytes of freed large blocks that are kept.
+    pub(crate) fn large_cache(&self) -> u64 {
+        self.large_cache
+    }
+
+    /// The largest class.
+    pub(crate) fn largest(&self) -> u32 {
+        self.entries.iter().flat_map(|entry| &entry.classes).map(|class| class.size).max().unwrap_or(0)
     }
 
     /// The entry in whose range a new class falls: the first that reaches as far, or the last.
-    fn entry_of(&self, size: u32, spec: &Spec) -> Option<usize> {
+    fn entry_of(&self, size: u32) -> Option<usize> {
         let open = || self.entries.iter().enumerate().filter(|(_, entry)| !entry.pinned && !entry.classes.is_empty());
-        let reaches = |entry: &Entry| spec.classes[entry.classes.end - 1].size >= size;
+        let reaches = |entry: &Entry| entry.classes.last().is_some_and(|class| class.size >= size);
         open().find(|(_, entry)| reaches(entry)).or(open().next_back()).map(|(number, _)| number)
     }
 
     /// The class whose settings a new one inherits.
-    pub(crate) fn like<'s>(&self, size: u32, spec: &'s Spec) -> Option<&'s Class> {
-        let classes = &spec.classes[self.entries[self.entry_of(size, spec)?].classes.clone()];
+    pub(crate) fn like(&self, size: u32) -> Option<&Class> {
+        let classes = &self.entries[self.entry_of(size)?].classes;
         classes.iter().find(|class| class.size >= size).or(classes.last())
     }
 
     /// The text with these classes, ascending, in the place of those that are not pinned.
-    pub(crate) fn with(mut self, spec: &Spec, classes: &[NewClass]) -> Outcome<String> {
+    pub(crate) fn with(mut self, classes: &[NewClass], keeps_no_large: bool) -> Outcome<String> {
         let mut tables = ArrayOfTables::new();
         let mut taken = vec![false; self.entries.len()];
-        let mut orphaned = String::new();
-        for run in self.runs(spec, classes) {
+        let mut above = String::new();
+        for run in self.runs(classes) {
             let number = run.entry;
-            let mut table = number.map_or_else(Table::new, |number| self.entries[number].table.clone());
-            let first = number.is_none_or(|number| !std::mem::replace(&mut taken[number], true));
             // Entries that are passed over for good leave their comments here.
-            for (passed, taken) in self.entries[..number.unwrap_or(0)].iter_mut().zip(&mut taken) {
+            for (passed, taken) in self.entries[..number.unwrap_or(0)].iter().zip(&mut taken) {
                 if !std::mem::replace(taken, true) {
-                    orphaned += &comments(&passed.table);
+                    above += &kept::keep(&passed.table);
                 }
             }
-            let own = if first { comments(&table) } else { "\n".to_owned() };
-            let mut prefix = std::mem::take(&mut orphaned) + &own;
-            if !run.classes.is_empty() {
-                write(&mut table, &run.classes)?;
-                prefix += &remark(&run.classes);
+            let entry = number.map(|number| &self.entries[number]);
+            let mut table = entry.map_or_else(Table::new, |entry| at(&entry.table, self.position));
+            let (comments, indent) = kept::comments_and_indent(&table);
+            let (comments, indent) = (comments.to_owned(), indent.to_owned());
+            let first = number.is_none_or(|number| !std::mem::replace(&mut taken[number], true));
+            match entry {
+                Some(entry) if entry.pinned => above += &comments,
+                Some(entry) if first => above += &kept::keep(&entry.table),
+                _ => above += "\n",
             }
-            table.decor_mut().set_prefix(prefix);
+            if !run.classes.is_empty() {
+                entry::write(&mut table, &run.classes)?;
+                above += &entry::remark(&run.classes, &indent);
+            }
+            table.decor_mut().set_prefix(std::mem::take(&mut above) + &indent);
             tables.push(table);
         }
         for (passed, _) in self.entries.iter().zip(&taken).filter(|(_, taken)| !**taken) {
-            orphaned += &comments(&passed.table);
+            above += &kept::keep(&passed.table);
         }
         self.document.insert("class", Item::ArrayOfTables(tables));
-        let trailing = raw(Some(self.document.trailing()));
-        self.document.set_trailing(orphaned + &trailing);
+        if keeps_no_large {
+            large::keep_none(&mut self.document);
+        }
+        let trailing = self.document.trailing().as_str().unwrap_or_default().to_owned();
+        self.document.set_trailing(above + &trailing);
         Ok(self.document.to_string())
     }
 
     /// New and pinned classes in their order, as they will share entries.
-    fn runs(&self, spec: &Spec, classes: &[NewClass]) -> Vec<Run> {
-        let pinned_of = |size: u32| {
-            self.entries.iter().position(|entry| {
-                entry.pinned && spec.classes[entry.classes.clone()].iter().any(|class| class.size == size)
-            })
-        };
+    fn runs(&self, classes: &[NewClass]) -> Vec<Run> {
+        let has = |entry: &Entry, size: u32| entry.classes.iter().any(|class| class.size == size);
         let mut runs: Vec<Run> = Vec::new();
         for class in classes {
-            let pinned = pinned_of(class.size);
-            let entry = pinned.or_else(|| self.entry_of(class.size, spec));
+            let pinned = self.entries.iter().position(|entry| entry.pinned && has(entry, class.size));
+            let entry = pinned.or_else(|| self.entry_of(class.size));
             let together = |run: &&mut Run| {
                 let same = |other: &NewClass| other.settings == class.settings && other.seen == class.seen;
                 run.entry == entry && (pinned.is_some() || run.classes.last().is_some_and(same))
@@ -147,99 +178,161 @@ impl Entries {
     }
 }
 
+/// `[[class]]` tables, each with its classes.
+type ClassTables = Vec<(Table, Vec<Class>)>;
+
+/// The `[[class]]` tables of a text, and the rest of it.
+fn tables(text: &str, spec: &Spec) -> Outcome<(DocumentMut, ClassTables)> {
+    let document = Document::parse(text.to_owned())?;
+    // The places in the text are known as long as it cannot be changed.
+    let place = |table: &Table| table.get("sizes").or(table.get("size")).and_then(Item::span);
+    let Some(tables) = document.get("class").and_then(Item::as_array_of_tables) else {
+        return fail("the classes must be written as [[class]] entries");
+    };
+    let places: Vec<_> = tables.iter().map(place).collect();
+    let mut document = document.into_mut();
+    let Some(Item::ArrayOfTables(tables)) = document.remove("class") else { unreachable!("it was there above") };
+    let classes = places.into_iter().map(|place| {
+        let inside = |class: &&Class| place.as_ref().is_some_and(|place| place.contains(&class.span.start));
+        spec.classes.iter().filter(inside).cloned().collect()
+    });
+    Ok((document, tables.into_iter().zip(classes).collect()))
+}
+
+/// A table, and those in it, at a place among a document's tables.
+fn at(table: &Table, position: Option<isize>) -> Table {
+    let mut table = table.clone();
+    table.set_position(position);
+    for (_, item) in table.iter_mut() {
+        if let Item::Table(inner) = item {
+            inner.set_position(position);
+        }
+    }
+    table
+}
+
 /// What becomes one entry: new classes with the same settings, or none and the entry stays.
 struct Run {
     entry: Option<usize>,
     classes: Vec<NewClass>,
 }
 
-fn raw(text: Option<&RawString>) -> String {
-    text.and_then(RawString::as_str).unwrap_or_default().to_owned()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::settings::Settings;
 
-/// What stands in front of an entry, without the remarks of an earlier time.
-fn comments(table: &Table) -> String {
-    let prefix = raw(table.decor().prefix());
-    prefix.split_inclusive('\n').filter(|line| !line.trim_start().starts_with(MARK)).collect()
-}
+    const SPEC: &str = "# Mine.
+[defaults]
+layers = [\"unified\", \"sll\"] # as ever
 
-/// Sizes and settings into an entry.
-fn write(table: &mut Table, classes: &[NewClass]) -> Outcome<()> {
-    let mut sizes: Value = match classes {
-        [only] => i64::from(only.size).into(),
-        several => list(several).parse::<Value>()?,
-    };
-    let key = if classes.len() == 1 { "size" } else { "sizes" };
-    for old in ["size", "sizes"] {
-        if old == key
-            && let Some(old) = table.get(old).and_then(Item::as_value)
-        {
-            *sizes.decor_mut() = old.decor().clone();
-        } else {
-            table.remove(old);
+    # The small ones.
+    [[class]]
+    # by eight
+    sizes = { from = 8, to = 128, step = 8 } # all of them
+    unified = { capacity = 32 }
+
+# Ours.
+[[class]]
+size = 136
+pinned = true
+
+# The others.
+[[class]]
+sizes = [512, 1024, 8192]
+batch = 2
+[class.unified]
+capacity = 2 # few
+
+# In the end.
+[purge]
+delay_ms = 100
+# The end.
+";
+
+    fn entries(text: &str) -> Entries {
+        let source = Source::file("a spec", text);
+        let spec = hakmem_spec::parse(&source).unwrap_or_else(|errors| panic!("{text}\n{}", errors[0].render(&source)));
+        Entries::new(text, &spec).unwrap()
+    }
+
+    /// The text with other classes, those from `own` on with layers of their own.
+    fn tuned(text: &str, sizes: &[u32], own: u32) -> String {
+        let settings = Settings {
+            layers: Some(vec!["heapv2"]),
+            batch: Some(1),
+            specialise: Some(false),
+            reasons: vec!["to see what comes of it"],
+            ..Settings::default()
+        };
+        let class = |&size: &u32| {
+            let settings = if size >= own { settings.clone() } else { Settings::default() };
+            NewClass { size, settings, seen: true }
+        };
+        let text = entries(text).with(&sizes.iter().map(class).collect::<Vec<_>>(), own.is_multiple_of(2)).unwrap();
+        entries(&text);
+        text
+    }
+
+    #[test]
+    fn what_is_the_users_stays() {
+        let text = tuned(SPEC, &[24, 40, 136, 2048], 2048);
+        for kept in [
+            "# Mine.\n",
+            "# as ever\n",
+            "    # The small ones.\n    # tune: in the place of\n    # tune:   [[class]]\n",
+            "    # by eight\n    sizes = [24, 40] # all of them\n    unified = { capacity = 32 }\n",
+            "# Ours.\n[[class]]\nsize = 136\npinned = true\n",
+            "# tune:   capacity = 2 # few\n",
+            "# In the end.\n[purge]\n",
+            "# The end.\n",
+        ] {
+            assert!(text.contains(kept), "{kept:?} is gone:\n{text}");
         }
     }
-    table.insert(key, Item::Value(sizes));
-    table.sort_values_by(|one, _, other, _| (one != key).cmp(&(other != key)));
-    let settings = &classes[0].settings;
-    if let Some(layers) = &settings.layers {
-        // The tables of layers that are not there would be errors, and a batch may not fit.
-        for layer in hakmem_spec::LAYERS.iter().filter(|layer| !layers.contains(&layer.name)) {
-            table.remove(layer.name);
-        }
-        table.remove("batch");
-        table["layers"] = value(layers.iter().copied().collect::<toml_edit::Array>());
-        table["budget"] = value("none");
-    }
-    if let Some(capacity) = settings.magazine {
-        match table.get_mut("heapv2").and_then(Item::as_table_like_mut) {
-            Some(heapv2) => _ = heapv2.insert("capacity", value(i64::from(capacity))),
-            None => {
-                let heapv2 = toml_edit::InlineTable::from_iter([("capacity", i64::from(capacity))]);
-                table.insert("heapv2", value(heapv2));
+
+    #[test]
+    fn an_earlier_tuning_leaves_no_trace() {
+        let choices: [(&[u32], u32); 5] = [
+            (&[24, 40, 136, 2048], 2048),
+            (&[16, 48, 136, 512], 16),
+            (&[136], 9999),
+            (&[8, 136, 1024, 4096], 24),
+            (&[64, 128, 136], 128),
+        ];
+        for (sizes, own) in choices {
+            let fresh = tuned(SPEC, sizes, own);
+            for (earlier, its_own) in choices {
+                let once = tuned(SPEC, earlier, its_own);
+                assert_eq!(tuned(&once, sizes, own), fresh, "after {earlier:?}");
+                // The largest class is as far as any may reach, whatever was chosen meanwhile.
+                assert_eq!(entries(&once).largest(), 8192);
             }
         }
     }
-    if let Some(batch) = settings.batch {
-        table["batch"] = value(i64::from(batch));
-    }
-    if let Some(specialise) = settings.specialise {
-        table["specialise"] = value(specialise);
-        if !specialise {
-            table["budget"] = value("none");
-        }
-    }
-    Ok(())
-}
 
-/// `[8, 24, …]`, in lines.
-fn list(classes: &[NewClass]) -> String {
-    let mut lines = vec![String::new()];
-    for class in classes {
-        let number = class.size.to_string();
-        let line = lines.last().map_or(0, String::len);
-        if line + number.len() + 2 > WIDTH {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            *line += &format!("{}{number},", if line.is_empty() { "" } else { " " });
-        }
+    #[test]
+    fn an_entry_that_the_user_pins_is_the_users_from_then_on() {
+        let once = tuned(SPEC, &[24, 40, 136, 2048], 2048);
+        let pinned = once.replace("size = 2048", "size = 2048\npinned = true # stays");
+        let again = tuned(&pinned, &[32, 136, 512, 2048, 8192], 9999);
+        assert!(again.contains("size = 2048\npinned = true # stays\n"), "{again}");
+        assert_eq!(again.matches("# The others.").count(), 1, "{again}");
+        assert!(again.contains("sizes = [512]") || again.contains("size = 512"), "{again}");
     }
-    match &lines[..] {
-        [only] => format!("[{}]", only.trim_end_matches(',')),
-        several => format!("[\n  {}\n]", several.join("\n  ")),
-    }
-}
 
-fn remark(classes: &[NewClass]) -> String {
-    let Some(class) = classes.first() else { return String::new() };
-    let mut text = match class.seen {
-        true => "chosen for the profile".to_owned(),
-        false => "not in the profile; for what another input may ask for".to_owned(),
-    };
-    for reason in &class.settings.reasons {
-        text += "; ";
-        text += reason;
+    #[test]
+    fn without_marks_the_spec_counts_as_it_is() {
+        let once = tuned(SPEC, &[24, 40, 136, 2048], 2048);
+        let unmarked: String = once.split_inclusive('\n').filter(|line| !line.contains("# tune:")).collect();
+        assert_eq!(entries(&unmarked).largest(), 2048);
+        // A remark alone, with nothing to go back to, does not make an entry vanish.
+        let remarks: String = once.split_inclusive('\n').filter(|line| !line.contains("# tune:   ")).collect();
+        assert_eq!(entries(&remarks).largest(), 2048);
+        let broken = once.replace("# tune:   sizes = [512, 1024, 8192]", "# tune:   sizes = [512");
+        let source = Source::file("a spec", &*broken);
+        let spec = hakmem_spec::parse(&source).unwrap();
+        let failure = Entries::new(&broken, &spec).unwrap_err().to_string();
+        assert!(failure.contains("before it was tuned cannot be read"), "{failure}");
     }
-    format!("{MARK} {text}\n")
 }

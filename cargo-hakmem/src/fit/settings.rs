@@ -81,7 +81,7 @@ impl Settings {
     fn magazine(&mut self, like: &Class, used: &ClassUse, threads: u64) {
         let Some(old) = like.stack.first().map(|layer| layer.limit) else { return };
         let size = u64::from(used.size);
-        let kept = ((used.at_peak * size + used.idle as u64) / KEPT_PART).max(KEPT);
+        let kept = ((used.at_peak * size + used.bytes.idle as u64) / KEPT_PART).max(KEPT);
         // Each thread has two.
         let fitting = (kept / (2 * size * threads.max(1))).max(1);
         let usual = (MAGAZINE / used.size).clamp(2, 8);

@@ -6,7 +6,8 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::failure::{Outcome, fail, on_file};
+use crate::failure::{Outcome, fail};
+use crate::files;
 
 /// One run of a program, or several together.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,8 +18,6 @@ pub(crate) struct Profile {
     pub(crate) runs: u64,
     /// How long they took, all together.
     pub(crate) microseconds: u64,
-    /// Ticks in which lifetimes are counted.
-    pub(crate) ticks_per_microsecond: u64,
     /// The most live bytes, added up over the runs.
     pub(crate) peak: u64,
     /// Live bytes at the end.
@@ -69,7 +68,7 @@ pub(crate) struct Request {
     pub(crate) peak: u64,
     /// Those alive when all live bytes together were most.
     pub(crate) at_peak: u64,
-    /// Frees by the logarithm of the lifetime in ticks.
+    /// Frees by the logarithm of the lifetime in nanoseconds.
     pub(crate) lifetimes: BTreeMap<u32, u64>,
 }
 
@@ -87,9 +86,10 @@ pub(crate) struct Sample {
 impl Profile {
     /// Reads one file.
     pub(crate) fn read(path: &Path) -> Outcome<Self> {
-        let bytes = on_file("read the profile", path, std::fs::read(path))?;
-        let text = String::from_utf8_lossy(&bytes);
-        parse::profile(&text).or_else(|reason| fail(format!("{}: {reason}", path.display())))
+        // What is no text is no profile either, which is the better message.
+        let bytes = std::fs::read(path)
+            .or_else(|error| fail(format!("cannot read the profile {}: {error}", path.display())))?;
+        parse::profile(&String::from_utf8_lossy(&bytes)).or_else(|reason| fail(format!("{}: {reason}", path.display())))
     }
 
     /// Reads several and merges them.
@@ -103,7 +103,7 @@ impl Profile {
 
     /// Writes it to a file.
     pub(crate) fn write(&self, path: &Path) -> Outcome<()> {
-        on_file("write the profile", path, std::fs::write(path, self.to_string()))
+        files::write("the profile", path, &self.to_string())
     }
 
     /// Adds another profile: everything is a sum, so the order does not matter; but samples are those of the larger peak.
@@ -114,7 +114,6 @@ impl Profile {
         if self.program.is_empty() {
             self.program.clone_from(&other.program);
         }
-        self.ticks_per_microsecond = self.ticks_per_microsecond.max(other.ticks_per_microsecond);
         self.runs += other.runs;
         self.microseconds += other.microseconds;
         self.peak += other.peak;
@@ -200,7 +199,7 @@ mod tests {
 
     fn sample() -> Profile {
         let mut profile = Profile { program: "a program".into(), runs: 1, peak: 480, end: 24, ..Profile::default() };
-        (profile.microseconds, profile.ticks_per_microsecond, profile.resident) = (7, 2000, 4096);
+        (profile.microseconds, profile.resident) = (7, 4096);
         profile.threads = vec![Thread { threads: 1, allocated: 20, freed: 19, remote: 3, bytes: 480 }];
         let request = Request {
             block: 24,
@@ -247,7 +246,7 @@ mod tests {
         let text = sample().to_string();
         assert!(parse::profile("").unwrap_err().contains("no hakmem profile"));
         assert!(parse::profile("[[class]]\nsize = 8\n").unwrap_err().contains("no hakmem profile"));
-        assert!(parse::profile("hakmem-profile 2\nend 1\n").unwrap_err().contains("version"));
+        assert!(parse::profile("hakmem-profile 1\nend 1\n").unwrap_err().contains("version"));
         for cut in 1..text.len() {
             assert!(parse::profile(&text[..cut]).is_err(), "{cut} bytes are accepted");
         }

@@ -9,8 +9,8 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
     let Some(version) = text.lines().next().and_then(|line| line.strip_prefix("hakmem-profile ")) else {
         return Err("this is no hakmem profile: it does not begin with `hakmem-profile`".into());
     };
-    if version != "1" {
-        return Err(format!("this is a profile of version {version:?}, and only 1 is known"));
+    if version != "2" {
+        return Err(format!("this is a profile of version {version}, and only 2 is known: record it again"));
     }
     let lines: Vec<&str> = text.lines().collect();
     let count = lines.last().and_then(|line| line.strip_prefix("end ")?.parse::<usize>().ok());
@@ -30,9 +30,7 @@ fn read_line(profile: &mut Profile, line: &str) -> Result<(), String> {
         "program" => profile.program = rest.to_owned(),
         "runs" => profile.runs = number(rest)?,
         "time" => {
-            let fields = Fields::new(rest)?;
-            profile.microseconds = fields.number("microseconds")?;
-            profile.ticks_per_microsecond = fields.number("ticks_per_microsecond")?;
+            profile.microseconds = Fields::new(rest)?.number("microseconds")?;
         }
         "bytes" => {
             let fields = Fields::new(rest)?;

@@ -11,11 +11,10 @@ impl fmt::Display for Profile {
             lines += 1;
             writeln!(f, "{text}")
         };
-        line("hakmem-profile 1".to_owned())?;
+        line("hakmem-profile 2".to_owned())?;
         line(format!("program {}", self.program))?;
         line(format!("runs {}", self.runs))?;
-        let (time, ticks) = (self.microseconds, self.ticks_per_microsecond);
-        line(format!("time microseconds={time} ticks_per_microsecond={ticks}"))?;
+        line(format!("time microseconds={}", self.microseconds))?;
         line(format!("bytes peak={} end={} resident={}", self.peak, self.end, self.resident))?;
         for (place, thread) in self.threads.iter().enumerate() {
             line(format!(

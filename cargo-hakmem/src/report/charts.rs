@@ -35,7 +35,8 @@ pub(super) fn histogram(profile: &Profile, before: &[u32], tuned: &Tuned) -> Str
     let edge = |bar: usize| (bar as f64 / BARS).exp2();
     let mut chart = Chart::new(
         Scale::logarithmic(1.0, edge(bars)),
-        Scale::linear(most * 1.15),
+        // Room for the rows of classes.
+        Scale::linear(most * 1.25),
         ["bytes asked for", "percent"],
         bytes,
         |value| format!("{value:.0}"),
@@ -54,8 +55,8 @@ pub(super) fn histogram(profile: &Profile, before: &[u32], tuned: &Tuned) -> Str
             chart.bar(middle, to, live[bar], "two", &told);
         }
     }
-    chart.strokes(before.iter().map(|&size| f64::from(size)), "stroke-before", true);
-    chart.strokes(tuned.spec.classes.iter().map(|class| f64::from(class.size)), "stroke-after", false);
+    chart.strokes(before.iter().map(|&size| f64::from(size)), "stroke-before", 0);
+    chart.strokes(tuned.spec.classes.iter().map(|class| f64::from(class.size)), "stroke-after", 1);
     chart.finish("Histogram of sizes with the classes")
 }
 
@@ -86,17 +87,18 @@ pub(super) fn knee(tuned: &Tuned) -> String {
 
 /// Live and resident bytes over time.
 pub(super) fn timeline(profile: &Profile) -> String {
-    let seconds = |microseconds: u64| microseconds as f64 / 1e6;
-    let last = profile.samples.last().map_or(1.0, |sample| seconds(sample.microseconds));
+    let end = profile.samples.last().map_or(1, |sample| sample.microseconds) as f64;
+    let (unit, name) = if end < 2e6 { (1e3, "milliseconds") } else { (1e6, "seconds") };
+    let last = end / unit;
     let most = profile.samples.iter().map(|sample| sample.live.max(sample.resident)).max().unwrap_or(1);
     let mut chart = Chart::new(
         Scale::linear(last),
         Scale::bytes(most as f64 * 1.08),
-        ["seconds", "bytes"],
+        [name, "bytes"],
         |value| if last < 3.0 { format!("{value:.1}") } else { format!("{value:.0}") },
         bytes,
     );
-    let at = |microseconds| seconds(microseconds);
+    let at = |microseconds: u64| microseconds as f64 / unit;
     chart.line(profile.samples.iter().map(|sample| (at(sample.microseconds), sample.resident as f64)), "line-two");
     chart.line(profile.samples.iter().map(|sample| (at(sample.microseconds), sample.live as f64)), "line-one");
     chart.finish("Live and resident bytes over time")
@@ -110,8 +112,8 @@ pub(super) fn code(paths: &[ClassPaths]) -> String {
     let mut chart = Chart::new(
         Scale::linear(paths.len() as f64),
         Scale::linear(most * 1.1),
-        ["classes, from the smallest", "bytes of code, allocate and free"],
-        |_| String::new(),
+        ["class", "bytes of code, allocate and free"],
+        |number| paths.get(number as usize).map_or_else(String::new, |class| bytes(class.size.into())),
         |value| format!("{value:.0}"),
     );
     for (number, class) in paths.iter().enumerate() {

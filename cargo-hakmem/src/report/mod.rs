@@ -7,10 +7,11 @@ mod svg;
 use std::path::PathBuf;
 
 use crate::asm::{self, ClassPaths};
-use crate::failure::{Outcome, on_file};
+use crate::failure::{Outcome, say};
+use crate::files;
 use crate::fit::demand::Goal;
 use crate::profile::Profile as Recording;
-use crate::project::{LoadedSpec, Profile, Project, Selection};
+use crate::project::{Build, LoadedSpec, Project, Selection};
 use crate::tune::{self, Tuned, Wish};
 
 /// Its command line.
@@ -29,7 +30,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     no_asm: bool,
     #[command(flatten)]
-    profile: Profile,
+    build: Build,
     #[command(flatten)]
     selection: Selection,
 }
@@ -52,12 +53,12 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let paths = if arguments.no_asm {
         Vec::new()
     } else {
-        let binary = project.build(&arguments.profile, "anchors")?;
+        let binary = project.build(&arguments.build, "anchors")?;
         asm::read(&project, &spec.spec.classes, &binary)?
     };
     let subject = Subject { recording: &recording, spec: &spec, tuned: &tuned, paths: &paths };
     let html = page::page(&subject);
-    on_file("write the report", &arguments.output, std::fs::write(&arguments.output, html))?;
-    println!("wrote {}", arguments.output.display());
+    files::write("the report", &arguments.output, &html)?;
+    say!("wrote {}", arguments.output.display());
     Ok(())
 }

@@ -95,8 +95,8 @@ fn sizes(subject: &Subject<'_>) -> String {
     let legend = legend(&[
         ("one", "allocations"),
         ("two", "live bytes at the peak"),
-        ("stroke-before", "classes in force (above)"),
-        ("stroke-after", "tuned classes (below)"),
+        ("stroke-before", "classes in force (upper row)"),
+        ("stroke-after", "tuned classes (lower row)"),
     ]);
     let chart = charts::histogram(subject.recording, &before, subject.tuned);
     section("What is asked for", "Sizes by quarters of a doubling. Every stroke is a class.", &(legend + &chart))
@@ -187,7 +187,7 @@ fn assembly(subject: &Subject<'_>) -> String {
             let Some(path) = path else { continue };
             let _ = write!(
                 listings,
-                "<h3>{what} {}: {} instructions, {} bytes, {}</h3><div class=\"scroll\"><table class=\"code\"><tbody>",
+                "<div class=\"scroll\"><h3>{what} {}: {} instructions, {} bytes, {}</h3><table class=\"code\"><tbody>",
                 class.size,
                 path.counts.instructions,
                 path.bytes,
@@ -200,6 +200,7 @@ fn assembly(subject: &Subject<'_>) -> String {
             listings += "</tbody></table></div>\n";
         }
     }
+    let listings = format!("<div class=\"pairs\">{listings}</div>");
     section("The two busiest classes", "The hit path in the built program, under the spec in force.", &listings)
 }
 
@@ -209,11 +210,11 @@ fn annotation(text: &str, taken: bool) -> &'static str {
     let first_is_memory = operands.split(',').next().is_some_and(|operand| operand.contains('['));
     match mnemonic {
         "lock" => "an atomic operation",
-        "ret" => "the end; where it is inlined, there is none",
+        "ret" => "the end; inlined, there is none",
         "call" => "a call",
         "jmp" => "on to the next part",
         _ if mnemonic.starts_with('j') && taken => "a branch, taken on a hit",
-        _ if mnemonic.starts_with('j') => "a branch to the slow path, not taken on a hit",
+        _ if mnemonic.starts_with('j') => "to the slow path; not on a hit",
         "cmp" | "test" if operands.contains('[') => "compared with memory",
         "cmp" | "test" => "the question",
         _ if operands.contains("fs:[") && first_is_memory => "into the thread's state",

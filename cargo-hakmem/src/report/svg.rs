@@ -134,9 +134,10 @@ impl Chart {
         );
     }
 
-    /// Short strokes, upwards from the base or, with `above`, downwards from the top of the plot.
-    pub(super) fn strokes(&mut self, places: impl Iterator<Item = f64>, kind: &str, above: bool) {
-        let (from, to) = if above { (TOP, TOP + 12.0) } else { (HEIGHT - BOTTOM, HEIGHT - BOTTOM - 12.0) };
+    /// Short strokes in a row under the top of the plot: the first row, or one below.
+    pub(super) fn strokes(&mut self, places: impl Iterator<Item = f64>, kind: &str, row: u8) {
+        let from = TOP + 15.0 * f64::from(row);
+        let to = from + 11.0;
         for place in places {
             let at = self.x(place);
             let _ = write!(

@@ -57,11 +57,24 @@ fn a_profile_is_exact_however_the_program_ends() {
         expect_all(&project.read("ended.profile"), 1);
     }
 
-    // Two processes, one profile.
+    // Two processes, one profile; and two runs, one profile.
     project.succeed(&["record", "-o", "twice.profile", "--", "twice"]);
-    let twice = project.read("twice.profile");
-    assert!(twice.contains("\nruns 2\n"), "{twice}");
-    expect_all(&twice, 2);
+    project.succeed(&["record", "-o", "runs.profile", "--runs", "2"]);
+    for profile in [project.read("twice.profile"), project.read("runs.profile")] {
+        assert!(profile.contains("\nruns 2\n"), "{profile}");
+        expect_all(&profile, 2);
+    }
+
+    // The child of a fork tells of what it allocated itself, and its parent of the rest.
+    project.succeed(&["record", "-o", "fork.profile", "--", "fork"]);
+    let fork = project.read("fork.profile");
+    assert!(fork.contains("\nruns 2\n"), "{fork}");
+    expect_all(&fork, 1);
+    expect(&fork, 88, &[("allocated", 10), ("freed", 10), ("live", 0), ("peak", 10)]);
+    expect(&fork, 72, &[("allocated", 300), ("freed", 300), ("live", 0), ("peak", 300), ("remote", 0)]);
+
+    let message = project.fail(&["record", "-o", "no/such/folder/a.profile"]);
+    assert!(message.contains("there is no such folder"), "{message}");
 }
 
 #[test]
@@ -109,8 +122,9 @@ fn tuning_fits_the_classes_and_keeps_what_is_the_users() {
     assert_eq!(project.run(), format!("{} classes\n", sizes.len()));
     // What was predicted is what comes of it.
     project.succeed(&["record", "-o", "after.profile"]);
-    expect(&project.read("after.profile"), 200, &[("block", 200), ("peak", 500)]);
-    expect(&project.read("after.profile"), 24, &[("block", 24)]);
+    let after = project.read("after.profile");
+    expect(&after, 200, &[("block", 200), ("peak", 500)]);
+    expect(&after, 24, &[("block", 24)]);
 
     project.succeed(&["report", "after.profile", "--no-asm"]);
     let report = project.read("hakmem-report.html");
@@ -119,6 +133,13 @@ fn tuning_fits_the_classes_and_keeps_what_is_the_users() {
     }
     let elsewhere = ["http://", "<script", "<link", "<img"].map(|word| report.contains(word));
     assert_eq!(elsewhere, [false; 4], "the report needs something from elsewhere");
+
+    // A profile of other sizes leaves no trace when the first is used again.
+    project.write("other.profile", &after.replace("size=200 align=1", "size=320 align=1"));
+    project.succeed(&["tune", "other.profile"]);
+    assert_ne!(project.read("classes.toml"), spec);
+    project.succeed(&["tune", "hakmem.profile"]);
+    assert_eq!(project.read("classes.toml"), spec);
 
     let json =
         project.succeed(&["tune", "hakmem.profile", "after.profile", "--classes", "3", "--json", "--out", "few.toml"]);
@@ -159,6 +180,14 @@ fn hit_paths_are_held_to_the_budgets() {
     let steps = project.succeed(&["asm", "64"]);
     assert!(steps.contains("alloc 64: 5 instructions") && steps.contains("fs:["), "{steps}");
 
+    // The anchors are no part of the program; the rest of it is what it is without them.
+    project.run();
+    let shipped = project.folder.parent().unwrap().join("target/release/measured");
+    let ended = project.hakmem(&["asm", "--shipped", shipped.to_str().unwrap()]);
+    let note = ended.err.lines().find_map(|line| line.split_once("the code of ")).expect("a comparison").1;
+    let numbers: Vec<f64> = note.split(' ').filter_map(|word| word.parse().ok()).collect();
+    assert!(numbers[0] >= numbers[1] * 0.95, "{note}");
+
     project.write("classes.toml", &SPEC.replace("alloc = 5, free = 5", "alloc = 4, free = 5"));
     let message = project.fail(&["asm"]);
     assert!(message.starts_with("error: over budget: alloc of 16 takes 5 instructions, not 4; "), "{message}");
@@ -185,7 +214,7 @@ fn mistakes_get_one_message() {
     }
     project.write("classes.toml", SPEC);
     project.write("foreign.profile", "heaptrack 1.2\n");
-    project.write("truncated.profile", "hakmem-profile 1\nprogram a\nruns 1\n");
+    project.write("truncated.profile", "hakmem-profile 2\nprogram a\nruns 1\n");
     assert!(project.fail(&["tune", "foreign.profile"]).contains("foreign.profile: this is no hakmem profile"));
     assert!(project.fail(&["tune", "truncated.profile"]).contains("truncated.profile: the profile is truncated"));
     assert!(project.fail(&["tune", "absent.profile"]).contains("cannot read the profile absent.profile"));
@@ -195,6 +224,50 @@ fn mistakes_get_one_message() {
         let missing = message.contains("does not call `hakmem::allocator!`") || command[0] == "tune";
         assert!(missing, "{message}");
     }
+}
+
+/// A package in a workspace, with two programs of which one wants a feature, and an allocator only in the other.
+#[test]
+fn the_package_and_the_program_are_found_as_cargo_finds_them() {
+    let project = Project::bare("manifold", "");
+    project.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"one\", \"two\"]\n");
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().display().to_string();
+    let manifest = |name: &str, more: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n{more}")
+    };
+    project.write("two/Cargo.toml", &manifest("two", ""));
+    project.write("two/src/lib.rs", "");
+    let more = format!(
+        "default-run = \"counts\"\n\n[features]\nmore = []\n\n[[bin]]\nname = \"counts\"\npath = \"src/main.rs\"\n\
+         required-features = [\"more\"]\n\n[dependencies]\nhakmem = {{ path = '{workspace}' }}\n"
+    );
+    project.write("one/Cargo.toml", &manifest("one", &more));
+    let features = "#[cfg(feature = \"more\")]\n";
+    project.write("one/src/main.rs", &PROGRAM.replacen("\nhakmem::", &format!("\n{features}hakmem::"), 1));
+    project.write("one/src/bin/other.rs", "fn main() {}\n");
+    project.write("one/classes.toml", SPEC);
+
+    let message = project.fail(&["classes"]);
+    assert!(message.contains("several packages; choose one with -p: one, two"), "{message}");
+    assert!(project.fail(&["classes", "-p", "three"]).contains("no package `three`, but one, two"));
+    assert!(project.hakmem(&["record", "-p", "one"]).err.contains("requires the features: `more`"));
+    project.succeed(&["record", "-p", "one", "--features", "more"]);
+    expect_all(&project.read("hakmem.profile"), 1);
+    let message = project.fail(&["record", "-p", "one", "--bin", "other"]);
+    assert!(message.contains("the program `other` of the package `one` does not call"), "{message}");
+    let message = project.fail(&["record", "-p", "one", "--bin", "third"]);
+    assert!(message.contains("no program `third`, but counts, other"), "{message}");
+    // In the package's own folder nothing needs to be said of it.
+    let inside = Project { folder: project.folder.join("one/src") };
+    assert!(inside.succeed(&["classes"]).starts_with("7 classes"));
+    assert!(inside.fail(&["init"]).contains("calls `hakmem::allocator!` already"));
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_failure() {
+    let project = Project::new("unread");
+    let ended = project.unread(&["classes"]);
+    assert!(ended.ok && ended.err.is_empty(), "{}", ended.err);
 }
 
 #[test]

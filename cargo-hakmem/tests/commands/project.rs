@@ -41,8 +41,26 @@ fn main() {
             let program = std::env::current_exe().unwrap();
             assert!(std::process::Command::new(program).status().unwrap().success());
         }
+        Some("fork") => {
+            let shared = vec![Box::new([1_u8; 88]); 10];
+            // SAFETY: `fork` has no preconditions, and the C library's allocator is not in use here.
+            let child = unsafe { fork() };
+            if child == 0 {
+                // What the parent allocated ends here, too, but is the parent's to tell of.
+                drop(shared);
+                drop(vec![Box::new([1_u8; 72]); 300]);
+                std::process::exit(0);
+            }
+            // SAFETY: a child that nobody else waits for.
+            unsafe { waitpid(child, std::ptr::null_mut(), 0) };
+        }
         _ => println!("{} classes", Heap::CLASSES.len()),
     }
+}
+
+unsafe extern "C" {
+    fn fork() -> i32;
+    fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
 }
 "#;
 
@@ -153,6 +171,16 @@ impl Project {
         let ended = self.cargo(Command::new(env!("CARGO")).args(["run", "--quiet", "--release"]));
         assert!(ended.ok, "{}", ended.err);
         ended.out
+    }
+
+    /// The tool itself, with its standard output closed at once, as by `| head`.
+    pub(crate) fn unread(&self, arguments: &[&str]) -> Ended {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cargo-hakmem"));
+        command.arg("hakmem").args(arguments).current_dir(&self.folder).env("CARGO_NET_OFFLINE", "true");
+        let output = command.stdout(writer).stderr(std::process::Stdio::piped()).output().unwrap();
+        Ended { ok: output.status.success(), out: String::new(), err: String::from_utf8(output.stderr).unwrap() }
     }
 
     fn cargo(&self, command: &mut Command) -> Ended {

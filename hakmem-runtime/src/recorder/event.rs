@@ -1,9 +1,8 @@
 //! What happens, as the recorder sees it.
 
 use super::requests::Key;
-use super::thread;
-use super::ticks;
 use super::wrap::{Header, Recorded};
+use super::{clock, start, thread};
 
 /// An allocation. Returns the number of the calling thread, 0 where nothing can be recorded.
 pub(super) fn allocated<F: Recorded>(size: usize, align: usize) -> u64 {
@@ -15,16 +14,21 @@ pub(super) fn allocated<F: Recorded>(size: usize, align: usize) -> u64 {
 
 /// A free of a block with this header.
 pub(super) fn freed<F: Recorded>(size: usize, align: usize, header: Header) {
-    let Some(thread) = thread::current() else { return };
+    let Some(thread) = thread::current().filter(|_| is_ours(header)) else { return };
     let key = Key::new(size, align, F::LARGEST);
-    let ticks = ticks::now().wrapping_sub(header.ticks);
-    thread.free(key, size, ticks, header.thread, || F::block_size(size, align));
+    let lifetime = clock::nanoseconds_of(clock::now().wrapping_sub(header.ticks));
+    thread.free(key, size, lifetime, header.thread, || F::block_size(size, align));
 }
 
-/// A reallocation that succeeded.
-pub(super) fn resized<F: Recorded>(size: usize, new_size: usize, align: usize) {
-    let Some(thread) = thread::current() else { return };
+/// A reallocation that succeeded, of a block with this header.
+pub(super) fn resized<F: Recorded>(size: usize, new_size: usize, align: usize, header: Header) {
+    let Some(thread) = thread::current().filter(|_| is_ours(header)) else { return };
     let [old, new] = [size, new_size].map(|size| Key::new(size, align, F::LARGEST));
     thread.step(old, false, size, || F::block_size(size, align));
     thread.step(new, true, new_size, || F::block_size(new_size, align));
+}
+
+/// Whether this process allocated the block: not the parent, before a fork.
+fn is_ours(header: Header) -> bool {
+    header.ticks >= start::beginning()
 }

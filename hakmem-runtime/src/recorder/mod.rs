@@ -15,15 +15,18 @@
 //! write     the profile as text (docs/PROFILE.md): at exit, on a signal, on an abort
 //! ```
 //!
+//! `start` is where it begins, in the program and in each thread; `fork` where it begins anew, in a child.
+//!
 //! Counters have one writer and are read when the profile is written, so they are atomics without an atomic operation:
 //! a load, an addition, a store. What several threads share is updated in batches (`requests`).
 
+mod clock;
 mod event;
+mod fork;
 mod output;
 mod requests;
 mod start;
 mod thread;
-mod ticks;
 mod timeline;
 pub mod wrap;
 mod write;

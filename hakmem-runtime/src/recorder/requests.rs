@@ -167,3 +167,12 @@ pub(super) fn before_fork() {
 pub(super) fn after_fork() {
     INDEX.release_after_fork();
 }
+
+/// Sets all counters to zero, in the child of a fork, which has one thread.
+pub(super) fn forget() {
+    for request in all() {
+        for counter in [&request.live, &request.peak].into_iter().chain(&request.at_peak) {
+            counter.store(0, Relaxed);
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! The recorder's beginning: the place of each thread, and what makes the profile be written.
 
 use super::thread::Thread;
-use super::{requests, ticks, write};
+use super::{clock, fork, write};
 use crate::os::lock::Lock;
 use crate::os::memory::keeping_errno;
 use core::ptr;
@@ -11,8 +11,8 @@ use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::*};
 static KEY: AtomicU32 = AtomicU32::new(0);
 static STARTING: Lock<()> = Lock::new(());
 static PROCESS: AtomicI32 = AtomicI32::new(0);
-static TICKS: AtomicU64 = AtomicU64::new(0);
-static NANOSECONDS: AtomicU64 = AtomicU64::new(0);
+/// When the process began, in ticks: at its first event, or at the fork.
+static BEGINNING: AtomicU64 = AtomicU64::new(0);
 
 /// Signals that end a program, and that it may get in the ordinary course: an abort is a panic under `panic = "abort"`.
 const SIGNALS: [i32; 5] = [libc::SIGABRT, libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
@@ -34,20 +34,27 @@ pub(super) fn set_thread_place(place: *mut libc::c_void) {
     }
 }
 
-/// The process that the recorder began in: a child of a fork is another, with its parent's counts.
+/// The process that this profile is of.
 pub(super) fn process() -> i32 {
     PROCESS.load(Relaxed)
 }
 
-/// Ticks and nanoseconds since the beginning.
-pub(super) fn elapsed() -> (u64, u64) {
-    let ticks = ticks::now().wrapping_sub(TICKS.load(Relaxed));
-    (ticks, ticks::nanoseconds().wrapping_sub(NANOSECONDS.load(Relaxed)))
+/// When it began, in ticks.
+#[inline]
+pub(super) fn beginning() -> u64 {
+    BEGINNING.load(Relaxed)
 }
 
-/// Ticks from the beginning to a moment.
+/// Nanoseconds from the beginning to a moment in ticks.
 pub(super) fn since(moment: u64) -> u64 {
-    moment.saturating_sub(TICKS.load(Relaxed))
+    clock::nanoseconds_of(moment.saturating_sub(beginning()))
+}
+
+/// The profile of this process begins now.
+pub(super) fn begin() {
+    // SAFETY: no preconditions.
+    PROCESS.store(unsafe { libc::getpid() }, Relaxed);
+    BEGINNING.store(clock::now(), Relaxed);
 }
 
 /// Begins, at the first event of the program.
@@ -57,15 +64,14 @@ pub(super) fn once() {
     if KEY.load(Relaxed) != 0 {
         return;
     }
-    TICKS.store(ticks::now(), Relaxed);
-    NANOSECONDS.store(ticks::nanoseconds(), Relaxed);
+    clock::calibrate();
+    begin();
     write::note_path();
     let mut key = 0;
     keeping_errno(|| {
+        fork::install();
         // SAFETY: `key` is a place for the result, and the functions are the program's own.
         unsafe {
-            PROCESS.store(libc::getpid(), Relaxed);
-            libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork));
             libc::atexit(at_exit);
             if libc::pthread_key_create(&raw mut key, Some(leave)) == 0 {
                 KEY.store(key.wrapping_add(1), Release);
@@ -101,12 +107,15 @@ extern "C" fn at_exit() {
     write::profile();
 }
 
-extern "C" fn before_fork() {
-    requests::before_fork();
+/// Locks the beginning for the length of a fork.
+pub(super) fn before_fork() {
+    STARTING.acquire();
 }
 
-extern "C" fn after_fork() {
-    requests::after_fork();
+/// Unlocks it on both sides.
+pub(super) fn after_fork() {
+    // SAFETY: `before_fork` took the lock on this thread.
+    unsafe { STARTING.release() };
 }
 
 /// The end of a thread.

@@ -9,9 +9,9 @@ use crate::os::{arena, memory};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
-/// Lifetimes from 2⁸ ticks, by powers of two.
+/// Lifetimes from 2⁷ nanoseconds, by powers of two: to two minutes and more.
 pub(super) const LIFETIMES: usize = 32;
-pub(super) const SHORTEST: u32 = 8;
+pub(super) const SHORTEST: u32 = 7;
 
 /// Bytes by which a thread's live bytes may differ from what it has told.
 const BYTES_BATCH: i64 = 1024;
@@ -74,6 +74,16 @@ impl Entry {
         if delta.abs() >= BATCH {
             self.tell();
         }
+    }
+
+    fn forget(&self) {
+        for counter in [&self.delta, &self.high] {
+            counter.store(0, Relaxed);
+        }
+        for counter in [&self.allocated, &self.freed, &self.remote, &self.grown_from, &self.grown_to] {
+            counter.store(0, Relaxed);
+        }
+        self.lifetimes.iter().for_each(|count| count.store(0, Relaxed));
     }
 
     fn tell(&self) {
@@ -175,6 +185,21 @@ fn take() -> Option<&'static Thread> {
     Some(thread)
 }
 
+/// Sets all counters to zero, in the child of a fork: of the threads there is only the calling one.
+pub(super) fn forget() {
+    let own = start::thread_place().cast::<Thread>();
+    for thread in all() {
+        let here = core::ptr::eq(thread, own);
+        thread.taken.store(here, Relaxed);
+        thread.threads.store(here.into(), Relaxed);
+        thread.bytes.store(0, Relaxed);
+        for counter in [&thread.allocated, &thread.freed, &thread.remote, &thread.allocated_bytes] {
+            counter.store(0, Relaxed);
+        }
+        thread.entries().iter().for_each(Entry::forget);
+    }
+}
+
 fn create() -> Option<&'static Thread> {
     let thread = ptr::with_exposed_provenance_mut::<Thread>(arena::allocate(size_of::<Thread>()));
     // SAFETY: null, or zeroed memory of the arena, which is a valid place; it stays.
@@ -191,6 +216,11 @@ fn create() -> Option<&'static Thread> {
 }
 
 impl Thread {
+    /// Whether any thread of this process was here.
+    pub(super) fn was_taken(&self) -> bool {
+        self.threads.load(Relaxed) > 0
+    }
+
     pub(super) fn number(&self) -> u64 {
         self.number.load(Relaxed)
     }
@@ -278,9 +308,9 @@ impl Thread {
         self.moved(entry, 1, size as i64);
     }
 
-    /// A free of a block that lived for so many ticks, and that thread number `from` allocated.
+    /// A free of a block that lived for so many nanoseconds, and that thread number `from` allocated.
     #[inline]
-    pub(super) fn free(&self, key: Key, size: usize, ticks: u64, from: u64, block: impl FnOnce() -> usize) {
+    pub(super) fn free(&self, key: Key, size: usize, lifetime: u64, from: u64, block: impl FnOnce() -> usize) {
         let Some(entry) = self.entry(key, block) else { return };
         bump(&entry.freed);
         bump(&self.freed);
@@ -288,7 +318,7 @@ impl Thread {
             bump(&entry.remote);
             bump(&self.remote);
         }
-        let bucket = (ticks | 1).ilog2().saturating_sub(SHORTEST) as usize;
+        let bucket = (lifetime | 1).ilog2().saturating_sub(SHORTEST) as usize;
         if let Some(count) = entry.lifetimes.get(bucket.min(LIFETIMES.wrapping_sub(1))) {
             count.store(count.load(Relaxed).saturating_add(1), Relaxed);
         }

@@ -1,6 +1,6 @@
 //! Live and resident bytes over time, and which requests were alive when live bytes were most.
 
-use super::{requests, thread, ticks};
+use super::{clock, requests, thread};
 use crate::os::lock::Lock;
 use crate::os::memory;
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::*};
@@ -55,7 +55,7 @@ pub(super) fn moved(bytes: i64) {
             look(live);
         }
     }
-    if ticks::now() >= NEXT_SAMPLE.load(Relaxed) {
+    if clock::now() >= NEXT_SAMPLE.load(Relaxed) {
         sample(live);
     }
 }
@@ -91,7 +91,7 @@ fn look(live: i64) {
 /// Adds a sample. Unless another thread does so just now.
 fn sample(live: i64) {
     let Some(mut timeline) = TIMELINE.try_lock() else { return };
-    let now = ticks::now();
+    let now = clock::now();
     if timeline.count >= SAMPLES {
         let half = SAMPLES / 2;
         for place in 0..half {
@@ -135,4 +135,30 @@ pub(super) fn resident() -> u64 {
     let pages =
         field.iter().fold(0_u64, |sum, digit| sum.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0'))));
     pages.wrapping_mul(memory::page_size() as u64)
+}
+
+/// Locks the samples and the peak for the length of a fork.
+pub(super) fn before_fork() {
+    LOOKING.acquire();
+    TIMELINE.acquire();
+}
+
+/// Unlocks them on both sides.
+pub(super) fn after_fork() {
+    // SAFETY: `before_fork` took both locks on this thread.
+    unsafe {
+        TIMELINE.release();
+        LOOKING.release();
+    }
+}
+
+/// Begins anew, in the child of a fork.
+pub(super) fn forget() {
+    LIVE.store(0, Relaxed);
+    PEAK.store(0, Relaxed);
+    NEXT_PEAK.store(PEAK_STEP, Relaxed);
+    NEXT_SAMPLE.store(0, Relaxed);
+    let mut timeline = TIMELINE.lock();
+    timeline.count = 0;
+    timeline.interval = FIRST_INTERVAL;
 }

@@ -3,8 +3,7 @@
 //! A block is asked for with room in front for a header; the program gets what is behind it. So a recorded program
 //! takes 16 bytes more for each block, and its own layout goes to the recorder.
 
-use super::event;
-use super::ticks;
+use super::{clock, event};
 use crate::front::{self, Front};
 use core::ptr;
 
@@ -53,7 +52,7 @@ unsafe fn admit<F: Recorded>(base: *mut u8, size: usize, align: usize) -> *mut u
     let block = base.wrapping_add(lead(align));
     let thread = event::allocated::<F>(size, align);
     // SAFETY: the header is in front of the block, inside what was allocated, at a multiple of 16.
-    unsafe { header(block).write(Header { ticks: ticks::now(), thread }) };
+    unsafe { header(block).write(Header { ticks: clock::now(), thread }) };
     block
 }
 
@@ -95,6 +94,9 @@ pub unsafe fn reallocate<F: Recorded>(block: *mut u8, size: usize, align: usize,
     if base.is_null() {
         return ptr::null_mut();
     }
-    event::resized::<F>(size, new_size, align);
-    base.wrapping_add(lead)
+    let block = base.wrapping_add(lead);
+    // SAFETY: the header moved with the contents.
+    let header = unsafe { header(block).read() };
+    event::resized::<F>(size, new_size, align, header);
+    block
 }

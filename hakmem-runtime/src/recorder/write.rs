@@ -3,7 +3,7 @@
 use super::output::Output;
 use super::requests::{self, Key, Request};
 use super::thread::{self, LIFETIMES, SHORTEST, Thread};
-use super::{start, timeline};
+use super::{clock, start, timeline};
 use crate::os::lock::Lock;
 use crate::os::memory::keeping_errno;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
@@ -13,6 +13,7 @@ const DEFAULT_PATH: &[u8] = b"hakmem-profile";
 const PATH_MAX: usize = 4096;
 
 static PATH: Lock<Path> = Lock::new(Path { bytes: [0; PATH_MAX], length: 0 });
+static WRITTEN: AtomicBool = AtomicBool::new(false);
 
 #[derive(Debug)]
 struct Path {
@@ -34,6 +35,20 @@ impl Path {
     }
 }
 
+/// A profile goes to a path of its own: its process stands at the end.
+fn path_of(process: i32, noted: &Path) -> Path {
+    let mut path = Path { bytes: noted.bytes, length: noted.length };
+    let mut digits = [0; 10];
+    let mut rest = process.unsigned_abs();
+    for place in digits.iter_mut().rev() {
+        *place = b'0'.wrapping_add((rest % 10) as u8);
+        rest /= 10;
+    }
+    let start = digits.iter().position(|&digit| digit != b'0').unwrap_or(0);
+    path.push(digits.get(start..).unwrap_or_default());
+    path
+}
+
 /// Notes the path, at the beginning: later the program may change its environment.
 pub(super) fn note_path() {
     // SAFETY: a string that ends with a zero; the program has begun just now, and changes nothing meanwhile.
@@ -48,24 +63,17 @@ pub(super) fn note_path() {
     path.push(b".");
 }
 
-/// Writes the profile, once. A child of a fork has none: its counts are mostly its parent's.
+/// Writes the profile, once in each process.
 pub(super) fn profile() {
-    static WRITTEN: AtomicBool = AtomicBool::new(false);
     // SAFETY: no preconditions.
     let process = unsafe { libc::getpid() };
+    // A child that did not come by `fork` has no counters of its own.
     if process != start::process() || WRITTEN.swap(true, Relaxed) {
         return;
     }
     keeping_errno(|| {
-        let Some(mut path) = PATH.try_lock() else { return };
-        let mut digits = [0; 10];
-        let mut rest = process.unsigned_abs();
-        for place in digits.iter_mut().rev() {
-            *place = b'0'.wrapping_add((rest % 10) as u8);
-            rest /= 10;
-        }
-        let start = digits.iter().position(|&digit| digit != b'0').unwrap_or(0);
-        path.push(digits.get(start..).unwrap_or_default());
+        let Some(noted) = PATH.try_lock() else { return };
+        let path = path_of(process, &noted);
         let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
         // SAFETY: the path ends with a zero.
         let file = unsafe { libc::open(path.bytes.as_ptr().cast(), flags, 0o644) };
@@ -86,18 +94,14 @@ fn complain(path: &[u8]) {
 }
 
 fn write(output: &mut Output) {
-    output.text(b"hakmem-profile 1").end_line();
+    output.text(b"hakmem-profile 2").end_line();
     program(output);
     output.text(b"runs 1").end_line();
-    let (ticks, nanoseconds) = start::elapsed();
-    let microseconds = (nanoseconds / 1000).max(1);
-    let ticks_per_microsecond = (ticks / microseconds).max(1);
-    output.text(b"time microseconds=").number(microseconds);
-    output.text(b" ticks_per_microsecond=").number(ticks_per_microsecond).end_line();
+    output.text(b"time microseconds=").number(start::since(clock::now()) / 1000).end_line();
     let (live, peak) = timeline::live();
     output.text(b"bytes").field("peak", peak).field("end", live).field("resident", timeline::resident() as i64);
     output.end_line();
-    for (number, thread) in thread::all().enumerate() {
+    for (number, thread) in thread::all().filter(|thread| thread.was_taken()).enumerate() {
         write_thread(output, number, thread);
     }
     for request in requests::all() {
@@ -106,7 +110,7 @@ fn write(output: &mut Output) {
         }
     }
     timeline::for_each(|sample| {
-        let at = (start::since(sample.ticks) / ticks_per_microsecond) as i64;
+        let at = (start::since(sample.ticks) / 1000) as i64;
         output.text(b"sample").field("microseconds", at).field("live", sample.live);
         output.field("resident", sample.resident as i64).end_line();
     });
@@ -147,11 +151,22 @@ fn write_request(output: &mut Output, request: &Request, key: Key) {
     let sum = |counter: fn(&thread::Entry) -> &AtomicU64| {
         entries().fold(0_u64, |sum, entry| sum.wrapping_add(counter(entry).load(Relaxed))) as i64
     };
+    let counts = [
+        ("allocated", sum(|entry| &entry.allocated)),
+        ("freed", sum(|entry| &entry.freed)),
+        ("remote", sum(|entry| &entry.remote)),
+        ("grown_from", sum(|entry| &entry.grown_from)),
+        ("grown_to", sum(|entry| &entry.grown_to)),
+    ];
+    // Only its parent asked for that.
+    if counts.iter().all(|(_, count)| *count == 0) {
+        return;
+    }
     output.text(b"request").field("size", key.size() as i64).field("align", key.align() as i64);
     output.field("block", request.block.load(Relaxed) as i64);
-    output.field("allocated", sum(|entry| &entry.allocated)).field("freed", sum(|entry| &entry.freed));
-    output.field("remote", sum(|entry| &entry.remote));
-    output.field("grown_from", sum(|entry| &entry.grown_from)).field("grown_to", sum(|entry| &entry.grown_to));
+    for (name, count) in counts {
+        output.field(name, count);
+    }
     let live = entries().fold(0_i64, |sum, entry| sum.wrapping_add(entry.live()));
     // What threads have not told yet may be the highest point.
     let untold = entries().map(thread::Entry::high).max().unwrap_or(0);
@@ -170,4 +185,20 @@ fn write_request(output: &mut Output, request: &Request, key: Key) {
         }
     }
     output.end_line();
+}
+
+/// Locks the path for the length of a fork.
+pub(super) fn before_fork() {
+    PATH.acquire();
+}
+
+/// Unlocks it on both sides.
+pub(super) fn after_fork() {
+    // SAFETY: `before_fork` took the lock on this thread.
+    unsafe { PATH.release() };
+}
+
+/// The child of a fork has a profile to write, whether its parent has written or not.
+pub(super) fn forget() {
+    WRITTEN.store(false, Relaxed);
 }
