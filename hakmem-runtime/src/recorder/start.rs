@@ -109,13 +109,12 @@ extern "C" fn at_exit() {
 
 /// Locks the beginning for the length of a fork.
 pub(super) fn before_fork() {
-    STARTING.acquire();
+    STARTING.hold_for_fork();
 }
 
 /// Unlocks it on both sides.
 pub(super) fn after_fork() {
-    // SAFETY: `before_fork` took the lock on this thread.
-    unsafe { STARTING.release() };
+    STARTING.release_after_fork();
 }
 
 /// The end of a thread.

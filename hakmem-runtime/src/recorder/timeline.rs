@@ -139,17 +139,14 @@ pub(super) fn resident() -> u64 {
 
 /// Locks the samples and the peak for the length of a fork.
 pub(super) fn before_fork() {
-    LOOKING.acquire();
-    TIMELINE.acquire();
+    LOOKING.hold_for_fork();
+    TIMELINE.hold_for_fork();
 }
 
 /// Unlocks them on both sides.
 pub(super) fn after_fork() {
-    // SAFETY: `before_fork` took both locks on this thread.
-    unsafe {
-        TIMELINE.release();
-        LOOKING.release();
-    }
+    TIMELINE.release_after_fork();
+    LOOKING.release_after_fork();
 }
 
 /// Begins anew, in the child of a fork.

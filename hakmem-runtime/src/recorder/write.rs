@@ -189,13 +189,12 @@ fn write_request(output: &mut Output, request: &Request, key: Key) {
 
 /// Locks the path for the length of a fork.
 pub(super) fn before_fork() {
-    PATH.acquire();
+    PATH.hold_for_fork();
 }
 
 /// Unlocks it on both sides.
 pub(super) fn after_fork() {
-    // SAFETY: `before_fork` took the lock on this thread.
-    unsafe { PATH.release() };
+    PATH.release_after_fork();
 }
 
 /// The child of a fork has a profile to write, whether its parent has written or not.
