@@ -33,7 +33,7 @@ pub(crate) fn price_of_none(profile: &Profile, largest: u32) -> f64 {
 pub(crate) fn keeps_none(price: f64, goal: Goal, cache: u64) -> bool {
     let allowed = match goal {
         Goal::Memory => 0.1,
-        Goal::Balanced => 0.02,
+        Goal::Balanced => 0.05,
         Goal::Speed => 0.0,
     };
     // A program without large blocks says nothing about them.
