@@ -215,9 +215,7 @@ impl Allocator {
         let Some(delay) = self.pool.purge_delay() else { return };
         if self.pool.is_due(now, delay) {
             self.reclaim(heap, Portion::Unused);
-            self.pool.gather(now);
-            self.pool.purge(now, delay);
-            self.large.purge(now, delay);
+            self.give_back(now, delay);
         }
     }
 
