@@ -4,8 +4,7 @@
 mod common;
 
 use common::processes::{ends, eventually, fork, reap, state_and_ticks, tasks, watchdog};
-use common::{Piece, Random, Subject, blocks_live, isolated, subjects};
-use std::alloc::Layout;
+use common::{Piece, Random, blocks_live, isolated, layout, pieces, subjects};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Barrier, mpsc};
 use std::thread;
@@ -61,14 +60,6 @@ subjects!(queued::Heap, other::Heap, mixed::Heap);
 
 type Heap = queued::Heap;
 
-fn layout(size: usize) -> Layout {
-    Layout::from_size_align(size, 8).expect("a power of two")
-}
-
-fn pieces<A: Subject>(size: usize, count: usize) -> Vec<Piece<A>> {
-    (0..count).map(|number| Piece::new(layout(size), number as u8 | 1, false)).collect()
-}
-
 #[test]
 fn the_worker_begins_with_a_miss_and_sleeps_when_idle() {
     isolated("the_worker_begins_with_a_miss_and_sleeps_when_idle", || {
@@ -118,7 +109,7 @@ fn without_a_thread_to_be_had_every_miss_goes_to_the_slabs() {
         set.extend(pieces::<mixed::Heap>(16, 1));
         // No address space for a stack; slabs come from what is there already.
         limit_address_space(1);
-        let size = Layout::from_size_align(64, 8).expect("a power of two");
+        let size = layout(64);
         // SAFETY: errno is this thread's own.
         unsafe { *libc::__errno_location() = 77 };
         for _ in 0..500 {

@@ -3,21 +3,9 @@
 
 mod common;
 
-use common::{Piece, Subject, blocks_live, slabs, subjects};
-use std::alloc::Layout;
+use common::{Piece, Subject, blocks_live, on_a_thread, pieces, slabs, subjects};
 use std::collections::HashSet;
-use std::thread;
 use std::time::{Duration, Instant};
-
-fn pieces<A: Subject>(size: usize, count: usize) -> Vec<Piece<A>> {
-    let layout = Layout::from_size_align(size, 8).expect("a power of two");
-    (0..count).map(|number| Piece::new(layout, number as u8 | 1, false)).collect()
-}
-
-/// Runs `body` on a thread of its own, and waits for the end of both.
-fn on_a_thread<T: Send>(body: impl FnOnce() -> T + Send) -> T {
-    thread::scope(|scope| scope.spawn(body).join().expect("the thread ends well"))
-}
 
 /// Where the slabs are that these are in.
 fn slabs_behind<A: Subject>(pieces: &[Piece<A>]) -> HashSet<usize> {

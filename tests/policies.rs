@@ -4,23 +4,9 @@
 
 mod common;
 
-use common::{Piece, Random, Subject, blocks_live, slabs, subjects};
-use std::alloc::Layout;
+use common::{Piece, Random, blocks_live, layout, on_a_thread, pieces, slabs, subjects};
 use std::sync::Barrier;
 use std::thread;
-
-fn layout(size: usize) -> Layout {
-    Layout::from_size_align(size, 8).expect("a power of two")
-}
-
-fn pieces<A: Subject>(size: usize, count: usize) -> Vec<Piece<A>> {
-    (0..count).map(|number| Piece::new(layout(size), number as u8 | 1, false)).collect()
-}
-
-/// Runs `body` on a thread of its own, and waits for the end of both.
-fn on_a_thread<T: Send>(body: impl FnOnce() -> T + Send) -> T {
-    thread::scope(|scope| scope.spawn(body).join().expect("the thread ends well"))
-}
 
 // Deferred frees.
 

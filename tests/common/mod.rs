@@ -55,6 +55,11 @@ pub(crate) fn slabs<A: Subject>() -> u64 {
     sum
 }
 
+/// The layout of a block of `size` bytes, aligned to a word.
+pub(crate) fn layout(size: usize) -> Layout {
+    Layout::from_size_align(size, 8).expect("a power of two")
+}
+
 /// A block with a pattern in it, which is checked when it is resized and when it is freed, at its drop.
 #[derive(Debug)]
 pub(crate) struct Piece<A: Subject> {
@@ -124,6 +129,16 @@ impl<A: Subject> Drop for Piece<A> {
         // SAFETY: the block is ours, of this layout, and nobody uses it any more.
         unsafe { A::default().dealloc(self.address, self.layout) };
     }
+}
+
+/// So many blocks of `size` bytes.
+pub(crate) fn pieces<A: Subject>(size: usize, count: usize) -> Vec<Piece<A>> {
+    (0..count).map(|number| Piece::new(layout(size), number as u8 | 1, false)).collect()
+}
+
+/// Runs `body` on a thread of its own, and waits for the end of both.
+pub(crate) fn on_a_thread<T: Send>(body: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| scope.spawn(body).join().expect("the thread ends well"))
 }
 
 /// Whether all `bytes` are `value`; by `memcmp`, because a loop over megabytes takes its time without optimization.

@@ -20,16 +20,7 @@ static void first(void) { pthread_atfork(prepare, parent, child); }
 __attribute__((section(".preinit_array"), used)) static void (*before_constructors)(void) = first;
 
 int main(void) {
-    start_workers();
-    for (int round = 0; round < 40; round++) {
-        pid_t pid = fork();
-        if (pid == 0) {
-            work(round, 500);
-            _exit(0);
-        }
-        wait_for(pid);
-    }
-    stop_workers();
+    fork_and_work(40);
     check(prepared == 40 && parents == 40, "not all handlers ran");
     return done();
 }

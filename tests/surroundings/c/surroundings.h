@@ -66,6 +66,20 @@ static inline void wait_for(pid_t child) {
     check(status == 0, "the child failed");
 }
 
+/* Forks so many times while the other threads work; each child works, too. */
+static inline void fork_and_work(int rounds) {
+    start_workers();
+    for (int round = 0; round < rounds; round++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            work(round, 500);
+            _exit(0);
+        }
+        wait_for(pid);
+    }
+    stop_workers();
+}
+
 static inline int done(void) {
     puts("done");
     return 0;
