@@ -313,7 +313,8 @@ fn without_memory<A: Subject>(classes: &'static [Class]) {
                     scatter::<A>(hoard.swap(ptr::null_mut(), Ordering::Relaxed), layout);
                     turn.wait();
                 };
-                thread::Builder::new().stack_size(128 << 10).spawn_scoped(scope, stranger).expect("a thread")
+                // Small, for all of them are there from the beginning; but the thread-locals of four allocators, 200 KiB, are in it.
+                thread::Builder::new().stack_size(512 << 10).spawn_scoped(scope, stranger).expect("a thread")
             })
             .collect();
         limit(5 << 20);
