@@ -22,6 +22,9 @@ pub unsafe trait Front {
     /// a large one.
     fn class_of(size: usize, align: usize) -> Option<usize>;
 
+    /// The same where a table tells it, which is for ordinary alignments; else `None`.
+    fn class_at_hand(size: usize, align: usize) -> Option<usize>;
+
     /// Allocates. Null: no memory.
     fn allocate(size: usize, align: usize) -> *mut u8;
 
@@ -30,6 +33,15 @@ pub unsafe trait Front {
     /// # Safety
     /// `block` was allocated with a layout of the same class and is not used any more.
     unsafe fn release(block: *mut u8, size: usize, align: usize);
+
+    /// The same, of the class at `place`.
+    fn allocate_at(place: usize) -> *mut u8;
+
+    /// Frees.
+    ///
+    /// # Safety
+    /// `block` was allocated from the class at `place` and is not used any more.
+    unsafe fn release_at(block: *mut u8, place: usize);
 
     /// A block from the first layer of the class at `place`; null is a miss.
     fn pop(place: usize) -> *mut u8;
@@ -41,26 +53,47 @@ pub unsafe trait Front {
 /// `GlobalAlloc::alloc_zeroed`. Fresh memory is not cleared.
 #[inline]
 pub fn allocate_zeroed<F: Front>(size: usize, align: usize) -> *mut u8 {
-    match F::class_of(size, align) {
-        None => F::runtime().large().allocate_zeroed(F::runtime(), size, align),
-        Some(place) => {
-            // A block at hand is cleared: taking fresh memory instead would make the program larger, not faster.
-            let mut block = F::pop(place);
-            if block.is_null() && size >= ZERO_WORTHWHILE {
-                let zero = F::carve_zeroed(place);
-                if !zero.is_null() {
-                    return zero;
-                }
-            }
-            if block.is_null() {
-                block = F::allocate(size, align);
-            }
-            if !block.is_null() {
-                // SAFETY: the block has at least `size` bytes and is ours to write.
-                unsafe { ptr::write_bytes(block, 0, size) };
-            }
-            block
+    match F::class_at_hand(size, align) {
+        Some(place) => zeroed_at::<F>(place, size),
+        None => zeroed_rare::<F>(size, align),
+    }
+}
+
+/// Of the class at `place`. A block at hand is cleared: taking fresh memory instead would make the program larger, not faster.
+#[inline(always)]
+fn zeroed_at<F: Front>(place: usize, size: usize) -> *mut u8 {
+    let block = F::pop(place);
+    if block.is_null() {
+        return zeroed_miss::<F>(place, size);
+    }
+    // SAFETY: the block has at least `size` bytes and is ours to write.
+    unsafe { ptr::write_bytes(block, 0, size) };
+    block
+}
+
+#[cold]
+#[inline(never)]
+fn zeroed_miss<F: Front>(place: usize, size: usize) -> *mut u8 {
+    if size >= ZERO_WORTHWHILE {
+        let zero = F::carve_zeroed(place);
+        if !zero.is_null() {
+            return zero;
         }
+    }
+    let block = F::allocate_at(place);
+    if !block.is_null() {
+        // SAFETY: as above.
+        unsafe { ptr::write_bytes(block, 0, size) };
+    }
+    block
+}
+
+#[cold]
+#[inline(never)]
+fn zeroed_rare<F: Front>(size: usize, align: usize) -> *mut u8 {
+    match F::class_of(size, align) {
+        Some(place) => zeroed_at::<F>(place, size),
+        None => F::runtime().large().allocate_zeroed(F::runtime(), size, align),
     }
 }
 
@@ -70,30 +103,48 @@ pub fn allocate_zeroed<F: Front>(size: usize, align: usize) -> *mut u8 {
 /// As `GlobalAlloc::realloc`.
 #[inline]
 pub unsafe fn reallocate<F: Front>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
-    let (old, new) = (F::class_of(size, align), F::class_of(new_size, align));
-    if old.is_some() && old == new {
-        return block;
+    match (F::class_at_hand(size, align), F::class_at_hand(new_size, align)) {
+        (Some(old), Some(new)) if old == new => block,
+        // SAFETY: the caller's contract; the old place is that of the block's class.
+        (Some(old), Some(new)) => unsafe { move_block::<F>(block, old, new, size.min(new_size)) },
+        // SAFETY: passed on.
+        _ => unsafe { reallocate_rare::<F>(block, size, align, new_size) },
     }
-    // SAFETY: passed on.
-    unsafe { move_block::<F>(block, size, align, new_size, old.is_none() && new.is_none()) }
 }
 
+/// From the class at one place to that at another, with `kept` bytes.
+#[inline(never)]
+unsafe fn move_block<F: Front>(block: *mut u8, old: usize, new: usize, kept: usize) -> *mut u8 {
+    let target = F::allocate_at(new);
+    if !target.is_null() {
+        // SAFETY: two different blocks, of at least so many bytes each; the caller gives the old one up.
+        unsafe {
+            ptr::copy_nonoverlapping(block, target, kept);
+            F::release_at(block, old);
+        }
+    }
+    target
+}
+
+/// Where an alignment is unusual, or a block large.
 #[cold]
 #[inline(never)]
-unsafe fn move_block<F: Front>(block: *mut u8, size: usize, align: usize, new_size: usize, large: bool) -> *mut u8 {
-    if large {
+unsafe fn reallocate_rare<F: Front>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
+    match (F::class_of(size, align), F::class_of(new_size, align)) {
+        (Some(old), Some(new)) if old == new => return block,
         // SAFETY: no class serves the layout, so the block is a large one.
-        return unsafe { F::runtime().large().resize(F::runtime(), block, new_size, align) };
+        (None, None) => return unsafe { F::runtime().large().resize(F::runtime(), block, new_size, align) },
+        _ => {}
     }
-    let new = F::allocate(new_size, align);
-    if !new.is_null() {
+    let target = F::allocate(new_size, align);
+    if !target.is_null() {
         // SAFETY: two different blocks, of at least the smaller size each; the caller gives the old one up.
         unsafe {
-            ptr::copy_nonoverlapping(block, new, size.min(new_size));
+            ptr::copy_nonoverlapping(block, target, size.min(new_size));
             F::release(block, size, align);
         }
     }
-    new
+    target
 }
 
 /// Fills the calling thread's front for a layout, so that the first request is a hit. `false`: no memory.

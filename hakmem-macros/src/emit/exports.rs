@@ -29,11 +29,6 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
         let module = module(number);
         quote! { #module::pop(place) }
     });
-    let release = choose(context, &all, |number| {
-        let module = module(number);
-        // SAFETY comments stand at the use below.
-        quote! { unsafe { #module::release(block, place) } }
-    });
     let (hit, emptied) = release_hit(context);
     quote! {
         /// The row of `SMALL` for what C allocates.
@@ -83,9 +78,8 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
 
             #[inline]
             unsafe fn release_of(block: *mut u8, slot: usize) {
-                let place = place_of_slot(slot);
                 // SAFETY: the caller's contract, and the place is that of the class.
-                #release
+                unsafe { release_at(block, place_of_slot(slot)) }
             }
 
             fn remember(block: *const u8) {

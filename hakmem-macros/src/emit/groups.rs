@@ -380,7 +380,7 @@ fn entries(context: &Context) -> TokenStream {
         #[inline(never)]
         fn allocate_rare(size: usize, align: usize) -> *mut u8 {
             match place_of_other(size, align) {
-                ::core::option::Option::Some(place) => #allocate_any,
+                ::core::option::Option::Some(place) => allocate_at(place),
                 ::core::option::Option::None => RUNTIME.large().allocate(&RUNTIME, size, align),
             }
         }
@@ -406,13 +406,29 @@ fn entries(context: &Context) -> TokenStream {
         unsafe fn release_rare(block: *mut u8, size: usize, align: usize) {
             match place_of_other(size, align) {
                 // SAFETY: the caller's contract, and the place is that of the layout's class.
-                ::core::option::Option::Some(place) => #release_any,
+                ::core::option::Option::Some(place) => unsafe { release_at(block, place) },
                 ::core::option::Option::None => {
                     // SAFETY: as above; no class serves the layout, so the block is a large one.
                     unsafe { RUNTIME.large().free(&RUNTIME, block) }
                     #wake
                 }
             }
+        }
+
+        /// Allocates from the class at `place`.
+        #[inline]
+        fn allocate_at(place: usize) -> *mut u8 {
+            #allocate_any
+        }
+
+        /// Frees into the class at `place`.
+        ///
+        /// # Safety
+        /// `block` was allocated from that class, and is not used any more.
+        #[inline]
+        unsafe fn release_at(block: *mut u8, place: usize) {
+            // SAFETY: the caller's contract.
+            #release_any
         }
 
         /// A hit of the class at `place`, or null.

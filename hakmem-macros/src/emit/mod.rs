@@ -137,10 +137,17 @@ fn failed_front(Input { hakmem, name, .. }: &Input) -> TokenStream {
             fn class_of(_: usize, _: usize) -> ::core::option::Option<usize> {
                 ::core::option::Option::None
             }
+            fn class_at_hand(_: usize, _: usize) -> ::core::option::Option<usize> {
+                ::core::option::Option::None
+            }
             fn allocate(_: usize, _: usize) -> *mut u8 {
                 ::core::ptr::null_mut()
             }
             unsafe fn release(_: *mut u8, _: usize, _: usize) {}
+            fn allocate_at(_: usize) -> *mut u8 {
+                ::core::ptr::null_mut()
+            }
+            unsafe fn release_at(_: *mut u8, _: usize) {}
             fn pop(_: usize) -> *mut u8 {
                 ::core::ptr::null_mut()
             }
@@ -325,6 +332,11 @@ fn front(name: &Ident) -> TokenStream {
             }
 
             #[inline]
+            fn class_at_hand(size: usize, align: usize) -> ::core::option::Option<usize> {
+                place_at_hand(size, align)
+            }
+
+            #[inline]
             fn allocate(size: usize, align: usize) -> *mut u8 {
                 allocate(size, align)
             }
@@ -333,6 +345,17 @@ fn front(name: &Ident) -> TokenStream {
             unsafe fn release(block: *mut u8, size: usize, align: usize) {
                 // SAFETY: the caller's contract.
                 unsafe { release(block, size, align) }
+            }
+
+            #[inline]
+            fn allocate_at(place: usize) -> *mut u8 {
+                allocate_at(place)
+            }
+
+            #[inline]
+            unsafe fn release_at(block: *mut u8, place: usize) {
+                // SAFETY: the caller's contract.
+                unsafe { release_at(block, place) }
             }
 
             #[inline]

@@ -11,7 +11,7 @@ const ALIGNMENTS: usize = 8;
 
 pub(super) fn emit(context: &Context) -> TokenStream {
     let small = small(context);
-    let (medium, medium_path) = medium(context);
+    let (medium, at_medium) = medium(context);
     let largest = literal(context.spec.classes.last().map_or(0, hakmem_spec::Class::usable));
     let mut ascending: Vec<usize> = (0..context.plan.slots.len()).collect();
     ascending.sort_by_key(|&slot| context.plan.slots[slot].size);
@@ -29,11 +29,19 @@ pub(super) fn emit(context: &Context) -> TokenStream {
         /// The place of the smallest class that serves this layout; `None` for a large block.
         #[inline(always)]
         fn place_of(size: usize, align: usize) -> ::core::option::Option<usize> {
+            match place_at_hand(size, align) {
+                ::core::option::Option::None => place_of_other(size, align),
+                place => place,
+            }
+        }
+
+        /// The same where a table tells it, without a call; else `None`.
+        #[inline(always)]
+        fn place_at_hand(size: usize, align: usize) -> ::core::option::Option<usize> {
             if size <= SMALL_LARGEST && align <= ALIGN_OF_ALL {
                 return ::core::option::Option::Some(SMALL[0][(size + 7) >> 3] as usize);
             }
-            #medium_path
-            place_of_other(size, align)
+            #at_medium
         }
 
         /// The same for what the tables of ordinary alignment do not know: larger sizes and alignments.
@@ -117,9 +125,11 @@ fn small(context: &Context) -> TokenStream {
     }
 }
 
-/// The table of the sizes above, and the way through it; nothing where there are none.
+/// The table of the sizes above, and what it tells; nothing where there are none.
 fn medium(context: &Context) -> (TokenStream, TokenStream) {
-    let Some(medium) = &context.plan.medium else { return Default::default() };
+    let Some(medium) = &context.plan.medium else {
+        return (TokenStream::new(), quote! { ::core::option::Option::None });
+    };
     let (entries, grain) = (literal(medium.entries.len()), literal(medium.granularity));
     let (slots, align) = (medium.entries.iter().copied().map(literal), literal(medium.align));
     let about =
@@ -152,10 +162,5 @@ fn medium(context: &Context) -> (TokenStream, TokenStream) {
             }
         }
     };
-    let path = quote! {
-        if let ::core::option::Option::Some(place) = place_of_medium(size, align) {
-            return ::core::option::Option::Some(place);
-        }
-    };
-    (table, path)
+    (table, quote! { place_of_medium(size, align) })
 }

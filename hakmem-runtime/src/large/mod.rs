@@ -17,6 +17,10 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use kept::{Kept, Range};
 
 /// The large blocks of one allocator.
+///
+/// # Invariants
+/// In the registry the granule at which a block starts has its length, and every other granule at which one of its pages or of
+/// a kept range starts is `LargeRest`.
 #[derive(Debug)]
 pub struct Large {
     kept: Lock<Kept>,
@@ -68,9 +72,8 @@ impl Large {
         let (taken, behind) = self.kept.lock().take(length, align.max(GRANULE));
         self.release(behind);
         if taken.length > 0 {
-            let id = owner.id();
-            // The leaves are there: the range was entered when it was mapped.
-            registry::enter(taken.address, taken.length, Owner::Large(id, taken.length), Owner::LargeRest(id));
+            // The rest of it is entered as the rest of a block: it was one.
+            registry::change(taken.address, Owner::Large(owner.id(), taken.length));
         }
         taken.address
     }
@@ -91,7 +94,7 @@ impl Large {
         let length = self.length(owner, address);
         let now = clock::now_ms();
         // What is kept is nobody's: a second free of it must not find a large block there.
-        registry::enter(address, 1, Owner::LargeRest(owner.id()), Owner::Nobody);
+        registry::change(address, Owner::LargeRest(owner.id()));
         self.keep(owner, Range { address, length, since: now });
         // A program that allocates nothing but large blocks meets no other slow path.
         owner.purge_if_due(None, now);
@@ -113,7 +116,7 @@ impl Large {
         }
         let id = owner.id();
         if new < old {
-            registry::enter(address, 1, Owner::Large(id, new), Owner::Nobody);
+            registry::change(address, Owner::Large(id, new));
             // Whoever shrinks a block wants it smaller now.
             self.release(Range { address: address.wrapping_add(new), length: old.wrapping_sub(new), since: 0 });
             return block;

@@ -57,18 +57,26 @@ impl Owner {
     }
 }
 
+/// The entry of the granule that `address` is in; `None` without a leaf.
+fn entry(address: usize) -> Option<&'static AtomicU64> {
+    let granule = address >> GRANULE_SHIFT;
+    // Acquire pairs with the publication: the leaf is seen whole.
+    let leaf = ROOT.get(granule >> LEAF_SHIFT)?.load(Ordering::Acquire);
+    // SAFETY: a leaf that is not null was published whole and lives for ever.
+    let leaf: &'static Leaf = unsafe { ptr::with_exposed_provenance::<Leaf>(leaf as usize).as_ref() }?;
+    leaf.get(granule & (LEAF_ENTRIES - 1))
+}
+
 /// Who owns `address`.
 pub(crate) fn owner(address: usize) -> Owner {
-    let granule = address >> GRANULE_SHIFT;
-    let Some(leaf) = ROOT.get(granule >> LEAF_SHIFT) else { return Owner::Nobody };
-    // Acquire pairs with the publication: the leaf is seen whole.
-    let leaf = ptr::with_exposed_provenance::<Leaf>(leaf.load(Ordering::Acquire) as usize);
-    if leaf.is_null() {
-        return Owner::Nobody;
+    entry(address).map_or(Owner::Nobody, |entry| Owner::decode(entry.load(Ordering::Relaxed)))
+}
+
+/// Changes what is entered at the granule of `address`, which is something.
+pub(crate) fn change(address: usize, owner: Owner) {
+    if let Some(entry) = entry(address) {
+        entry.store(owner.encode(), Ordering::Relaxed);
     }
-    // SAFETY: a leaf that is not null was published whole and lives for ever.
-    let entry = unsafe { &*leaf }.get(granule & (LEAF_ENTRIES - 1));
-    entry.map_or(Owner::Nobody, |entry| Owner::decode(entry.load(Ordering::Relaxed)))
 }
 
 /// Enters `[address, address + length)` with `first` at its first granule and `rest` at the others. `false` when
@@ -147,6 +155,8 @@ mod tests {
         assert_eq!(owner(base + length - 1), Owner::LargeRest(7));
         assert_eq!(owner(base + 6 * GRANULE), Owner::Nobody);
         assert_eq!(owner(base - 1), Owner::Nobody);
+        change(base, Owner::LargeRest(7));
+        assert_eq!([owner(base), owner(base + GRANULE)], [Owner::LargeRest(7); 2]);
         remove(base, length);
         assert_eq!(owner(base + GRANULE), Owner::Nobody);
     }
