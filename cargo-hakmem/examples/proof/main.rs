@@ -59,7 +59,14 @@ fn run() -> Result<(), String> {
         match &*argument {
             "--rounds" => rounds = arguments.next().and_then(|n| n.parse().ok()).ok_or("--rounds needs a number")?,
             "--json" => output = Some(arguments.next().ok_or("--json needs a path")?),
-            _ => only.push(argument),
+            _ if PROGRAMS.iter().any(|(name, ..)| *name == argument) => only.push(argument),
+            _ => {
+                let names: Vec<&str> = PROGRAMS.iter().map(|(name, ..)| *name).collect();
+                return Err(format!(
+                    "{argument:?}: expected --rounds N, --json PATH, or a program: {}",
+                    names.join(", ")
+                ));
+            }
         }
     }
     let project = Project::create()?;

@@ -74,6 +74,9 @@ impl Shelves {
                 (*slab.wrapping_add(later as usize)).back.set(later as u16);
             }
             (*slab).fresh.set(fresh);
+            if fresh {
+                (*slab).touched.set(0);
+            }
             slab
         }
     }

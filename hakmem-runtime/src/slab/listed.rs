@@ -44,7 +44,7 @@ impl Bin {
         self.unlist.set(Some(Slab::unlist));
         let chunk = self.chunk.get();
         if chunk == 0 || chunk >= slab.capacity() {
-            return slab.list(want);
+            return slab.list(want.max(ENOUGH));
         }
         self.chunk.set(chunk + chunk / 2 + 1);
         if slab.free_count() == 0 {

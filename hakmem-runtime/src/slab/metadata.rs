@@ -86,6 +86,8 @@ pub(crate) struct Slab {
     reciprocal: Cell<u32>,
     /// The first word of the bitmap that may have ones.
     lowest: Cell<u32>,
+    /// About how many bytes from the base on were in use since the memory was mapped or purged.
+    pub(crate) touched: Cell<u32>,
     pub(crate) previous: Cell<*mut Slab>,
     pub(crate) next: Cell<*mut Slab>,
 }
@@ -157,6 +159,7 @@ impl Slab {
             self.set_word(word, 0);
         }
         self.fresh.set(self.fresh.get() && self.carved() == 0);
+        self.touched.set(self.touched.get().max(self.carved().wrapping_mul(self.block_size.get())));
         self.class_plus_one.set(0);
         self.carved.set(0);
         self.free_count.set(0);
@@ -292,14 +295,16 @@ impl Slab {
         self.used.set(self.used.get().wrapping_add(count));
     }
 
-    /// Makes the next blocks of memory never used, no further than the current page's end: memory that is not carved is
-    /// not touched.
+    /// Makes the next blocks of memory never used by this class, no further than the current page's end or the end of what is
+    /// there anyway: memory that is not carved is not touched.
     pub(super) fn carve(&self, want: u32) -> Run {
         let size = self.block_size.get();
-        let start = self.base.get().wrapping_add(self.carved() as usize * size as usize);
+        let offset = self.carved().wrapping_mul(size);
+        let start = self.base.get().wrapping_add(offset as usize);
         let page = memory::page_size();
-        let in_page = page.wrapping_sub(start & page.wrapping_sub(1)) as u32 / size.max(1);
-        let count = want.min(in_page.max(1)).min(self.capacity.get().wrapping_sub(self.carved()));
+        let in_page = page.wrapping_sub(start & page.wrapping_sub(1)) as u32;
+        let room = in_page.max(self.touched.get().saturating_sub(offset)) / size.max(1);
+        let count = want.min(room.max(1)).min(self.capacity.get().wrapping_sub(self.carved()));
         self.carved.set(self.carved().wrapping_add(count));
         self.used.set(self.used.get().wrapping_add(count));
         Run { start, count, size }
@@ -314,5 +319,39 @@ impl Slab {
         self.carved.set(self.carved().wrapping_add(1));
         self.used.set(self.used.get().wrapping_add(1));
         ptr::with_exposed_provenance_mut(start)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+
+    #[test]
+    fn memory_in_use_before_is_carved_beyond_its_page() {
+        const SLAB: u32 = 64 << 10;
+        const BLOCK: u32 = 256;
+        let geometry = Geometry::new(4 * SLAB, SLAB);
+        let region = Layout::from_size_align(geometry.region_size(), geometry.region_size()).expect("a power of two");
+        // SAFETY: the size is not 0.
+        let base = unsafe { alloc_zeroed(region) };
+        // SAFETY: the region is all zero, which is a slab never used; this entry is behind those of the metadata's own slabs.
+        let slab = unsafe { &*base.cast::<Slab>().add(geometry.slabs_per_region() / 2) };
+        let class = Class::new((BLOCK, BLOCK, 16), (1, 0, SLAB / BLOCK, 0), 4, &[]);
+        let begin = || slab.begin(0, &class, 2, geometry);
+        let page = memory::page_size() as u32 / BLOCK;
+        begin();
+        // Two pages of it, each for itself.
+        assert_eq!([page * 2, page * 2].map(|want| slab.carve(want).count), [page; 2]);
+        slab.end();
+        begin();
+        assert_eq!([page * 3, page * 3].map(|want| slab.carve(want).count), [page * 2, page]);
+        slab.end();
+        // Purged.
+        slab.touched.set(0);
+        begin();
+        assert_eq!(slab.carve(page * 3).count, page);
+        // SAFETY: allocated above with this layout.
+        unsafe { dealloc(base, region) };
     }
 }

@@ -98,7 +98,9 @@ pub(crate) unsafe fn spill(
                 batch.count = batch.count.wrapping_add(1);
             } else {
                 let elder = core::mem::replace(batch, Batch { slab, head: block, tail: block, count: 1 });
-                send(allocator, heap, elder);
+                if !elder.slab.is_null() {
+                    send(allocator, heap, elder);
+                }
             }
         }
     }
@@ -107,7 +109,7 @@ pub(crate) unsafe fn spill(
         if let Some(run) = run {
             run.finish();
         }
-        for batch in gathered {
+        for batch in gathered.into_iter().filter(|batch| !batch.slab.is_null()) {
             send(allocator, heap, batch);
         }
     }
@@ -139,12 +141,9 @@ pub(crate) unsafe fn spill_one(allocator: &'static Allocator, heap: Option<&Heap
     }
 }
 
-/// Frees a batch into its slab; the slab is ours afterwards if it was adrift.
+/// Frees a batch, which is not empty, into its slab; the slab is ours afterwards if it was adrift.
 unsafe fn send(allocator: &'static Allocator, heap: Option<&Heap>, batch: Batch) {
     let Batch { slab, head, tail, count } = batch;
-    if slab.is_null() {
-        return;
-    }
     // SAFETY: metadata is never unmapped; the batch's blocks are ours until the push lists them.
     unsafe {
         let base = (*slab).base();
