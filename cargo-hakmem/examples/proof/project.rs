@@ -134,8 +134,18 @@ impl Project {
         let kept = self.folder.join(format!("{name}-{which}"));
         fs::copy(self.folder.join("target/hakmem/build/release").join(binary(name)), &kept)
             .map_err(|error| error.to_string())?;
+        forget_pages(&kept).map_err(|error| format!("{}: {error}", kept.display()))?;
         Ok(kept)
     }
+}
+
+/// Has the kernel read a program from the disk again when it is run. How much of a file is resident depends on how the kernel
+/// has come by it: of one just written, half a megabyte more. (Of the same three programs `index`, tuned was 3 % below the
+/// default one as written, and 5 % as read.)
+fn forget_pages(path: &Path) -> std::io::Result<()> {
+    let file = fs::File::open(path)?;
+    file.sync_all()?;
+    Ok(rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?)
 }
 
 fn binary(name: &str) -> &str {

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use hakmem_benches::process;
 use hakmem_benches::workloads::Workload;
 
 use crate::allocators::{ASKED, Allocator, SILENT};
@@ -146,9 +147,10 @@ fn build(allocator: &Allocator, kind: Kind, folder: &Path, path: &Path) -> Resul
     // Cargo's copy may be a link to what the next build overwrites.
     let copy = || {
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
-        fs::copy(target.join(kind.profile()).join("runner"), path)
+        fs::copy(target.join(kind.profile()).join("runner"), path)?;
+        process::forget_pages(path)
     };
-    copy().map(drop).map_err(|error| format!("cannot copy to {}: {error}", path.display()))
+    copy().map_err(|error| format!("cannot copy to {}: {error}", path.display()))
 }
 
 fn proof(runner: &Runner, kind: Kind) -> Result<String, String> {
