@@ -21,7 +21,8 @@ use std::time::Instant;
 use project::{Project, Run};
 use serde_json::{Value, json};
 
-/// A program: its name, what it is given, and how often it is recorded. Where several threads meet, no two runs are alike.
+/// A program: its name, what it is given, and how often it is recorded, and run in a round. Where several threads meet, no two
+/// runs are alike.
 type Program = (&'static str, &'static [&'static str], u32);
 
 /// The programs. `quickstart` reads the sources of every crate that cargo has unpacked here, at
@@ -111,8 +112,9 @@ fn prove(project: &Project, program: &Program, rounds: usize, step: &dyn Fn(&str
     step("building it under each spec");
     let binaries = SPECS.map(|which| project.build(name, &spec(which), which));
     let mut runs = SPECS.map(|_| Vec::new());
-    step(&format!("running each {rounds} times"));
-    for round in 0..rounds {
+    let times = rounds * records as usize;
+    step(&format!("running each {times} times"));
+    for round in 0..times {
         for turn in 0..SPECS.len() {
             // Another one begins each round.
             let which = (round + turn) % SPECS.len();
