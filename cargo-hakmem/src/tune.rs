@@ -24,6 +24,10 @@ use crate::record::rounded;
 /// More classes than this are looked at only where the user asks for them.
 const MOST_CLASSES: usize = 64;
 
+/// Percent of the live bytes that other sizes must save for a spec to get them. What is predicted is no more exact: of
+/// `benches/programs/src/cache.rs`, sizes that were to save 1.5 % took 3 % more.
+const MARGIN: f64 = 2.0;
+
 /// Its command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -45,8 +49,8 @@ pub(crate) struct Arguments {
     /// Change nothing; fail if the spec is worse than the best by more than the margin
     #[arg(long)]
     check: bool,
-    /// What --check allows, in percent of the live bytes
-    #[arg(long, value_name = "PERCENT", default_value_t = 2.0)]
+    /// In percent of the live bytes: sizes that save less are not changed, and --check allows them
+    #[arg(long, value_name = "PERCENT", default_value_t = MARGIN)]
     margin: f64,
     /// Where the tuned spec goes, instead of the place that it came from
     #[arg(long, value_name = "PATH", conflicts_with = "check")]
@@ -74,6 +78,10 @@ pub(crate) struct Tuned {
     pub(crate) prices: Prices,
     /// The sizes that are there for no request of the profile.
     pub(crate) reserve: Vec<u32>,
+    /// What the best sizes would save, in percent of the live bytes.
+    saving: f64,
+    /// Whether that is too little, and the sizes are those of before.
+    stays: bool,
     /// The part of the time that it would take to keep none of the large blocks that are freed.
     price_of_no_large: f64,
 }
@@ -83,7 +91,12 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let profile = Profile::read_all(&arguments.profiles)?;
     let place = Place::find(arguments)?;
     let loaded = place.spec()?;
-    let wish = Wish { goal: arguments.goal, classes: arguments.classes.map(usize::from), greedy: arguments.greedy };
+    let wish = Wish {
+        goal: arguments.goal,
+        classes: arguments.classes.map(usize::from),
+        greedy: arguments.greedy,
+        margin: arguments.margin,
+    };
     let tuned = tune(&loaded, &profile, wish)?;
     if arguments.json {
         say!("{:#}", json(&tuned, &profile));
@@ -91,7 +104,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         print_totals(&tuned, &profile);
     }
     if arguments.check {
-        return check(&loaded.spec, &tuned, &profile, arguments);
+        return check(&loaded.spec, &tuned, arguments);
     }
     if !arguments.json {
         print_classes(&tuned);
@@ -152,12 +165,19 @@ impl Place {
 }
 
 /// What a user wants of the classes.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Wish {
     pub(crate) goal: Goal,
-    /// How many; `None` as many as save more than they cost.
+    /// How many; `None` as many as save more than they cost, or those that there are if these save no more than the margin.
     pub(crate) classes: Option<usize>,
     pub(crate) greedy: bool,
+    pub(crate) margin: f64,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self { goal: Goal::default(), classes: None, greedy: false, margin: MARGIN }
+    }
 }
 
 /// The best spec for a profile that begins as `loaded`.
@@ -192,31 +212,51 @@ pub(crate) fn tune(loaded: &LoadedSpec, profile: &Profile, wish: Wish) -> Outcom
     };
     let mut sizes = choice.sizes.clone();
     // A power of two each beyond what was seen, as far as the spec reached: a class that nobody uses costs nothing.
-    let mut reserve = vec![];
     let mut beyond = demand.largest.max(8).next_power_of_two();
     while beyond <= largest {
         if beyond > demand.largest && !sizes.contains(&beyond) && !closed.iter().any(|range| range.contains(&beyond)) {
-            reserve.push(beyond);
+            sizes.push(beyond);
         }
         beyond *= 2;
     }
-    sizes.extend(&reserve);
     sizes.sort_unstable();
     let price_of_no_large = large::price_of_none(profile, largest);
     let keeps_no_large = large::keeps_none(price_of_no_large, wish.goal, entries.large_cache());
-    let classes = new_classes(&entries, spec, profile, wish.goal, &sizes, &reserve)?;
-    let text = entries.with(&classes, keeps_no_large)?;
-    let source = Source::file(loaded.source.name.clone(), text.clone());
-    let tuned = hakmem_spec::parse(&source).map_err(|errors| Failure::of_spec(&source, &errors))?;
+    let with = |sizes: &[u32]| {
+        // Beyond what the largest request of the profile needs.
+        let needed = sizes.iter().copied().filter(|&size| size >= demand.largest).min().unwrap_or(u32::MAX);
+        let is_reserve = |&size: &u32| size > needed && !forced.contains(&size);
+        let reserve: Vec<u32> = sizes.iter().copied().filter(is_reserve).collect();
+        let classes = new_classes(&entries, spec, profile, wish.goal, sizes, &reserve)?;
+        let text = entries.clone().with(&classes, keeps_no_large)?;
+        let source = Source::file(loaded.source.name.clone(), text.clone());
+        let tuned = hakmem_spec::parse(&source).map_err(|errors| Failure::of_spec(&source, &errors))?;
+        let after = Evaluation::new(&tuned, profile);
+        Ok::<_, Failure>((text, tuned, after, reserve))
+    };
+    let before = Evaluation::new(spec, profile);
+    let (mut text, mut tuned, mut after, mut reserve) = with(&sizes)?;
+    let cost = |of: &Evaluation| of.waste() as f64 + of.prices(&prices);
+    let saving = percent(cost(&before) - cost(&after), profile.bytes_at_peak() as f64);
+    let stays = wish.classes.is_none() && !wish.greedy && saving <= wish.margin;
+    if stays {
+        sizes = spec.classes.iter().map(|class| class.size).collect();
+        (text, tuned, after, reserve) = with(&sizes)?;
+        if tuned == *spec {
+            text.clone_from(&loaded.source.text);
+        }
+    }
     Ok(Tuned {
-        chosen: choice.sizes.len(),
-        before: Evaluation::new(spec, profile),
-        after: Evaluation::new(&tuned, profile),
+        chosen: sizes.len() - reserve.len(),
+        before,
+        after,
         choices,
         text,
         spec: tuned,
         prices,
         reserve,
+        saving,
+        stays,
         price_of_no_large,
     })
 }
@@ -295,6 +335,9 @@ fn print_totals(tuned: &Tuned, profile: &Profile) {
     say!("heap, resident  {:>10}   {:>10}", resident(before), resident(after));
     let hits = |of: &Evaluation| format!("{:.2} %", 100.0 * of.hit_rate());
     say!("front hit rate  {:>10}   {:>10}", hits(before), hits(after));
+    if tuned.stays {
+        say!("the sizes stay: the best would save {:.2} % of the live bytes, no more than --margin", tuned.saving);
+    }
 }
 
 /// Why each class is there.
@@ -353,17 +396,17 @@ fn reason(tuned: &Tuned, used: &ClassUse, next: Option<&ClassUse>) -> String {
 }
 
 /// Compares the spec with the best one.
-fn check(spec: &Spec, tuned: &Tuned, profile: &Profile, arguments: &Arguments) -> Outcome<()> {
-    let cost = |of: &Evaluation| of.waste() as f64 + of.prices(&tuned.prices);
-    let worse = percent(cost(&tuned.before) - cost(&tuned.after), profile.bytes_at_peak() as f64);
-    let (has, best) = (spec.classes.len(), tuned.spec.classes.len());
-    if worse > arguments.margin {
+fn check(spec: &Spec, tuned: &Tuned, arguments: &Arguments) -> Outcome<()> {
+    let Tuned { saving, .. } = tuned;
+    if *saving > arguments.margin {
         return fail(format!(
-            "the spec costs {worse:.2} % of the live bytes more than the best for the profile ({has} classes, the best \
-             has {best}); {} % are allowed",
+            "the spec costs {saving:.2} % of the live bytes more than the best for the profile ({} classes, the best \
+             has {}); {} % are allowed",
+            spec.classes.len(),
+            tuned.spec.classes.len(),
             arguments.margin
         ));
     }
-    say!("the spec costs {worse:.2} % of the live bytes more than the best; {} % are allowed", arguments.margin);
+    say!("the spec costs {saving:.2} % of the live bytes more than the best; {} % are allowed", arguments.margin);
     Ok(())
 }

@@ -14,7 +14,7 @@ use super::large;
 use crate::failure::{Failure, Outcome, fail};
 
 /// The `[[class]]` entries of a spec, as they were before it was tuned.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entries {
     document: DocumentMut,
     entries: Vec<Entry>,
@@ -24,7 +24,7 @@ pub(crate) struct Entries {
     large_cache: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     table: Table,
     classes: Vec<Class>,
