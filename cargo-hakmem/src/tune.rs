@@ -236,8 +236,7 @@ pub(crate) fn tune(loaded: &LoadedSpec, profile: &Profile, wish: Wish) -> Outcom
     };
     let before = Evaluation::new(spec, profile);
     let (mut text, mut tuned, mut after, mut reserve) = with(&sizes)?;
-    let cost = |of: &Evaluation| of.waste() as f64 + of.prices(&prices);
-    let saving = percent(cost(&before) - cost(&after), profile.bytes_at_peak() as f64);
+    let saving = percent(before.resident(&prices) - after.resident(&prices), profile.bytes_at_peak() as f64);
     let stays = wish.classes.is_none() && !wish.greedy && saving <= wish.margin;
     if stays {
         sizes = spec.classes.iter().map(|class| class.size).collect();
