@@ -49,8 +49,10 @@ impl Count {
 /// without a class has empty lists and an empty bitmap.
 ///
 /// The first cache line is what other threads read and write, the second is the owner's alone: a thread that frees what
-/// another allocates reads `owner` each time, and must not wait for the other's `used`.
-#[repr(C, align(128))]
+/// another allocates reads `owner` each time, and must not wait for the other's `used`. The two lines behind are empty: processors
+/// fetch a line's neighbours too, and the next entry's slab may be another thread's. (Two threads that replace blocks of their own:
+/// 4.15 ns with entries of 128 bytes, 3.76 with these, as if each were a process.)
+#[repr(C, align(256))]
 #[derive(Debug)]
 pub(crate) struct Slab {
     /// The address of the owning heap. Only the owner writes its own address and takes it away, so a thread that reads
@@ -92,7 +94,7 @@ pub(crate) struct Slab {
     pub(crate) next: Cell<*mut Slab>,
 }
 
-const _: () = assert!(size_of::<Slab>() == 128, "an address leads to its metadata by a shift");
+const _: () = assert!(size_of::<Slab>() == 256, "an address leads to its metadata by a shift");
 const _: () = assert!(core::mem::offset_of!(Slab, owner) == 0, "a free by address compares the first word");
 
 /// Bits in a word of the bitmap.
