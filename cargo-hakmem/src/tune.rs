@@ -24,8 +24,8 @@ use crate::record::rounded;
 /// More classes than this are looked at only where the user asks for them.
 const MOST_CLASSES: usize = 64;
 
-/// Percent of the live bytes that other sizes must save for a spec to get them. What is predicted is no more exact: of
-/// `benches/programs/src/cache.rs`, sizes that were to save 1.5 % took 3 % more.
+/// Percent of the live bytes that other sizes must save for a spec to get them. What is predicted is no more exact: in
+/// `benches/programs/src/cache.rs`, sizes that were to save 1.5 % saved nothing (docs/LEDGER.md).
 const MARGIN: f64 = 2.0;
 
 /// Its command line.
