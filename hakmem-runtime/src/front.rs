@@ -34,10 +34,10 @@ pub unsafe trait Front {
     /// `block` was allocated with a layout of the same class and is not used any more.
     unsafe fn release(block: *mut u8, size: usize, align: usize);
 
-    /// The same, of the class at `place`.
+    /// Allocates from the class at `place`. Null: no memory.
     fn allocate_at(place: usize) -> *mut u8;
 
-    /// Frees.
+    /// Frees into the class at `place`.
     ///
     /// # Safety
     /// `block` was allocated from the class at `place` and is not used any more.
