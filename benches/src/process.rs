@@ -1,10 +1,8 @@
 //! What the system tells about this process. Files are read into the stack: an allocation would change the numbers.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::mem::MaybeUninit;
-use std::os::fd::AsRawFd;
-use std::path::Path;
 use std::str;
 
 /// Resident bytes of this process that no file backs. `smaps_rollup` counts pages, which takes a while for many;
@@ -32,18 +30,6 @@ pub fn usage() -> (u64, u64, f64, f64) {
     };
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
     (usage.ru_minflt as u64, usage.ru_majflt as u64, seconds(usage.ru_utime), seconds(usage.ru_stime))
-}
-
-/// Has the kernel read a file from the disk again when it is next used. How much of a program is resident depends on how the
-/// kernel has come by its file: of one just written, half a megabyte more.
-pub fn forget_pages(path: &Path) -> io::Result<()> {
-    let file = File::open(path)?;
-    file.sync_all()?;
-    // SAFETY: the call takes no pointer.
-    match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
-        0 => Ok(()),
-        error => Err(io::Error::from_raw_os_error(error)),
-    }
 }
 
 /// As much of a file as fits `buffer`; empty where there is no such file.

@@ -115,34 +115,36 @@ pub unsafe fn reallocate<F: Front>(block: *mut u8, size: usize, align: usize, ne
 /// From the class at one place to that at another, with `kept` bytes.
 #[inline(never)]
 unsafe fn move_block<F: Front>(block: *mut u8, old: usize, new: usize, kept: usize) -> *mut u8 {
-    let target = F::allocate_at(new);
-    if !target.is_null() {
-        // SAFETY: two different blocks, of at least so many bytes each; the caller gives the old one up.
-        unsafe {
-            ptr::copy_nonoverlapping(block, target, kept);
-            F::release_at(block, old);
-        }
-    }
-    target
+    // SAFETY: both places' classes have at least so many bytes; the caller gives the block up.
+    unsafe { carry(block, F::allocate_at(new), kept, || F::release_at(block, old)) }
 }
 
 /// Where an alignment is unusual, or a block large.
 #[cold]
 #[inline(never)]
 unsafe fn reallocate_rare<F: Front>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
+    let kept = size.min(new_size);
     match (F::class_of(size, align), F::class_of(new_size, align)) {
-        (Some(old), Some(new)) if old == new => return block,
+        (Some(old), Some(new)) if old == new => block,
+        // SAFETY: the caller's contract; the old place is that of the block's class.
+        (Some(old), Some(new)) => unsafe { move_block::<F>(block, old, new, kept) },
         // SAFETY: no class serves the layout, so the block is a large one.
-        (None, None) => return unsafe { F::runtime().large().resize(F::runtime(), block, new_size, align) },
-        _ => {}
+        (None, None) => unsafe { F::runtime().large().resize(F::runtime(), block, new_size, align) },
+        // SAFETY: both blocks have at least so many bytes; the caller gives the old one up.
+        _ => unsafe { carry(block, F::allocate(new_size, align), kept, || F::release(block, size, align)) },
     }
-    let target = F::allocate(new_size, align);
+}
+
+/// Copies so many bytes to `target` and gives the old block up. Null, and nothing happens, where that is.
+///
+/// # Safety
+/// `target` is null or a block of the caller's; it and `block` have as many bytes.
+#[inline(always)]
+unsafe fn carry(block: *mut u8, target: *mut u8, bytes: usize, give_up: impl FnOnce()) -> *mut u8 {
     if !target.is_null() {
-        // SAFETY: two different blocks, of at least the smaller size each; the caller gives the old one up.
-        unsafe {
-            ptr::copy_nonoverlapping(block, target, size.min(new_size));
-            F::release(block, size, align);
-        }
+        // SAFETY: two different blocks, by the caller's contract long enough.
+        unsafe { ptr::copy_nonoverlapping(block, target, bytes) };
+        give_up();
     }
     target
 }

@@ -21,10 +21,9 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     let background =
         context.spec.purge.background || plan.groups.iter().any(|group| group.refill == Refill::Background);
     let stats = plan.groups.iter().any(|group| group.stats);
-    let all: Vec<usize> = (0..plan.groups.len()).collect();
     let serves = |slot: usize| plan.aligned[0].entries.iter().any(|&small| usize::from(small) == slot);
     let small: Vec<usize> =
-        all.iter().copied().filter(|&number| plan.groups[number].slots.clone().any(serves)).collect();
+        (0..plan.groups.len()).filter(|&number| plan.groups[number].slots.clone().any(serves)).collect();
     let pop = choose(context, &small, |number| {
         let module = module(number);
         quote! { #module::pop(place) }

@@ -55,7 +55,7 @@ impl Kept {
     /// by a quarter. With it, what there is no place for any more.
     pub(super) fn take(&mut self, length: usize, align: usize) -> (Range, Range) {
         let same = |range: &Range| range.length == length && range.address & align.wrapping_sub(1) == 0;
-        // Most often it is the latest.
+        // Most often it is the latest. (Found by the search below, a pair of 1 MiB takes 397 instructions instead of 357.)
         let latest = self.at(self.count.wrapping_sub(1));
         if self.tidy < self.count && same(&latest) {
             self.count = self.count.wrapping_sub(1);

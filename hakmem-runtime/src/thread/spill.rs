@@ -29,6 +29,20 @@ struct Batch {
 
 const NONE: Batch = Batch { slab: ptr::null_mut(), head: ptr::null_mut(), tail: ptr::null_mut(), count: 0 };
 
+impl Batch {
+    /// Sends it off if there is anything in it; of a spill's few there seldom is, and that is seen without a call.
+    ///
+    /// # Safety
+    /// As [`send`].
+    #[inline(always)]
+    unsafe fn send(self, allocator: &'static Allocator, heap: Option<&Heap>) {
+        if !self.slab.is_null() {
+            // SAFETY: passed on.
+            unsafe { send(allocator, heap, self) };
+        }
+    }
+}
+
 /// The slab of ours that the last block went to: the next one is often its neighbour, and then needs no look-up.
 struct Run<'a> {
     heap: &'a Heap,
@@ -98,9 +112,7 @@ pub(crate) unsafe fn spill(
                 batch.count = batch.count.wrapping_add(1);
             } else {
                 let elder = core::mem::replace(batch, Batch { slab, head: block, tail: block, count: 1 });
-                if !elder.slab.is_null() {
-                    send(allocator, heap, elder);
-                }
+                elder.send(allocator, heap);
             }
         }
     }
@@ -109,8 +121,8 @@ pub(crate) unsafe fn spill(
         if let Some(run) = run {
             run.finish();
         }
-        for batch in gathered.into_iter().filter(|batch| !batch.slab.is_null()) {
-            send(allocator, heap, batch);
+        for batch in gathered {
+            batch.send(allocator, heap);
         }
     }
     if let Some(heap) = heap {

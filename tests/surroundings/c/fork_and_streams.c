@@ -45,14 +45,7 @@ int main(void) {
     void *(*runs[4])(void *) = {read_lines, flush, open_and_close, read_lines};
     for (int number = 0; number < 4; number++)
         check(pthread_create(&workers[number], NULL, runs[number], NULL) == 0, "no thread");
-    for (int round = 0; round < 200; round++) {
-        pid_t pid = fork();
-        if (pid == 0) {
-            work(round, 5);
-            _exit(0);
-        }
-        wait_for(pid);
-    }
+    fork_children(200, 5);
     stop_workers();
     return done();
 }

@@ -66,17 +66,22 @@ static inline void wait_for(pid_t child) {
     check(status == 0, "the child failed");
 }
 
-/* Forks so many times while the other threads work; each child works, too. */
-static inline void fork_and_work(int rounds) {
-    start_workers();
+/* Forks so many times; each child does so much work. */
+static inline void fork_children(int rounds, int times) {
     for (int round = 0; round < rounds; round++) {
         pid_t pid = fork();
         if (pid == 0) {
-            work(round, 500);
+            work(round, times);
             _exit(0);
         }
         wait_for(pid);
     }
+}
+
+/* The same while other threads work. */
+static inline void fork_and_work(int rounds) {
+    start_workers();
+    fork_children(rounds, 500);
     stop_workers();
 }
 

@@ -2,10 +2,11 @@
 
 use std::env;
 use std::fs;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hakmem_benches::process;
 use hakmem_benches::workloads::Workload;
 
 use crate::allocators::{ASKED, Allocator, SILENT};
@@ -148,9 +149,21 @@ fn build(allocator: &Allocator, kind: Kind, folder: &Path, path: &Path) -> Resul
     let copy = || {
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
         fs::copy(target.join(kind.profile()).join("runner"), path)?;
-        process::forget_pages(path)
+        forget_pages(path)
     };
     copy().map_err(|error| format!("cannot copy to {}: {error}", path.display()))
+}
+
+/// Has the kernel read a file from the disk again when it is next used. How much of a program is resident depends on how the
+/// kernel has come by its file: of one just written, half a megabyte more.
+fn forget_pages(path: &Path) -> io::Result<()> {
+    let file = fs::File::open(path)?;
+    file.sync_all()?;
+    // SAFETY: the call takes no pointer.
+    match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }
 
 fn proof(runner: &Runner, kind: Kind) -> Result<String, String> {
