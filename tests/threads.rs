@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{KIB, Piece, Random, Subject, blocks_live, slabs, subjects};
+use common::{KIB, Piece, Random, Subject, blocks_live, pieces, slabs, subjects};
+use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Mutex, MutexGuard};
 use std::thread::{self, ScopedJoinHandle};
@@ -44,7 +45,18 @@ mod counted {
     }
 }
 
-subjects!(default::Heap, small::Heap, counted::Heap);
+/// The same for another test.
+mod handed_on {
+    hakmem::allocator! {
+        pub(super) struct Heap {
+            [[class]]
+            size = 64
+            layers = ["pages"]
+        }
+    }
+}
+
+subjects!(default::Heap, small::Heap, counted::Heap, handed_on::Heap);
 
 const LARGEST: usize = 300 * KIB;
 
@@ -185,6 +197,34 @@ fn statistics_know_what_other_threads_freed() {
     assert!((300..=340).contains(&live), "{live} blocks live\n{}", counted::Heap::stats());
     drop(kept);
     nothing_is_left::<counted::Heap>();
+}
+
+/// What a thread under `pages` frees of another's slabs goes home. Were it allocated again here, each of these blocks would come by a cold
+/// path with every allocation and every free, for as long as the other thread lives.
+#[test]
+fn blocks_of_another_thread_are_not_allocated_here() {
+    type Heap = handed_on::Heap;
+    let (sender, receiver) = channel();
+    let (done, wait) = channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            sender.send(pieces::<Heap>(64, 40)).expect("the other thread waits for them");
+            // Alive until the other is done, and so the owner of its slabs.
+            let _ = wait.recv();
+        });
+        scope.spawn(move || {
+            let foreign: Vec<Piece<Heap>> = receiver.recv().expect("the other thread sends them");
+            let addresses: HashSet<usize> = foreign.iter().map(Piece::address).collect();
+            // Some slabs, the first of which is used up meanwhile.
+            let before = pieces::<Heap>(64, 500);
+            drop(foreign);
+            let after = pieces::<Heap>(64, 3000);
+            let again = before.iter().chain(&after).filter(|piece| addresses.contains(&piece.address())).count();
+            assert_eq!(again, 0, "blocks of the other thread's slab");
+            drop(done);
+        });
+    });
+    assert_eq!(blocks_live::<Heap>(), 0, "left behind:\n{}", Heap::stats());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! The thread's table has a page (here: a slab) for each class; the size finds its entry through the generated table of
 //! 129 sizes in steps of 8, which all threads share and which is a constant where the size is. An allocation pops the
 //! page's `free`. A free masks the address to the page's entry and compares one word, the owner: ours means that the
-//! page is this thread's, and neither full nor special, since a full page is adrift and a page of the pool is nobody's.
+//! page is this thread's and needs nothing else: a page adrift and a page of the pool are nobody's.
 //! Then the block is pushed on `local_free`. All other frees go through the page's `thread_free`, which is
 //! [`RemoteWord`](crate::protocol::RemoteWord), a list and flag bits in one word; not with a compare-and-swap each, as in
 //! mimalloc, but gathered in the thread first, so that those of a page share one.
@@ -80,15 +80,10 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
     unsafe fn miss(&self, _: &Limit, below: &mut impl Below) -> *mut Block {
         let Some((heap, class)) = below.home() else { return ptr::null_mut() };
         let bin = heap.bin(class);
-        // What this thread freed since is the cheapest to have, and what a class in balance always finds.
+        // What this thread freed since is the cheapest to have, and what a class in balance always finds. (Not what was freed
+        // here of other threads' pages: it would never get home, and each one's allocation and free would come by a cold path.)
         if self.page.get() != 0 && bin.collect_local(self.page(), || heap.tick()) {
             return self.page().pop_listed();
-        }
-        // Blocks of other threads' pages that were freed here are warm, and it is a way for them to go home.
-        if self.count.get() > 0 {
-            self.count.set(self.count.get().wrapping_sub(1));
-            // SAFETY: the list is this thread's, and has blocks.
-            return unsafe { Block::pop(&self.pending) };
         }
         let batch = below.class().batch;
         // Not counted any more: the refill may let go of it.

@@ -9,7 +9,8 @@ use core::ptr;
 ///
 /// # Invariants
 /// Every slab in a bin is owned by its heap and of its class. `current` is not in `partial`. Each slab in `partial` has
-/// a free block and an allocated one; full slabs are adrift, empty ones go back to the pool.
+/// an allocated block, and a free one unless it was full when it came and had others before it; other full slabs are adrift, empty
+/// ones go back to the pool.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Bin {
@@ -52,6 +53,20 @@ impl Bin {
     /// Takes the current slab out; null if there is none.
     pub(crate) fn take_current(&self) -> *mut Slab {
         self.current.replace(ptr::null_mut())
+    }
+
+    /// Puts a full slab behind the partial ones, if there are any: when it is their turn, blocks will have been freed into
+    /// it, each as a hit, where the first free into a slab adrift would have to claim it. `false`: there are none.
+    ///
+    /// # Safety
+    /// The caller owns the bin, and the slab, which is in no bin.
+    pub(crate) unsafe fn wait(&self, slab: *mut Slab) -> bool {
+        let others = self.partial.count() > 0;
+        if others {
+            // SAFETY: passed on.
+            unsafe { self.partial.push(slab) };
+        }
+        others
     }
 
     /// Takes the partial slab out that has been there longest; null if there is none. Most has been freed into it since

@@ -19,8 +19,12 @@ const WARM: u32 = 2;
 const GROWING: u32 = 8;
 
 /// Partial slabs of one class that a heap keeps of those it came by through freeing into them. One that it allocated
-/// from before it keeps in any number.
+/// from before it keeps in any number. (With 16 or 32 where it allocates from the class, `cache` takes 0.89 or 0.85 of the
+/// instructions, no less time, and `messages` 22 or 28 MiB instead of 18: docs/LEDGER.md.)
 const ADOPTED: u32 = 4;
+
+/// How many of its slabs a heap looks at for one that is not full any more. What is still full it lets go of.
+const LOOKS: u32 = 8;
 
 /// A thread's state in the runtime. The layers before it are in the application's thread-local storage.
 ///
@@ -133,10 +137,17 @@ impl Heap {
     fn acquire_used(&self, class: u32) -> *mut Slab {
         let pool = self.allocator.pool();
         let bin = self.bin(class);
-        // SAFETY: the bin is ours.
-        let own = unsafe { bin.pop_oldest() };
-        if !own.is_null() {
-            return own;
+        for _ in 0..LOOKS {
+            // SAFETY: the bin is ours, and so is what comes from it.
+            unsafe {
+                let own = bin.pop_oldest();
+                if own.is_null() {
+                    break;
+                }
+                if (*own).has_blocks() || !pool.set_adrift(own) {
+                    return own;
+                }
+            }
         }
         loop {
             let left = pool.take_partial(class);
@@ -279,7 +290,7 @@ impl Heap {
         }
     }
 
-    /// Collects what other threads freed into this heap's slabs, and ends those that are empty.
+    /// Collects what other threads freed into this heap's slabs, ends those that are empty, and lets go of those that are full.
     #[cold]
     pub(crate) fn maintain(&self) {
         for class in 0..self.allocator.classes().len() as u32 {
@@ -293,6 +304,10 @@ impl Heap {
                     if (*slab).is_empty() {
                         bin.partial.remove(slab);
                         self.retire(slab);
+                    } else if !(*slab).has_blocks() {
+                        // Not in use for a while, so it need not be looked after.
+                        bin.partial.remove(slab);
+                        self.leave(slab);
                     }
                     slab = next;
                 }

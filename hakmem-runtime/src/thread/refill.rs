@@ -11,6 +11,7 @@ impl Heap {
     pub(crate) fn refill<T>(&self, class: u32, mut take: impl FnMut(&Slab) -> Option<T>) -> Option<T> {
         self.tick();
         let bin = self.bin(class);
+        let mut in_use = true;
         loop {
             let slab = bin.current();
             if !slab.is_null() {
@@ -18,14 +19,16 @@ impl Heap {
                 if let Some(taken) = take(unsafe { &*slab }) {
                     return Some(taken);
                 }
-                // Every block is handed out. Nothing is left to look after, so nobody needs to own it.
+                // Every block is handed out. Nothing is left to look after, so nobody needs to own it; but where others of
+                // the class wait for frees, it may as well.
                 bin.set_current(ptr::null_mut());
                 // SAFETY: ours, and in no bin now.
-                if !unsafe { self.allocator().pool().set_adrift(slab) } {
+                if !unsafe { in_use && bin.wait(slab) || self.allocator().pool().set_adrift(slab) } {
                     bin.set_current(slab); // Blocks came back in this very moment.
                     continue;
                 }
             }
+            in_use = false;
             let next = self.acquire(class);
             if next.is_null() {
                 return None;
