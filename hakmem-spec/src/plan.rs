@@ -25,8 +25,8 @@ pub struct Plan {
     pub slot_of_class: Vec<usize>,
     /// Sizes to 1024, or to the largest class if that is less, by 8.
     pub small: SizeTable,
-    /// The same for requests aligned to 16, 32 and 64.
-    pub aligned: [SizeTable; 3],
+    /// The same for requests aligned to 16, 32, 64 and 128.
+    pub aligned: [SizeTable; 4],
     /// Sizes to the largest class by 128, if there are classes above 1024. Below 1025 it is right but coarse.
     pub medium: Option<SizeTable>,
 }
@@ -143,7 +143,7 @@ impl Plan {
         let small = |align| SizeTable::new(&slots, SMALL_GRAIN, align, largest.min(SMALL_MAX));
         Self {
             small: small(least_align(0).unwrap_or(SMALL_GRAIN)),
-            aligned: [16, 32, 64].map(small),
+            aligned: [16, 32, 64, 128].map(small),
             medium: (largest > SMALL_MAX)
                 .then(|| SizeTable::new(&slots, MEDIUM_GRAIN, least_align(SMALL_MAX).unwrap_or(SMALL_GRAIN), largest)),
             groups,

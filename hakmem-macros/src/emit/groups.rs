@@ -294,9 +294,13 @@ pub(super) fn choose(context: &Context, numbers: &[usize], each: impl Fn(usize) 
 fn entries(context: &Context) -> TokenStream {
     let plan = context.plan;
     let all: Vec<usize> = (0..plan.groups.len()).collect();
-    let is_small = |slot: usize| plan.small.entries.iter().any(|&small| usize::from(small) == slot);
-    let small: Vec<usize> =
-        all.iter().copied().filter(|&number| plan.groups[number].slots.clone().any(is_small)).collect();
+    // The groups with a class that some entries of a table tell.
+    let told = |entries: &[u8]| -> Vec<usize> {
+        let serves = |slot: usize| entries.iter().any(|&entry| usize::from(entry) == slot);
+        all.iter().copied().filter(|&number| plan.groups[number].slots.clone().any(serves)).collect()
+    };
+    let small = told(&plan.small.entries);
+    let aligned = told(&plan.aligned.iter().flat_map(|table| table.entries.iter().copied()).collect::<Vec<u8>>());
     let allocate = |number: usize| {
         let module = module(number);
         quote! { #module::allocate(place) }
@@ -310,25 +314,27 @@ fn entries(context: &Context) -> TokenStream {
         let module = module(number);
         quote! { #module::pop(place) }
     };
-    let medium = plan.medium.as_ref().map(|medium| {
+    let medium = plan.medium.as_ref().map_or_else(Vec::new, |medium| {
         // Its first entries are never asked for.
-        let asked = medium.entries.iter().skip((SMALL_MAX / medium.granularity) as usize + 1);
-        let serves = |slot: usize| asked.clone().any(|&entry| usize::from(entry) == slot);
-        let groups: Vec<usize> =
-            all.iter().copied().filter(|&number| plan.groups[number].slots.clone().any(serves)).collect();
-        (choose(context, &groups, allocate), choose(context, &groups, release))
+        let first = (SMALL_MAX / medium.granularity) as usize + 1;
+        told(&medium.entries[first..])
     });
-    let (allocate_medium, release_medium) = medium.map_or_else(Default::default, |(allocate, release)| {
-        let ways = [allocate, release].map(|way| {
-            quote! {
-                if let ::core::option::Option::Some(place) = place_of_medium(size, align) {
-                    // SAFETY: the caller's contract, and the place is that of the layout's class.
-                    return #way;
+    // What `allocate_other` and `release_other` ask first, and second, where there is anything to be told.
+    let ways = |table: &str, groups: &[usize]| {
+        let table = format_ident!("{table}");
+        [choose(context, groups, allocate), choose(context, groups, release)].map(|way| {
+            (!groups.is_empty()).then(|| {
+                quote! {
+                    if let ::core::option::Option::Some(place) = #table(size, align) {
+                        // SAFETY: the caller's contract, and the place is that of the layout's class.
+                        return #way;
+                    }
                 }
-            }
-        });
-        ways.into()
-    });
+            })
+        })
+    };
+    let [allocate_aligned, release_aligned] = ways("place_of_aligned", &aligned);
+    let [allocate_medium, release_medium] = ways("place_of_medium", &medium);
     let (allocate_small, release_small) = (choose(context, &small, allocate), choose(context, &small, release));
     let (allocate_any, release_any) = (choose(context, &all, allocate), choose(context, &all, release));
     let pop_any = choose(context, &all, pop);
@@ -371,15 +377,16 @@ fn entries(context: &Context) -> TokenStream {
         #[cold]
         #[inline(never)]
         fn allocate_other(size: usize, align: usize) -> *mut u8 {
+            #allocate_aligned
             #allocate_medium
             allocate_rare(size, align)
         }
 
-        /// Allocates what no table of ordinary alignment knows: larger alignments, large blocks.
+        /// Allocates what no table knows: unusual alignments, large blocks.
         #[cold]
         #[inline(never)]
         fn allocate_rare(size: usize, align: usize) -> *mut u8 {
-            match place_of_other(size, align) {
+            match place_sought(size, align) {
                 ::core::option::Option::Some(place) => allocate_at(place),
                 ::core::option::Option::None => RUNTIME.large().allocate(&RUNTIME, size, align),
             }
@@ -392,19 +399,20 @@ fn entries(context: &Context) -> TokenStream {
         #[cold]
         #[inline(never)]
         unsafe fn release_other(block: *mut u8, size: usize, align: usize) {
+            #release_aligned
             #release_medium
             // SAFETY: the caller's contract.
             unsafe { release_rare(block, size, align) }
         }
 
-        /// Frees what no table of ordinary alignment knows.
+        /// Frees what no table knows.
         ///
         /// # Safety
         /// As [`release`].
         #[cold]
         #[inline(never)]
         unsafe fn release_rare(block: *mut u8, size: usize, align: usize) {
-            match place_of_other(size, align) {
+            match place_sought(size, align) {
                 // SAFETY: the caller's contract, and the place is that of the layout's class.
                 ::core::option::Option::Some(place) => unsafe { release_at(block, place) },
                 ::core::option::Option::None => {

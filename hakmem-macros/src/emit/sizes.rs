@@ -5,8 +5,8 @@ use hakmem_spec::{NO_SLOT, SizeTable};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 
-/// Rows of the small table, by the logarithm of the alignment: 1 to 64, and one that is never used, so that an index
-/// of three bits needs no check.
+/// Rows of the small table, by the logarithm of the alignment: 1 to 128, so that an index of three bits needs no check. Beyond
+/// C's 16 it is 128 that programs ask for, to keep what two processors write apart.
 const ALIGNMENTS: usize = 8;
 
 pub(super) fn emit(context: &Context) -> TokenStream {
@@ -16,6 +16,7 @@ pub(super) fn emit(context: &Context) -> TokenStream {
     let mut ascending: Vec<usize> = (0..context.plan.slots.len()).collect();
     ascending.sort_by_key(|&slot| context.plan.slots[slot].size);
     let (ascending, count) = (ascending.into_iter().map(literal), literal(context.plan.slots.len()));
+    let alignments = literal(ALIGNMENTS);
     quote! {
         #small
         #medium
@@ -30,7 +31,7 @@ pub(super) fn emit(context: &Context) -> TokenStream {
         #[inline(always)]
         fn place_of(size: usize, align: usize) -> ::core::option::Option<usize> {
             match place_at_hand(size, align) {
-                ::core::option::Option::None => place_of_other(size, align),
+                ::core::option::Option::None => place_sought(size, align),
                 place => place,
             }
         }
@@ -41,22 +42,31 @@ pub(super) fn emit(context: &Context) -> TokenStream {
             if size <= SMALL_LARGEST && align <= ALIGN_OF_ALL {
                 return ::core::option::Option::Some(SMALL[0][(size + 7) >> 3] as usize);
             }
-            #at_medium
+            match place_of_aligned(size, align) {
+                ::core::option::Option::None => #at_medium,
+                place => place,
+            }
         }
 
-        /// The same for what the tables of ordinary alignment do not know: larger sizes and alignments.
-        #[inline(never)]
-        fn place_of_other(size: usize, align: usize) -> ::core::option::Option<usize> {
-            if size <= SMALL_LARGEST && align <= 64 {
-                let place = SMALL[align.trailing_zeros() as usize & 7][(size + 7) >> 3];
+        /// The place of the smallest class that serves a small size of an alignment that not every class has.
+        #[inline(always)]
+        fn place_of_aligned(size: usize, align: usize) -> ::core::option::Option<usize> {
+            if size <= SMALL_LARGEST && align < 1 << #alignments {
+                let place = SMALL[align.trailing_zeros() as usize & (#alignments - 1)][(size + 7) >> 3];
                 if place != NO_PLACE {
                     return ::core::option::Option::Some(place as usize);
                 }
             }
+            ::core::option::Option::None
+        }
+
+        /// The same where no table tells it: only unusual alignments come here, and sizes that no class serves.
+        #[cold]
+        #[inline(never)]
+        fn place_sought(size: usize, align: usize) -> ::core::option::Option<usize> {
             if size > LARGEST {
                 return ::core::option::Option::None;
             }
-            // Only unusual alignments come here.
             let serves = |slot: &usize| CLASSES[*slot].usable as usize >= size && CLASSES[*slot].align as usize >= align;
             ASCENDING.iter().map(|&slot| slot as usize).find(serves).map(|slot| PLACES[slot] as usize)
         }
@@ -68,11 +78,12 @@ fn small(context: &Context) -> TokenStream {
     let plan = context.plan;
     let (largest, align_of_all) = (literal(plan.small.max_size()), literal(plan.small.align));
     let (entries, none, alignments) = (literal(plan.small.entries.len()), literal(NO_SLOT), literal(ALIGNMENTS));
-    let tables: [(&str, &SizeTable); 4] = [
+    let tables: [(&str, &SizeTable); 5] = [
         ("ORDINARY", &plan.small),
         ("ALIGNED_TO_16", &plan.aligned[0]),
         ("ALIGNED_TO_32", &plan.aligned[1]),
         ("ALIGNED_TO_64", &plan.aligned[2]),
+        ("ALIGNED_TO_128", &plan.aligned[3]),
     ];
     // Rows that are the same are written once, under the name of the first.
     let name = |table: &SizeTable| {
@@ -83,7 +94,7 @@ fn small(context: &Context) -> TokenStream {
         let (name, slots) = (name(table), table.entries.iter().copied().map(literal));
         quote! { const #name: [u8; #entries] = [#(#slots),*]; }
     });
-    let [ordinary, to_16, to_32, to_64] = tables.map(|(_, table)| name(table));
+    let [ordinary, to_16, to_32, to_64, to_128] = tables.map(|(_, table)| name(table));
     quote! {
         /// The largest size that `SMALL` knows.
         const SMALL_LARGEST: usize = #largest;
@@ -92,10 +103,10 @@ fn small(context: &Context) -> TokenStream {
         const ALIGN_OF_ALL: usize = #align_of_all;
 
         /// By the logarithm of the alignment and by the size in units of 8 bytes, rounded up: the slot of the smallest
-        /// class that serves. No request has the last row's alignment; it makes the rows a power of two.
+        /// class that serves.
         const SMALL_SLOTS: [[u8; #entries]; #alignments] = {
             #(#rows)*
-            [#ordinary, #ordinary, #ordinary, #ordinary, #to_16, #to_32, #to_64, [NO_SLOT; #entries]]
+            [#ordinary, #ordinary, #ordinary, #ordinary, #to_16, #to_32, #to_64, #to_128]
         };
 
         /// What `SMALL_SLOTS` holds where no class has the alignment.

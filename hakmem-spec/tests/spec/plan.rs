@@ -64,7 +64,7 @@ fn one_stack_keeps_the_order_of_the_classes() {
 #[test]
 fn sizes_without_a_class_of_the_alignment_have_no_slot() {
     let plan = check(&spec("class = [{ sizes = [8, 24, 32, 40] }]"));
-    let [sixteen, _, sixty_four] = &plan.aligned;
+    let [sixteen, _, sixty_four, _] = &plan.aligned;
     assert_eq!(sixteen.entries, [2, 2, 2, 2, 2, NO_SLOT]);
     assert!(sixty_four.entries.iter().all(|&entry| entry == NO_SLOT));
     assert_eq!(sixteen.slot(33), None);
