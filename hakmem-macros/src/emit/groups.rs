@@ -95,7 +95,7 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
         },
         &quote! { ::core::ptr::null_mut() },
     );
-    let overflow = overflow(context, &levels[0], &below, &attend);
+    let overflow = overflow(context, number, &levels[0], &below, &attend);
     let (ask_before_pop, ask_before_push, overflow_visible) = if context.beside() {
         (
             quote! {
@@ -109,6 +109,38 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
     } else {
         Default::default()
     };
+    let small = (sole_small(context) == Some(number)).then(|| {
+        quote! {
+            /// Frees a block of a small size of ordinary alignment, all of which are of this group. Where a push is the same for all
+            /// classes, its place is looked up by the cold path alone.
+            ///
+            /// # Safety
+            /// `block` was allocated with such a layout, and is not used any more.
+            #inline
+            pub(super) unsafe fn release_small(block: *mut u8, size: usize) {
+                if !<#alias as hakmem::Layer>::ANY_CLASS {
+                    // SAFETY: the caller's contract.
+                    return unsafe { release(block, place_of_small(size)) };
+                }
+                // SAFETY: the state is this thread's; the caller gives the block, which is of a class of the group.
+                if #ask_before_push !first_layer(START / UNIT, |layer| unsafe { layer.push(block.cast()) }) {
+                    // SAFETY: right after the push that calls for it.
+                    unsafe { overflow_small(block, size) }
+                }
+            }
+
+            /// The rest of that.
+            ///
+            /// # Safety
+            /// As [`release_small`], right after the push that failed.
+            #[cold]
+            #[inline(never)]
+            unsafe fn overflow_small(block: *mut u8, size: usize) {
+                // SAFETY: the caller's contract.
+                unsafe { overflow(block, place_of_small(size)) }
+            }
+        }
+    });
     // The last group is what is left.
     let end = (number + 1 < context.plan.groups.len()).then(|| {
         quote! {
@@ -201,6 +233,8 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
             #overflow_visible unsafe fn overflow(block: *mut u8, place: usize) {
                 #overflow
             }
+
+            #small
         }
     }
 }
@@ -208,13 +242,18 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
 /// What `overflow` of a group does.
 fn overflow(
     context: &Context,
+    number: usize,
     Level { field, shared, .. }: &Level,
     below: &TokenStream,
     attend: &Option<TokenStream>,
 ) -> TokenStream {
+    // The first class's state is the one that `release_small` pushes to.
+    let learn =
+        (sole_small(context) == Some(number)).then(|| quote! { thread.#field[0].learn(&thread.#field[index]); });
     let tell = quote! {
         // SAFETY: as in `miss`; the block is the caller's.
         unsafe { thread.#field[index].overflow(block.cast(), &#shared[index], &mut #below) }
+        #learn
     };
     if !context.beside() {
         return context.with_thread(
@@ -290,17 +329,28 @@ pub(super) fn choose(context: &Context, numbers: &[usize], each: impl Fn(usize) 
     })
 }
 
+/// The groups with a class that some entries of a size table tell.
+fn told(context: &Context, entries: &[u8]) -> Vec<usize> {
+    let serves = |slot: usize| entries.iter().any(|&entry| usize::from(entry) == slot);
+    let groups = context.plan.groups.iter().enumerate();
+    groups.filter(|(_, group)| group.slots.clone().any(serves)).map(|(number, _)| number).collect()
+}
+
+/// The group that all small classes are in, if they are in one whose frees need not know the class for another reason.
+fn sole_small(context: &Context) -> Option<usize> {
+    match told(context, &context.plan.small.entries)[..] {
+        [only] if context.plan.groups[only].header == Header::None => Some(only),
+        _ => None,
+    }
+}
+
 /// `allocate` and `release`, and what the runtime needs besides.
 fn entries(context: &Context) -> TokenStream {
     let plan = context.plan;
     let all: Vec<usize> = (0..plan.groups.len()).collect();
-    // The groups with a class that some entries of a table tell.
-    let told = |entries: &[u8]| -> Vec<usize> {
-        let serves = |slot: usize| entries.iter().any(|&entry| usize::from(entry) == slot);
-        all.iter().copied().filter(|&number| plan.groups[number].slots.clone().any(serves)).collect()
-    };
-    let small = told(&plan.small.entries);
-    let aligned = told(&plan.aligned.iter().flat_map(|table| table.entries.iter().copied()).collect::<Vec<u8>>());
+    let small = told(context, &plan.small.entries);
+    let aligned =
+        told(context, &plan.aligned.iter().flat_map(|table| table.entries.iter().copied()).collect::<Vec<u8>>());
     let allocate = |number: usize| {
         let module = module(number);
         quote! { #module::allocate(place) }
@@ -317,7 +367,7 @@ fn entries(context: &Context) -> TokenStream {
     let medium = plan.medium.as_ref().map_or_else(Vec::new, |medium| {
         // Its first entries are never asked for.
         let first = (SMALL_MAX / medium.granularity) as usize + 1;
-        told(&medium.entries[first..])
+        told(context, &medium.entries[first..])
     });
     // What `allocate_other` and `release_other` ask first, and second, where there is anything to be told.
     let ways = |table: &str, groups: &[usize]| {
@@ -335,7 +385,20 @@ fn entries(context: &Context) -> TokenStream {
     };
     let [allocate_aligned, release_aligned] = ways("place_of_aligned", &aligned);
     let [allocate_medium, release_medium] = ways("place_of_medium", &medium);
-    let (allocate_small, release_small) = (choose(context, &small, allocate), choose(context, &small, release));
+    let allocate_small = choose(context, &small, allocate);
+    let release_small = match sole_small(context) {
+        Some(number) => {
+            let module = module(number);
+            quote! { unsafe { #module::release_small(block, size) } }
+        }
+        None => {
+            let release = choose(context, &small, release);
+            quote! {
+                let place = place_of_small(size);
+                #release
+            }
+        }
+    };
     let (allocate_any, release_any) = (choose(context, &all, allocate), choose(context, &all, release));
     let pop_any = choose(context, &all, pop);
     let mark = mark_any(context);
@@ -349,7 +412,7 @@ fn entries(context: &Context) -> TokenStream {
         #[inline(always)]
         pub(super) fn allocate(size: usize, align: usize) -> *mut u8 {
             if size <= SMALL_LARGEST && align <= ALIGN_OF_ALL {
-                let place = SMALL[0][(size + 7) >> 3] as usize;
+                let place = place_of_small(size);
                 #allocate_small
             } else {
                 allocate_other(size, align)
@@ -363,8 +426,7 @@ fn entries(context: &Context) -> TokenStream {
         #[inline(always)]
         pub(super) unsafe fn release(block: *mut u8, size: usize, align: usize) {
             if size <= SMALL_LARGEST && align <= ALIGN_OF_ALL {
-                let place = SMALL[0][(size + 7) >> 3] as usize;
-                // SAFETY: the caller's contract, and the place is that of the layout's class.
+                // SAFETY: the caller's contract; the class is that of the layout.
                 #release_small
             } else {
                 // SAFETY: the caller's contract.

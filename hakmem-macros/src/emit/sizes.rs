@@ -40,12 +40,18 @@ pub(super) fn emit(context: &Context) -> TokenStream {
         #[inline(always)]
         fn place_at_hand(size: usize, align: usize) -> ::core::option::Option<usize> {
             if size <= SMALL_LARGEST && align <= ALIGN_OF_ALL {
-                return ::core::option::Option::Some(SMALL[0][(size + 7) >> 3] as usize);
+                return ::core::option::Option::Some(place_of_small(size));
             }
             match place_of_aligned(size, align) {
                 ::core::option::Option::None => #at_medium,
                 place => place,
             }
+        }
+
+        /// The place of the smallest class that serves a size up to `SMALL_LARGEST`, of ordinary alignment.
+        #[inline(always)]
+        fn place_of_small(size: usize) -> usize {
+            SMALL[0][(size + 7) >> 3] as usize
         }
 
         /// The place of the smallest class that serves a small size of an alignment that not every class has.

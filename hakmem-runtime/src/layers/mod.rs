@@ -66,6 +66,10 @@ pub unsafe trait Layer: Sized {
     /// that have not begun can share one empty state, and a hit never asks whether its thread has begun.
     const INERT: bool = false;
 
+    /// Whether a `push` to the state of one class is a push of any class's block, as nothing in it is about the class: then a
+    /// free of a size that is not known when compiling looks its class up in the cold path alone.
+    const ANY_CLASS: bool = false;
+
     /// Takes a block; null is a miss. Inlined into the application.
     ///
     /// # Safety
@@ -136,6 +140,12 @@ pub unsafe trait Layer: Sized {
     fn release(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
         let _ = (shared, portion, below);
         false
+    }
+
+    /// Takes over from `other`, the state of another class of the group, what its overflow learned that pushes go by. Asked of
+    /// layers that take blocks of [any class](Layer::ANY_CLASS).
+    fn learn(&self, other: &Self) {
+        let _ = other;
     }
 
     /// Makes what was counted in this thread visible to all. Nothing is, but under `stats = true`.

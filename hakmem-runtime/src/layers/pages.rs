@@ -62,6 +62,9 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
 
     const INERT: bool = true;
 
+    // The entry of the block's slab has the lists; here is only the owner's name, which is the same for all classes of a group.
+    const ANY_CLASS: bool = true;
+
     #[inline(always)]
     unsafe fn pop(&self) -> *mut Block {
         self.page().pop_listed()
@@ -159,6 +162,10 @@ unsafe impl<const SLAB: u32, const REGION: u32> Layer for Pages<SLAB, REGION> {
         self.owner.set(0);
         // The other blocks are in their slabs already, on lists that the next owner's layer, which is this one, takes over.
         self.unbind();
+    }
+
+    fn learn(&self, other: &Self) {
+        self.owner.set(other.owner.get());
     }
 }
 
