@@ -11,7 +11,7 @@ use crate::allocator::Allocator;
 use crate::os::arena;
 use crate::os::lock::Lock;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// Every allocator of the program that was used at least once.
 pub(crate) static ALLOCATORS: Lock<Allocators> = Lock::new(Allocators { newest: ptr::null(), count: 0, forks: 0 });
@@ -48,16 +48,43 @@ impl Allocators {
     }
 }
 
+/// What a fork holds ahead of everything here, in a program that has it: the rounds of the allocator's own threads. Told by a
+/// pointer, so that it is in no other program. (As handlers of its own it had to be registered after these; but a thread may come to
+/// that while another, which began at the same time, is still on its way to register these. Then a fork waited for a round that waited for
+/// what the fork held.)
+#[derive(Debug)]
+pub(crate) struct Ahead {
+    pub(crate) before: fn(),
+    pub(crate) in_parent: fn(),
+    pub(crate) in_child: fn(),
+}
+
+static AHEAD: AtomicPtr<Ahead> = AtomicPtr::new(ptr::null_mut());
+
+/// From now on, each fork does that. There is one such.
+pub(crate) fn hold_ahead(ahead: &'static Ahead) {
+    // Release publishes the static to who loads it.
+    AHEAD.store(ptr::from_ref(ahead).cast_mut(), Ordering::Release);
+}
+
+fn ahead() -> Option<&'static Ahead> {
+    // SAFETY: null or a static.
+    unsafe { AHEAD.load(Ordering::Acquire).as_ref() }
+}
+
 /// Installs the handlers, once. Outside every lock of ours, because the C library may allocate here.
 pub(crate) fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if !INSTALLED.swap(true, Ordering::Relaxed) {
         // SAFETY: the handlers are functions of the program that owns this crate.
-        unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
     }
 }
 
 extern "C" fn before() {
+    if let Some(ahead) = ahead() {
+        (ahead.before)();
+    }
     ALLOCATORS.hold_for_fork();
     let mut allocators = ALLOCATORS.lock();
     allocators.forks = allocators.forks.wrapping_add(1);
@@ -70,11 +97,27 @@ extern "C" fn before() {
     arena::before_fork();
 }
 
-extern "C" fn after() {
+extern "C" fn in_parent() {
+    if release()
+        && let Some(ahead) = ahead()
+    {
+        (ahead.in_parent)();
+    }
+}
+
+extern "C" fn in_child() {
+    release();
+    if let Some(ahead) = ahead() {
+        (ahead.in_child)();
+    }
+}
+
+/// Gives back what `before` took. `false`: a handler's fork ends here, and all is held on.
+fn release() -> bool {
     let mut allocators = ALLOCATORS.lock();
     allocators.forks = allocators.forks.wrapping_sub(1);
     if allocators.forks > 0 {
-        return; // The handler's fork. The other one goes on, on both sides.
+        return false; // The other one goes on, on both sides.
     }
     arena::after_fork();
     // Also of an allocator that was first used in between, of which no lock is held.
@@ -83,4 +126,5 @@ extern "C" fn after() {
     }
     drop(allocators);
     ALLOCATORS.release_after_fork();
+    true
 }

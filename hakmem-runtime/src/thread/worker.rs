@@ -15,6 +15,7 @@
 //! `errno`, for which a thread needs thread-local memory of its own. So `wake` is for the end of a slow path, when no
 //! layer is in the middle of a change and an allocation is one like any other.
 
+use crate::fork::{self, Ahead};
 use crate::os::futex;
 use crate::os::lock::Lock;
 use crate::os::memory;
@@ -170,6 +171,8 @@ impl Worker {
         if self.listed.swap(true, Ordering::Relaxed) {
             return;
         }
+        // Before the worker is there.
+        fork::hold_ahead(&ROUNDS);
         let worker = ptr::from_ref(self).cast_mut();
         let elder = NEWEST.load(Ordering::Relaxed);
         self.elder.store(elder, Ordering::Relaxed);
@@ -179,12 +182,8 @@ impl Worker {
             found = newer;
         }
         if found.is_null() {
-            // SAFETY: functions of the program that owns this crate. Registered after those of `fork`, so that they run
-            // before them: the worker stops between two rounds, with no lock of the allocator.
-            unsafe {
-                libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_child));
-                libc::atexit(at_exit);
-            }
+            // SAFETY: a function of the program that owns this crate.
+            unsafe { libc::atexit(at_exit) };
         }
     }
 
@@ -258,7 +257,10 @@ fn since(worker: *const Worker) -> impl Iterator<Item = &'static Worker> {
     })
 }
 
-extern "C" fn before_fork() {
+/// A fork holds the rounds first: a worker stops between two of them, with no lock of the allocator.
+static ROUNDS: Ahead = Ahead { before: before_fork, in_parent: after_fork, in_child };
+
+fn before_fork() {
     let newest = NEWEST.load(Ordering::Acquire);
     for worker in since(newest) {
         worker.round.hold_for_fork();
@@ -266,14 +268,14 @@ extern "C" fn before_fork() {
     HELD.store(newest, Ordering::Relaxed);
 }
 
-extern "C" fn after_fork() {
+fn after_fork() {
     for worker in since(HELD.load(Ordering::Relaxed)) {
         worker.round.release_after_fork();
     }
 }
 
 /// The worker's thread exists in the parent alone.
-extern "C" fn in_child() {
+fn in_child() {
     let held = HELD.load(Ordering::Relaxed).cast_const();
     for worker in workers().take_while(|&worker| !ptr::eq(worker, held)) {
         // It began while the fork was under way, and may have been in the middle of a round.
