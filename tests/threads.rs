@@ -199,8 +199,8 @@ fn statistics_know_what_other_threads_freed() {
     nothing_is_left::<counted::Heap>();
 }
 
-/// What a thread under `pages` frees of another's slabs goes home. Were it allocated again here, each of these blocks would come by a cold
-/// path with every allocation and every free, for as long as the other thread lives.
+/// What a thread under `pages` frees of another's slabs goes home. Were it allocated again here, each of these blocks would
+/// come by a cold path with every allocation and every free, for as long as the other thread lives.
 #[test]
 fn blocks_of_another_thread_are_not_allocated_here() {
     type Heap = handed_on::Heap;

@@ -48,10 +48,10 @@ impl Allocators {
     }
 }
 
-/// What a fork holds ahead of everything here, in a program that has it: the rounds of the allocator's own threads. Told by a
-/// pointer, so that it is in no other program. (As handlers of its own it had to be registered after these; but a thread may come to
-/// that while another, which began at the same time, is still on its way to register these. Then a fork waited for a round that waited for
-/// what the fork held.)
+/// What a fork holds ahead of everything here, in a program that has it: the rounds of the allocator's own threads. Told
+/// by a pointer, so that it is in no other program. (As handlers of its own it had to be registered after these; but a
+/// thread may come to that while another, which began at the same time, is still on its way to register these. Then a
+/// fork waited for a round that waited for what the fork held.)
 #[derive(Debug)]
 pub(crate) struct Ahead {
     pub(crate) before: fn(),

@@ -1,6 +1,6 @@
 //! What callers in C need of a front, who free by address: `CFront`. Emitted where fronts stand beside their heaps.
 
-use super::groups::{choose, module};
+use super::groups::{choose, module, told};
 use super::{Context, literal};
 use hakmem_spec::{Arguments, Free, Group, Header, Refill};
 use proc_macro2::{Ident, TokenStream};
@@ -21,10 +21,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     let background =
         context.spec.purge.background || plan.groups.iter().any(|group| group.refill == Refill::Background);
     let stats = plan.groups.iter().any(|group| group.stats);
-    let serves = |slot: usize| plan.aligned[0].entries.iter().any(|&small| usize::from(small) == slot);
-    let small: Vec<usize> =
-        (0..plan.groups.len()).filter(|&number| plan.groups[number].slots.clone().any(serves)).collect();
-    let pop = choose(context, &small, |number| {
+    let pop = choose(context, &told(context, &plan.aligned[0].entries), |number| {
         let module = module(number);
         quote! { #module::pop(place) }
     });

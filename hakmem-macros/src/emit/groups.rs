@@ -95,7 +95,10 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
         },
         &quote! { ::core::ptr::null_mut() },
     );
-    let overflow = overflow(context, number, &levels[0], &below, &attend);
+    let holds_all_small = sole_small(context) == Some(number);
+    // The first class's state is the one that `release_small` pushes to.
+    let learn = holds_all_small.then(|| quote! { thread.#field[0].learn(&thread.#field[index]); });
+    let overflow = overflow(context, &levels[0], &below, &learn, &attend);
     let (ask_before_pop, ask_before_push, overflow_visible) = if context.beside() {
         (
             quote! {
@@ -109,10 +112,10 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
     } else {
         Default::default()
     };
-    let small = (sole_small(context) == Some(number)).then(|| {
+    let small = holds_all_small.then(|| {
         quote! {
-            /// Frees a block of a small size of ordinary alignment, all of which are of this group. Where a push is the same for all
-            /// classes, its place is looked up by the cold path alone.
+            /// Frees a block of a small size of ordinary alignment, all of which are of this group. Where a push is the
+            /// same for all classes, its place is looked up by the cold path alone.
             ///
             /// # Safety
             /// `block` was allocated with such a layout, and is not used any more.
@@ -242,14 +245,11 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
 /// What `overflow` of a group does.
 fn overflow(
     context: &Context,
-    number: usize,
     Level { field, shared, .. }: &Level,
     below: &TokenStream,
+    learn: &Option<TokenStream>,
     attend: &Option<TokenStream>,
 ) -> TokenStream {
-    // The first class's state is the one that `release_small` pushes to.
-    let learn =
-        (sole_small(context) == Some(number)).then(|| quote! { thread.#field[0].learn(&thread.#field[index]); });
     let tell = quote! {
         // SAFETY: as in `miss`; the block is the caller's.
         unsafe { thread.#field[index].overflow(block.cast(), &#shared[index], &mut #below) }
@@ -330,7 +330,7 @@ pub(super) fn choose(context: &Context, numbers: &[usize], each: impl Fn(usize) 
 }
 
 /// The groups with a class that some entries of a size table tell.
-fn told(context: &Context, entries: &[u8]) -> Vec<usize> {
+pub(super) fn told(context: &Context, entries: &[u8]) -> Vec<usize> {
     let serves = |slot: usize| entries.iter().any(|&entry| usize::from(entry) == slot);
     let groups = context.plan.groups.iter().enumerate();
     groups.filter(|(_, group)| group.slots.clone().any(serves)).map(|(number, _)| number).collect()

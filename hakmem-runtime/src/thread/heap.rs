@@ -301,11 +301,8 @@ impl Heap {
                 while !slab.is_null() {
                     let next = (*slab).next.get();
                     (*slab).collect();
-                    if (*slab).is_empty() {
-                        bin.partial.remove(slab);
-                        self.retire(slab);
-                    } else if !(*slab).has_blocks() {
-                        // Not in use for a while, so it need not be looked after.
+                    // One that is still full was not in use for a while, and need not be looked after.
+                    if (*slab).is_empty() || !(*slab).has_blocks() {
                         bin.partial.remove(slab);
                         self.leave(slab);
                     }
