@@ -134,14 +134,17 @@ fn a_kept_block_is_zeroed_when_asked() {
 fn freed_memory_goes_back() {
     isolated("freed_memory_goes_back", || {
         let before = resident();
-        let pieces: Vec<Piece<Heap>> = (0..20).map(|_| Piece::new(layout(7 * MIB), 3, false)).collect();
-        assert!(resident() >= before + 130 * MIB);
-        drop(pieces);
-        let kept = resident().saturating_sub(before);
-        assert!(kept < 130 * MIB, "{kept} bytes kept, more than the cache may have");
-        Heap::purge();
-        let kept = resident().saturating_sub(before);
-        assert!(kept < 2 * MIB, "{kept} bytes kept after a purge");
+        // Some that are too long for the list without a lock, and some that are not.
+        for (count, size) in [(20, 7 * MIB), (70, 2 * MIB)] {
+            let pieces: Vec<Piece<Heap>> = (0..count).map(|_| Piece::new(layout(size), 3, false)).collect();
+            assert!(resident() >= before + 130 * MIB);
+            drop(pieces);
+            let kept = resident().saturating_sub(before);
+            assert!(kept < 130 * MIB, "{kept} bytes kept, more than the cache may have");
+            Heap::purge();
+            let kept = resident().saturating_sub(before);
+            assert!(kept < 2 * MIB, "{kept} bytes kept after a purge");
+        }
     });
 }
 

@@ -69,7 +69,7 @@ impl Allocator {
         Allocator {
             classes,
             pool: Pool::new(pool_config, partial),
-            large: Large::new(config.large_cache),
+            large: Large::new(if matches!(config.purge_delay_ms, Some(0)) { 0 } else { config.large_cache }),
             ready: AtomicU32::new(0),
             id: AtomicU32::new(0),
             exit_key: AtomicU32::new(0),

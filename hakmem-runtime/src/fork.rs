@@ -61,7 +61,7 @@ pub(crate) struct Ahead {
 
 static AHEAD: AtomicPtr<Ahead> = AtomicPtr::new(ptr::null_mut());
 
-/// From now on, each fork does that. There is one such.
+/// From now on, each fork does that. All who say so mean the same.
 pub(crate) fn hold_ahead(ahead: &'static Ahead) {
     // Release publishes the static to who loads it.
     AHEAD.store(ptr::from_ref(ahead).cast_mut(), Ordering::Release);

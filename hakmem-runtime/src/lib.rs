@@ -46,6 +46,7 @@ mod thread;
 #[doc(hidden)]
 pub mod protocol {
     //! The lock-free protocols, generic over their atomic word so that loom can run the very same code.
+    pub use crate::large::Latest;
     pub use crate::os::word::{Word, publish_once};
     pub use crate::pool::stack::TaggedStack;
     pub use crate::slab::remote::{Pushed, Released, RemoteWord};

@@ -64,6 +64,30 @@ fn nodes_have_one_owner() {
     });
 }
 
+/// Two threads push three nodes and pop one: the stack says that there are two, and at each pop how many are left.
+#[test]
+fn nodes_are_counted() {
+    loom::model(|| {
+        let shelf = Arc::new(Shelf::new(3, || LoomWord(AtomicU64::new(0))));
+        let push = |shelf: &Shelf<LoomWord>, node| {
+            shelf.touch(node);
+            shelf.stack.push_counted(node, |node| &shelf.links[node as usize]);
+        };
+        let other = {
+            let shelf = Arc::clone(&shelf);
+            thread::spawn(move || push(&shelf, 1))
+        };
+        push(&shelf, 2);
+        assert!(shelf.pop().is_some());
+        push(&shelf, 3);
+        other.join().unwrap();
+        for left in (0..=2).rev() {
+            assert_eq!(shelf.stack.depth(|node| &shelf.links[node as usize]), left);
+            assert_eq!(shelf.pop().is_some(), left > 0);
+        }
+    });
+}
+
 /// The ABA schedule: one thread pops while the other takes both nodes and puts the first one back.
 fn aba<W: Word + 'static>(word: fn() -> W) {
     let mut model = loom::model::Builder::new();

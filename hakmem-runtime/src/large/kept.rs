@@ -118,6 +118,7 @@ impl Kept {
     }
 
     /// Joins the ranges kept since the last time with their neighbours.
+    #[inline(never)] // Called from many places, as `cut` is.
     fn join(&mut self) {
         while self.tidy < self.count {
             self.count = self.count.wrapping_sub(1);
@@ -190,6 +191,7 @@ impl Kept {
 
     /// Takes `length` bytes from `before` on out of the range at `place`. What is behind them remains if there is a place,
     /// and is the second of the two if not.
+    #[inline(never)]
     fn cut(&mut self, place: usize, before: usize, length: usize) -> (Range, Range) {
         let Some(range) = self.ranges.get_mut(place) else { return (NONE, NONE) };
         let taken = Range { address: range.address.wrapping_add(before), length, ..*range };

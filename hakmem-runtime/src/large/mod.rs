@@ -5,6 +5,7 @@
 //! not memory.
 
 mod kept;
+mod latest;
 
 use crate::allocator::Allocator;
 use crate::os::clock;
@@ -13,17 +14,31 @@ use crate::os::lock::Lock;
 use crate::os::memory::{self, Access, round_up};
 use crate::os::registry::{self, GRANULE, Owner};
 use core::ptr;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use kept::{Kept, Range};
+pub use latest::Latest;
+
+/// The ranges freed last have at most this fraction (1/4) of all that is kept.
+const LATEST: usize = 4;
+
+/// Frees for each look at the time.
+const FREES: u32 = 16;
 
 /// The large blocks of one allocator.
 ///
 /// # Invariants
 /// In the registry the granule at which a block starts has its length, and every other granule at which one of its pages or of
 /// a kept range starts is `LargeRest`.
+///
+/// The ranges in `latest` have at most `limit / LATEST` bytes, those in `kept` what is left of it: but for threads at the same moment.
 #[derive(Debug)]
 pub struct Large {
+    latest: Latest,
     kept: Lock<Kept>,
+    /// What is in `kept`, as of its last change.
+    bytes: AtomicUsize,
+    /// Blocks freed, about.
+    frees: AtomicU32,
     /// Bytes that are kept at most.
     limit: usize,
     /// The address below which the next mapping is tried.
@@ -32,7 +47,14 @@ pub struct Large {
 
 impl Large {
     pub(crate) const fn new(limit: usize) -> Large {
-        Large { kept: Lock::new(Kept::NOTHING), limit, near: AtomicUsize::new(0) }
+        Large {
+            latest: Latest::NOTHING,
+            kept: Lock::new(Kept::NOTHING),
+            bytes: AtomicUsize::new(0),
+            frees: AtomicU32::new(0),
+            limit,
+            near: AtomicUsize::new(0),
+        }
     }
 
     /// Maps `size` bytes at a multiple of `align`. Null: no memory, or no such amount.
@@ -69,13 +91,47 @@ impl Large {
 
     /// A block of memory that is kept; 0 where none serves.
     fn take(&self, owner: &Allocator, length: usize, align: usize) -> usize {
-        let (taken, behind) = self.kept.lock().take(length, align.max(GRANULE));
-        self.release(behind);
-        if taken.length > 0 {
+        let align = align.max(GRANULE);
+        let latest = self.latest.take(length, align);
+        let (address, length) = if latest == 0 { self.take_kept(length, align) } else { (latest, length) };
+        if address != 0 {
             // The rest of it is entered as the rest of a block: it was one.
-            registry::change(taken.address, Owner::Large(owner.id(), taken.length));
+            registry::change(address, Owner::Large(owner.id(), length));
         }
-        taken.address
+        address
+    }
+
+    /// A range of those that can be joined and cut, address and length.
+    #[cold]
+    #[inline(never)]
+    fn take_kept(&self, length: usize, align: usize) -> (usize, usize) {
+        self.gather();
+        let (taken, behind) = self.with_kept(|kept| kept.take(length, align));
+        self.release(behind);
+        (taken.address, taken.length)
+    }
+
+    fn with_kept<R>(&self, work: impl FnOnce(&mut Kept) -> R) -> R {
+        let mut kept = self.kept.lock();
+        let result = work(&mut kept);
+        self.bytes.store(kept.bytes, Ordering::Relaxed);
+        result
+    }
+
+    /// Brings the latest ranges to the others, where they are joined and cut, and their time is known: it begins now.
+    #[cold]
+    #[inline(never)]
+    fn gather(&self) {
+        while let Some((address, length)) = self.latest.take_any() {
+            self.put(Range { address, length, since: clock::now_ms() });
+        }
+    }
+
+    /// Puts a range among the kept, or gives it back if there is no place.
+    fn put(&self, range: Range) {
+        if !self.with_kept(|kept| kept.put(range)) {
+            self.release(range);
+        }
     }
 
     fn map(&self, owner: &Allocator, length: usize, align: usize) -> usize {
@@ -91,13 +147,35 @@ impl Large {
     #[inline(never)]
     pub unsafe fn free(&self, owner: &'static Allocator, block: *mut u8) {
         let address = block.expose_provenance();
-        let length = self.length(owner, address);
-        let now = clock::now_ms();
         // What is kept is nobody's: a second free of it must not find a large block there.
-        registry::change(address, Owner::LargeRest(owner.id()));
-        self.keep(owner, Range { address, length, since: now });
-        // A program that allocates nothing but large blocks meets no other slow path.
+        let length = registry::end_large(address, owner.id());
+        if length == 0 {
+            no_such_block(address);
+        }
+        let kept = self.keep_latest(address, length);
+        let frees = self.frees.load(Ordering::Relaxed);
+        self.frees.store(frees.wrapping_add(1), Ordering::Relaxed);
+        if !kept || frees % FREES == 0 {
+            self.end_free(owner, address, if kept { 0 } else { length });
+        }
+    }
+
+    /// Keeps a range that is not among the latest, if it has a length, and looks at the time: a program that allocates nothing but
+    /// large blocks meets no other slow path.
+    #[cold]
+    #[inline(never)]
+    fn end_free(&self, owner: &'static Allocator, address: usize, length: usize) {
+        let now = clock::now_ms();
+        self.keep(Range { address, length, since: now });
         owner.purge_if_due(None, now);
+    }
+
+    /// Keeps a range among the latest; `false`: it is too long for that, or they are enough.
+    fn keep_latest(&self, address: usize, length: usize) -> bool {
+        let part = self.limit / LATEST;
+        length <= part / latest::RANGES
+            && self.bytes.load(Ordering::Relaxed) <= self.limit.wrapping_sub(part)
+            && self.latest.put(address, length)
     }
 
     /// Resizes a block that remains large: where it stands, else by a copy into memory that is kept, else by moving its pages.
@@ -154,13 +232,14 @@ impl Large {
     /// Makes a block longer where it stands, if there is room behind it, which is common: its start was rounded to a
     /// granule and its end was not; and behind it may be memory that is kept.
     fn extend(&self, address: usize, old: usize, new: usize) -> bool {
-        let behind = self.kept.lock().take_at(address.wrapping_add(old), new.wrapping_sub(old));
+        self.gather();
+        let behind = self.with_kept(|kept| kept.take_at(address.wrapping_add(old), new.wrapping_sub(old)));
         let grown = old.wrapping_add(behind.length);
         if grown == new || memory::resize_in_place(address, grown, new) {
             return true;
         }
-        if behind.length > 0 && !self.kept.lock().put(behind) {
-            self.release(behind);
+        if behind.length > 0 {
+            self.put(behind);
         }
         false
     }
@@ -212,24 +291,15 @@ impl Large {
         address
     }
 
-    /// Keeps a range, if it is not too long.
-    fn keep(&self, owner: &Allocator, range: Range) {
-        if range.length > self.limit || owner.pool().purge_delay() == Some(0) {
+    /// Keeps a range where it can be joined and cut, if it is not too long.
+    fn keep(&self, range: Range) {
+        if range.length == 0 || range.length > self.limit {
             self.release(range);
             return;
         }
-        let before = self.limit.wrapping_sub(range.length);
-        let mut kept = self.kept.lock();
-        if kept.bytes > before {
-            drop(kept);
-            self.shrink_to(before, range.since);
-            kept = self.kept.lock();
-        }
-        let found = kept.put(range);
-        drop(kept);
-        if !found {
-            self.release(range);
-        }
+        self.gather();
+        self.shrink_to(self.limit.wrapping_sub(range.length), range.since);
+        self.put(range);
     }
 
     /// Unmaps a range and takes it out of the registry, first there: an address never is ours when the kernel has it.
@@ -249,7 +319,7 @@ impl Large {
     /// Unmaps as many kept bytes as are mapped now for want of a range that serves: what is kept never adds to what a
     /// program needs at its peak.
     fn make_way(&self, length: usize) {
-        let bytes = self.kept.lock().bytes;
+        let bytes = self.bytes.load(Ordering::Relaxed);
         if bytes > 0 {
             self.shrink_to(bytes.saturating_sub(length), clock::now_ms());
         }
@@ -257,14 +327,9 @@ impl Large {
 
     /// Unmaps the ranges kept longest until no more than `limit` bytes are kept.
     fn shrink_to(&self, limit: usize, now: u32) {
-        loop {
-            let mut kept = self.kept.lock();
-            if kept.bytes <= limit {
-                return;
-            }
-            let oldest = kept.take_oldest(now);
-            drop(kept); // The kernel works while the lock is free.
-            self.release(oldest);
+        while self.bytes.load(Ordering::Relaxed) > limit {
+            // The kernel works while the lock is free.
+            self.release(self.with_kept(|kept| kept.take_oldest(now)));
         }
     }
 
@@ -272,16 +337,15 @@ impl Large {
     fn length(&self, owner: &Allocator, address: usize) -> usize {
         match registry::owner(address) {
             Owner::Large(id, length) if id == owner.id() && address & (GRANULE - 1) == 0 => length,
-            _ => die("a large block was freed or resized that this allocator did not allocate", address),
+            _ => no_such_block(address),
         }
     }
 
     /// Unmaps what has been kept for `delay` milliseconds.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
+        self.gather();
         loop {
-            let Some(mut kept) = self.kept.try_lock() else { return };
-            let aged = kept.take_aged(now, delay);
-            drop(kept);
+            let aged = self.with_kept(|kept| kept.take_aged(now, delay));
             if aged.length == 0 {
                 return;
             }
@@ -301,4 +365,9 @@ impl Large {
     pub(crate) fn after_fork(&self) {
         self.kept.release_after_fork();
     }
+}
+
+#[cold]
+fn no_such_block(address: usize) -> ! {
+    die("a large block was freed or resized that this allocator did not allocate", address)
 }

@@ -55,10 +55,9 @@ impl Magazine {
 #[derive(Debug)]
 pub struct Depot {
     limit: u32,
-    /// About how many magazines are on `full`.
-    fulls: AtomicU32,
     /// About the least that there were since [`Portion::Unused`] was released last.
     least: AtomicU32,
+    /// Counted.
     full: SlabStack,
     empty: SlabStack,
 }
@@ -66,26 +65,39 @@ pub struct Depot {
 impl Depot {
     /// A depot of magazines of `limit` blocks; there are none yet.
     pub const fn new(limit: u32) -> Depot {
-        Depot {
-            limit,
-            fulls: AtomicU32::new(0),
-            least: AtomicU32::new(0),
-            full: SlabStack::empty(),
-            empty: SlabStack::empty(),
-        }
+        Depot { limit, least: AtomicU32::new(0), full: SlabStack::empty(), empty: SlabStack::empty() }
     }
 
-    fn push(stack: &SlabStack, magazine: *mut Magazine) {
-        if !magazine.is_null() {
-            // SAFETY: magazines are never freed; the caller hands this one over.
-            stack.push((magazine.expose_provenance() >> 7) as u64, unsafe { &(*magazine).below });
-        }
+    /// A magazine as a node of a stack: its address without the seven zero bits.
+    fn node(magazine: *mut Magazine) -> u64 {
+        (magazine.expose_provenance() >> 7) as u64
+    }
+
+    fn magazine(node: u64) -> *mut Magazine {
+        ptr::with_exposed_provenance_mut((node as usize) << 7)
+    }
+
+    /// The link of a node that is a magazine.
+    fn link<'a>(node: u64) -> &'a AtomicU64 {
+        // SAFETY: magazines are never freed, and nothing else is made a node of here.
+        unsafe { &(*Self::magazine(node)).below }
     }
 
     fn pop(stack: &SlabStack) -> *mut Magazine {
-        let magazine = |node: u64| ptr::with_exposed_provenance_mut::<Magazine>((node as usize) << 7);
-        // SAFETY: whatever was on the stack is a magazine, and those are never freed.
-        stack.pop(|node| unsafe { &(*magazine(node)).below }).map_or(ptr::null_mut(), magazine)
+        stack.pop(Self::link).map_or(ptr::null_mut(), Self::magazine)
+    }
+
+    /// Takes a magazine without blocks, or null.
+    fn keep_empty(&self, magazine: *mut Magazine) {
+        if !magazine.is_null() {
+            let node = Self::node(magazine);
+            self.empty.push(node, Self::link(node));
+        }
+    }
+
+    /// About how many full magazines there are.
+    fn fulls(&self) -> u32 {
+        self.full.depth(Self::link) as u32
     }
 
     /// A magazine without blocks; null where there is no memory for one.
@@ -102,7 +114,7 @@ impl Depot {
     fn full(&self) -> *mut Magazine {
         let magazine = Self::pop(&self.full);
         if !magazine.is_null() {
-            let left = self.fulls.fetch_sub(1, Ordering::Relaxed).wrapping_sub(1);
+            let left = self.fulls();
             if left < self.least.load(Ordering::Relaxed) {
                 self.least.store(left, Ordering::Relaxed);
             }
@@ -113,12 +125,11 @@ impl Depot {
     /// Takes a full magazine of blocks of `size`; `false`: there are enough.
     fn keep(&self, magazine: *mut Magazine, size: u32) -> bool {
         let most = (FULL / self.limit.saturating_mul(size).max(1)).max(1);
-        if self.fulls.load(Ordering::Relaxed) >= most {
-            return false;
+        let room = self.fulls() < most;
+        if room {
+            self.full.push_counted(Self::node(magazine), Self::link);
         }
-        self.fulls.fetch_add(1, Ordering::Relaxed);
-        Self::push(&self.full, magazine);
-        true
+        room
     }
 }
 
@@ -192,7 +203,7 @@ unsafe impl Layer for HeapV2 {
             self.count.set(count as u32);
         } else {
             if full != self.previous.get() {
-                Depot::push(&depot.empty, self.previous.get());
+                depot.keep_empty(self.previous.get());
             }
             self.previous.set(self.loaded.get());
             self.load(full, depot.limit);
@@ -247,15 +258,15 @@ unsafe impl Layer for HeapV2 {
                 below.give(Magazine::view(loaded, self.count.replace(0)));
                 below.give(Magazine::view(previous, if self.previous_full.replace(false) { depot.limit } else { 0 }));
             }
-            Depot::push(&depot.empty, loaded);
-            Depot::push(&depot.empty, previous);
+            depot.keep_empty(loaded);
+            depot.keep_empty(previous);
         }
     }
 
     /// Unused are as many as were never taken since this was last asked for: not in the working set, as Bonwick and Adams
     /// call it.
     fn release(depot: &Depot, portion: Portion, below: &mut impl Below) -> bool {
-        let before = depot.fulls.load(Ordering::Relaxed);
+        let before = depot.fulls();
         if before == 0 {
             return false;
         }
@@ -268,9 +279,9 @@ unsafe impl Layer for HeapV2 {
             }
             // SAFETY: ours since it left the depot.
             below.give(unsafe { Magazine::view(magazine, depot.limit) });
-            Depot::push(&depot.empty, magazine);
+            depot.keep_empty(magazine);
         }
-        depot.least.store(depot.fulls.load(Ordering::Relaxed), Ordering::Relaxed);
+        depot.least.store(depot.fulls(), Ordering::Relaxed);
         true
     }
 }
@@ -281,8 +292,8 @@ impl HeapV2 {
         if self.limit.get() == 0 {
             let (loaded, previous) = (depot.empty(), depot.empty());
             if loaded.is_null() || previous.is_null() {
-                Depot::push(&depot.empty, loaded);
-                Depot::push(&depot.empty, previous);
+                depot.keep_empty(loaded);
+                depot.keep_empty(previous);
                 return false;
             }
             self.previous.set(previous);
@@ -308,7 +319,7 @@ impl HeapV2 {
             }
             return empty;
         }
-        Depot::push(&depot.empty, empty);
+        depot.keep_empty(empty);
         // SAFETY: the magazine is ours, and full.
         below.give(unsafe { Magazine::view(previous, depot.limit) });
         previous

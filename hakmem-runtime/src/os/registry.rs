@@ -79,6 +79,18 @@ pub(crate) fn change(address: usize, owner: Owner) {
     }
 }
 
+/// Where a large block of the allocator with this id starts, it is one no more: its bytes. 0: it is no such block.
+pub(crate) fn end_large(address: usize, id: u8) -> usize {
+    let Some(entry) = entry(address) else { return 0 };
+    match Owner::decode(entry.load(Ordering::Relaxed)) {
+        Owner::Large(of, length) if of == id && address & (GRANULE - 1) == 0 => {
+            entry.store(Owner::LargeRest(id).encode(), Ordering::Relaxed);
+            length
+        }
+        _ => 0,
+    }
+}
+
 /// Enters `[address, address + length)` with `first` at its first granule and `rest` at the others. `false` when
 /// there is no memory for a leaf; nothing is entered then.
 pub(crate) fn enter(address: usize, length: usize, first: Owner, rest: Owner) -> bool {

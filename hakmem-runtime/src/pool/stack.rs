@@ -48,6 +48,43 @@ impl<W: Word> TaggedStack<W> {
         }
     }
 
+    /// As [`push`](TaggedStack::push), and leaves in the node's link, above the node below it, how many nodes there are with it.
+    /// `link` finds the link of any node that was ever pushed, and of this one. A stack is counted at every push, or at none.
+    pub fn push_counted<'a>(&self, node: u64, link: impl Fn(u64) -> &'a W)
+    where
+        W: 'a,
+    {
+        // Acquire: the link of the top node is to be seen.
+        let mut old = self.0.load(Ordering::Acquire);
+        loop {
+            let depth = self.depth_of(old, &link).wrapping_add(1);
+            link(node).store(old & NODE | depth << NODE_BITS, Ordering::Relaxed);
+            // Release as in `push`.
+            match self.0.compare_exchange_weak(old, next_tag(old) | node, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return,
+                Err(found) => old = found,
+            }
+        }
+    }
+
+    /// How many nodes there were a moment ago on a stack that is counted.
+    pub fn depth<'a>(&self, link: impl Fn(u64) -> &'a W) -> u64
+    where
+        W: 'a,
+    {
+        self.depth_of(self.0.load(Ordering::Acquire), &link)
+    }
+
+    /// What the top node of `word` says. If that has been popped by now it may say anything, and `word` is not the stack's
+    /// any more.
+    fn depth_of<'a>(&self, word: u64, link: &impl Fn(u64) -> &'a W) -> u64
+    where
+        W: 'a,
+    {
+        let node = word & NODE;
+        if node == 0 { 0 } else { link(node).load(Ordering::Relaxed) >> NODE_BITS }
+    }
+
     /// Takes the top node off. `link` finds the link of any node that was ever pushed.
     pub fn pop<'a>(&self, link: impl Fn(u64) -> &'a W) -> Option<u64>
     where
@@ -61,7 +98,7 @@ impl<W: Word> TaggedStack<W> {
             }
             // The node may have been popped by another thread by now; then what we read here is stale, and the tag
             // makes the exchange fail.
-            let below = link(node).load(Ordering::Relaxed);
+            let below = link(node).load(Ordering::Relaxed) & NODE;
             match self.0.compare_exchange_weak(old, next_tag(old) | below, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => return Some(node),
                 Err(found) => old = found,

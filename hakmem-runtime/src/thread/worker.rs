@@ -96,6 +96,9 @@ pub struct Worker {
     /// The worker that was started before this one.
     elder: AtomicPtr<Worker>,
     listed: AtomicBool,
+    /// What a fork does first. Here, and not in a static beside the functions: told of that one, the compiler finds the only
+    /// thing that `fork.rs` can ever be told of, and puts these functions in programs without a worker.
+    rounds: Ahead,
 }
 
 // SAFETY: atomics and a lock; `thread` is written by the worker before it makes the state AWAKE from STARTING, and read at
@@ -115,6 +118,7 @@ impl Worker {
             thread: UnsafeCell::new(MaybeUninit::uninit()),
             elder: AtomicPtr::new(ptr::null_mut()),
             listed: AtomicBool::new(false),
+            rounds: Ahead { before: before_fork, in_parent: after_fork, in_child },
         }
     }
 
@@ -172,7 +176,7 @@ impl Worker {
             return;
         }
         // Before the worker is there.
-        fork::hold_ahead(&ROUNDS);
+        fork::hold_ahead(&self.rounds);
         let worker = ptr::from_ref(self).cast_mut();
         let elder = NEWEST.load(Ordering::Relaxed);
         self.elder.store(elder, Ordering::Relaxed);
@@ -258,8 +262,6 @@ fn since(worker: *const Worker) -> impl Iterator<Item = &'static Worker> {
 }
 
 /// A fork holds the rounds first: a worker stops between two of them, with no lock of the allocator.
-static ROUNDS: Ahead = Ahead { before: before_fork, in_parent: after_fork, in_child };
-
 fn before_fork() {
     let newest = NEWEST.load(Ordering::Acquire);
     for worker in since(newest) {
