@@ -45,7 +45,7 @@ fn put_and_take<W: Word + Send + Sync + 'static>(word: fn() -> W) {
     model.preemption_bound = Some(3);
     model.check(move || {
         let ranges =
-            Arc::new(Ranges { latest: Latest::new(word), owned: [const { () }; 3].map(|()| UnsafeCell::new(0)) });
+            Arc::new(Ranges { latest: Latest::new(word), owned: core::array::from_fn(|_| UnsafeCell::new(0)) });
         let other = {
             let ranges = Arc::clone(&ranges);
             thread::spawn(move || {

@@ -42,8 +42,10 @@ fn length(word: u64) -> usize {
 }
 
 impl Latest {
-    pub(super) const NOTHING: Latest =
-        Latest { words: [const { AtomicU64::new(0) }; RANGES], top: AtomicUsize::new(0) };
+    /// No ranges.
+    pub(super) const fn empty() -> Latest {
+        Latest { words: [const { AtomicU64::new(0) }; RANGES], top: AtomicUsize::new(0) }
+    }
 }
 
 impl<W: Word, const PLACES: usize> Latest<W, PLACES> {
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_range_is_found_by_its_length_and_alignment_once() {
-        let latest = Latest::NOTHING;
+        let latest = Latest::empty();
         assert!(latest.put(BASE + GRANULE, GRANULE / 2) && latest.put(BASE + 2 * GRANULE, 3 * GRANULE));
         assert!(latest.put(BASE + 8 * GRANULE, GRANULE / 2));
         assert_eq!(latest.take(GRANULE, 1), 0);
@@ -134,7 +136,7 @@ mod tests {
 
     #[test]
     fn places_are_limited_and_used_again() {
-        let latest = Latest::NOTHING;
+        let latest = Latest::empty();
         for _ in 0..3 {
             let put = (0..).take_while(|&index| latest.put(BASE + index * GRANULE, 4096)).count();
             assert_eq!(put, RANGES);
@@ -145,7 +147,7 @@ mod tests {
     #[test]
     fn the_last_granule_and_the_longest_range_fit() {
         let (last, longest) = ((1 << 47) - GRANULE, (1 << 47) - 4096);
-        let latest = Latest::NOTHING;
+        let latest = Latest::empty();
         assert!(latest.put(last, longest));
         assert_eq!(latest.take_any(), Some((last, longest)));
     }

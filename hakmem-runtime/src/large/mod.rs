@@ -48,7 +48,7 @@ pub struct Large {
 impl Large {
     pub(crate) const fn new(limit: usize) -> Large {
         Large {
-            latest: Latest::NOTHING,
+            latest: Latest::empty(),
             kept: Lock::new(Kept::NOTHING),
             bytes: AtomicUsize::new(0),
             frees: AtomicU32::new(0),
@@ -155,7 +155,7 @@ impl Large {
         let kept = self.keep_latest(address, length);
         let frees = self.frees.load(Ordering::Relaxed);
         self.frees.store(frees.wrapping_add(1), Ordering::Relaxed);
-        if !kept || frees % FREES == 0 {
+        if !kept || frees.is_multiple_of(FREES) {
             self.end_free(owner, address, if kept { 0 } else { length });
         }
     }
