@@ -61,8 +61,8 @@ pub enum Arguments {
     None,
     /// Places in an array, enough for the largest limit of a group.
     Array(Array),
-    /// The logarithms of the bytes of a slab and of a region. Blocks are then found from their address, which needs
-    /// classes whose spans are one slab.
+    /// The logarithms of the bytes of a slab and of a region, and whether a hit prefetches the next block. Blocks are then found
+    /// from their address, which needs classes whose spans are one slab.
     Geometry,
 }
 

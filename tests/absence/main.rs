@@ -128,7 +128,7 @@ fn states_are_as_large_as_the_table_says() {
         ("ultrahot", size_of::<UltraHot<2>>()),
         ("heapv2", size_of::<HeapV2>()),
         ("hot", size_of::<Hot>()),
-        ("pages", size_of::<Pages<16, { region_shift(2 << 20) }>>()),
+        ("pages", size_of::<Pages<16, { region_shift(2 << 20) }, true>>()),
         ("quarantine", size_of::<Quarantine<256>>()),
     ];
     assert_eq!(sizes.map(|(name, bytes)| (name, bytes as u64)), checks::STATES);

@@ -118,7 +118,7 @@ fn release_hit(context: &Context) -> (TokenStream, TokenStream) {
     let hit = quote! {
         const REGIONS: usize = FRONT + ::core::mem::offset_of!(Thread, regions);
         // SAFETY: the regions are there; a slab of this heap's name is of a class of such a group.
-        match unsafe { hakmem::Pages::<#slab, REGION>::push_own::<REGIONS>(block, heap_name()) } {
+        match unsafe { hakmem::Pages::<#slab, REGION, false>::push_own::<REGIONS>(block, heap_name()) } {
             ::core::option::Option::None => false,
             ::core::option::Option::Some(true) => true,
             ::core::option::Option::Some(false) => {

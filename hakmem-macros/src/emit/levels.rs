@@ -135,7 +135,9 @@ fn layer(context: &Context, group: &Group, position: usize) -> TokenStream {
         Arguments::Geometry => {
             let slab = literal(context.spec.geometry.slab.trailing_zeros());
             let superslab = literal(context.spec.geometry.superslab);
-            quote! { hakmem::#kind<#slab, { hakmem::region_shift(#superslab) }> }
+            // A hit beside a heap has two loads more; C's malloc is to take no more than sixteen instructions.
+            let prefetch = !context.beside();
+            quote! { hakmem::#kind<#slab, { hakmem::region_shift(#superslab) }, #prefetch> }
         }
     }
 }
