@@ -69,6 +69,7 @@ impl Allocator {
         Allocator {
             classes,
             pool: Pool::new(pool_config, partial),
+            // Where memory goes back at once, none is kept.
             large: Large::new(if matches!(config.purge_delay_ms, Some(0)) { 0 } else { config.large_cache }),
             ready: AtomicU32::new(0),
             id: AtomicU32::new(0),

@@ -21,7 +21,7 @@ pub use latest::Latest;
 /// The ranges freed last have at most this fraction (1/4) of all that is kept.
 const LATEST: usize = 4;
 
-/// Frees for each look at the time.
+/// Frees for each look at the time, which takes a call and a division.
 const FREES: u32 = 16;
 
 /// The large blocks of one allocator.
@@ -111,6 +111,7 @@ impl Large {
         (taken.address, taken.length)
     }
 
+    /// Does `work` under the lock.
     fn with_kept<R>(&self, work: impl FnOnce(&mut Kept) -> R) -> R {
         let mut kept = self.kept.lock();
         let result = work(&mut kept);
