@@ -37,15 +37,7 @@ impl<W: Word> TaggedStack<W> {
 
     /// Puts `node`, whose link is `link`, on top. The caller owns the node.
     pub fn push(&self, node: u64, link: &W) {
-        let mut old = self.0.load(Ordering::Relaxed);
-        loop {
-            link.store(old & NODE, Ordering::Relaxed);
-            // Release: whoever pops the node sees its link and all that its owner wrote.
-            match self.0.compare_exchange_weak(old, next_tag(old) | node, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return,
-                Err(found) => old = found,
-            }
-        }
+        self.put(node, link, |_| 0);
     }
 
     /// As [`push`](TaggedStack::push), and leaves in the node's link, above the node below it, how many nodes there are with it.
@@ -54,13 +46,17 @@ impl<W: Word> TaggedStack<W> {
     where
         W: 'a,
     {
-        // Acquire: the link of the top node is to be seen.
+        self.put(node, link(node), |old| self.depth_of(old, &link).wrapping_add(1));
+    }
+
+    /// Puts `node` on top, with what `depth` says above the word that is there.
+    fn put(&self, node: u64, link: &W, depth: impl Fn(u64) -> u64) {
+        // Acquire: the link of the top node is to be seen, where nodes are counted.
         let mut old = self.0.load(Ordering::Acquire);
         loop {
-            let depth = self.depth_of(old, &link).wrapping_add(1);
-            link(node).store(old & NODE | depth << NODE_BITS, Ordering::Relaxed);
-            // Release as in `push`.
-            match self.0.compare_exchange_weak(old, next_tag(old) | node, Ordering::AcqRel, Ordering::Acquire) {
+            link.store(old & NODE | depth(old) << NODE_BITS, Ordering::Relaxed);
+            // Release: whoever pops the node sees its link and all that its owner wrote.
+            match self.0.compare_exchange_weak(old, next_tag(old) | node, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => return,
                 Err(found) => old = found,
             }
