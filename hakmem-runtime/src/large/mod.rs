@@ -12,7 +12,7 @@ use crate::os::clock;
 use crate::os::die::die;
 use crate::os::lock::Lock;
 use crate::os::memory::{self, Access, round_up};
-use crate::os::registry::{self, GRANULE, Owner};
+use crate::os::registry::{self, GRANULE, LargeBlock, Owner};
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use kept::{Kept, Range};
@@ -30,7 +30,8 @@ const FREES: u32 = 16;
 /// In the registry the granule at which a block starts has its length, and every other granule at which one of its pages or of
 /// a kept range starts is `LargeRest`.
 ///
-/// The ranges in `latest` have at most `limit / LATEST` bytes, those in `kept` what is left of it: but for threads at the same moment.
+/// The ranges in `latest` have at most `limit / LATEST` bytes, those in `kept` what is left of it: but for threads at the
+/// same moment.
 #[derive(Debug)]
 pub struct Large {
     latest: Latest,
@@ -105,7 +106,7 @@ impl Large {
     #[cold]
     #[inline(never)]
     fn take_kept(&self, length: usize, align: usize) -> (usize, usize) {
-        self.gather();
+        self.gather(clock::now_ms());
         let (taken, behind) = self.with_kept(|kept| kept.take(length, align));
         self.release(behind);
         (taken.address, taken.length)
@@ -119,12 +120,12 @@ impl Large {
         result
     }
 
-    /// Brings the latest ranges to the others, where they are joined and cut, and their time is known: it begins now.
+    /// Brings the latest ranges to the others, where they are joined and cut, and their time is known: it begins `now`.
     #[cold]
     #[inline(never)]
-    fn gather(&self) {
+    fn gather(&self, now: u32) {
         while let Some((address, length)) = self.latest.take_any() {
-            self.put(Range { address, length, since: clock::now_ms() });
+            self.put(Range { address, length, since: now });
         }
     }
 
@@ -148,27 +149,23 @@ impl Large {
     #[inline(never)]
     pub unsafe fn free(&self, owner: &'static Allocator, block: *mut u8) {
         let address = block.expose_provenance();
+        let block = Self::block(owner, address);
         // What is kept is nobody's: a second free of it must not find a large block there.
-        let length = registry::end_large(address, owner.id());
-        if length == 0 {
-            no_such_block(address);
-        }
-        let kept = self.keep_latest(address, length);
+        block.change(Owner::LargeRest(owner.id()));
         let frees = self.frees.load(Ordering::Relaxed);
         self.frees.store(frees.wrapping_add(1), Ordering::Relaxed);
-        if !kept || frees.is_multiple_of(FREES) {
-            self.end_free(owner, address, if kept { 0 } else { length });
+        if !self.keep_latest(address, block.length) {
+            self.keep(owner, address, block.length);
+        } else if frees.is_multiple_of(FREES) {
+            Self::look(owner);
         }
     }
 
-    /// Keeps a range that is not among the latest, if it has a length, and looks at the time: a program that allocates nothing but
-    /// large blocks meets no other slow path.
+    /// Looks at the time: a program that allocates nothing but large blocks meets no other slow path.
     #[cold]
     #[inline(never)]
-    fn end_free(&self, owner: &'static Allocator, address: usize, length: usize) {
-        let now = clock::now_ms();
-        self.keep(Range { address, length, since: now });
-        owner.purge_if_due(None, now);
+    fn look(owner: &'static Allocator) {
+        owner.purge_if_due(None, clock::now_ms());
     }
 
     /// Keeps a range among the latest; `false`: it is too long for that, or they are enough.
@@ -188,7 +185,7 @@ impl Large {
     #[inline(never)]
     pub unsafe fn resize(&self, owner: &'static Allocator, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
         let address = block.expose_provenance();
-        let old = self.length(owner, address);
+        let old = Self::block(owner, address).length;
         let Some(new) = round_up(new_size, memory::page_size()) else { return ptr::null_mut() };
         if new == old {
             return block;
@@ -233,7 +230,7 @@ impl Large {
     /// Makes a block longer where it stands, if there is room behind it, which is common: its start was rounded to a
     /// granule and its end was not; and behind it may be memory that is kept.
     fn extend(&self, address: usize, old: usize, new: usize) -> bool {
-        self.gather();
+        self.gather(clock::now_ms());
         let behind = self.with_kept(|kept| kept.take_at(address.wrapping_add(old), new.wrapping_sub(old)));
         let grown = old.wrapping_add(behind.length);
         if grown == new || memory::resize_in_place(address, grown, new) {
@@ -292,15 +289,20 @@ impl Large {
         address
     }
 
-    /// Keeps a range where it can be joined and cut, if it is not too long.
-    fn keep(&self, range: Range) {
-        if range.length == 0 || range.length > self.limit {
+    /// Keeps a range where it can be joined and cut, if it is not too long, and looks at the time.
+    #[cold]
+    #[inline(never)]
+    fn keep(&self, owner: &'static Allocator, address: usize, length: usize) {
+        let now = clock::now_ms();
+        let range = Range { address, length, since: now };
+        if length > self.limit {
             self.release(range);
-            return;
+        } else {
+            self.gather(now);
+            self.shrink_to(self.limit.wrapping_sub(length), now);
+            self.put(range);
         }
-        self.gather();
-        self.shrink_to(self.limit.wrapping_sub(range.length), range.since);
-        self.put(range);
+        owner.purge_if_due(None, now);
     }
 
     /// Unmaps a range and takes it out of the registry, first there: an address never is ours when the kernel has it.
@@ -334,17 +336,17 @@ impl Large {
         }
     }
 
-    /// The mapping's length, from the registry. Anything else that claims to be a large block ends the program.
-    fn length(&self, owner: &Allocator, address: usize) -> usize {
-        match registry::owner(address) {
-            Owner::Large(id, length) if id == owner.id() && address & (GRANULE - 1) == 0 => length,
-            _ => no_such_block(address),
-        }
+    /// The block at `address`, from the registry. Anything else that claims to be a large block ends the program.
+    fn block(owner: &Allocator, address: usize) -> LargeBlock {
+        let Some(block) = registry::large(address, owner.id()) else {
+            die("a large block was freed or resized that this allocator did not allocate", address)
+        };
+        block
     }
 
     /// Unmaps what has been kept for `delay` milliseconds.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
-        self.gather();
+        self.gather(now);
         loop {
             let aged = self.with_kept(|kept| kept.take_aged(now, delay));
             if aged.length == 0 {
@@ -366,9 +368,4 @@ impl Large {
     pub(crate) fn after_fork(&self) {
         self.kept.release_after_fork();
     }
-}
-
-#[cold]
-fn no_such_block(address: usize) -> ! {
-    die("a large block was freed or resized that this allocator did not allocate", address)
 }

@@ -79,15 +79,27 @@ pub(crate) fn change(address: usize, owner: Owner) {
     }
 }
 
-/// Where a large block of the allocator with this id starts, it is one no more: its bytes. 0: it is no such block.
-pub(crate) fn end_large(address: usize, id: u8) -> usize {
-    let Some(entry) = entry(address) else { return 0 };
+/// A large block as it is entered.
+#[derive(Debug)]
+pub(crate) struct LargeBlock {
+    entry: &'static AtomicU64,
+    /// Its mapping's bytes.
+    pub(crate) length: usize,
+}
+
+impl LargeBlock {
+    /// As the function of this name, without another look-up.
+    pub(crate) fn change(&self, owner: Owner) {
+        self.entry.store(owner.encode(), Ordering::Relaxed);
+    }
+}
+
+/// The large block of the allocator with this id that starts at `address`, if there is one.
+pub(crate) fn large(address: usize, id: u8) -> Option<LargeBlock> {
+    let entry = entry(address)?;
     match Owner::decode(entry.load(Ordering::Relaxed)) {
-        Owner::Large(of, length) if of == id && address & (GRANULE - 1) == 0 => {
-            entry.store(Owner::LargeRest(id).encode(), Ordering::Relaxed);
-            length
-        }
-        _ => 0,
+        Owner::Large(of, length) if of == id && address & (GRANULE - 1) == 0 => Some(LargeBlock { entry, length }),
+        _ => None,
     }
 }
 
