@@ -8,8 +8,8 @@
 //! [`RemoteWord`](crate::protocol::RemoteWord), a list and flag bits in one word; not with a compare-and-swap each, as in
 //! mimalloc, but gathered in the thread first, so that those of a page share one.
 //!
-//! A hit: load, load, test, branch, load, store, increment, and the next block prefetched; a free: five instructions to the entry, load, compare,
-//! branch, load, store, store, decrement, branch.
+//! A hit: load, load, test, branch, load, store, increment, and the next block prefetched; a free: five instructions to the
+//! entry, load, compare, branch, load, store, store, decrement, branch.
 //!
 //! Lists are collected when `free` is empty and not before: `local_free` becomes `free`; then what other threads freed;
 //! then what went home as bits; then memory never used. A page with none of it is full: it leaves the table adrift, and
