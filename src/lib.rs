@@ -230,18 +230,18 @@ pub mod __private {
     extern crate std;
 
     pub use hakmem_macros::allocator_impl;
-    pub use hakmem_runtime::c::{self, ALIGN as C_ALIGN, Absent, CFront, Regions};
-    pub use hakmem_runtime::front::{self, Front};
-    pub use hakmem_runtime::layers::ahead::{Ahead, Both};
-    pub use hakmem_runtime::layers::*;
-    pub use hakmem_runtime::policies::background::{Filler, Queue, Queued};
-    pub use hakmem_runtime::policies::counted::{Counted, Counters, LayerRow};
-    pub use hakmem_runtime::policies::deferred::Deferred;
-    pub use hakmem_runtime::policies::legacy::Through;
-    pub use hakmem_runtime::policies::purger::Purger;
-    pub use hakmem_runtime::policies::region_id;
+    pub use hakmem_runtime::background::{Filler, Queue, Queued};
+    pub use hakmem_runtime::c::{self, ALIGN as C_ALIGN, CFront, EmptyThread, KnownRegions};
+    pub use hakmem_runtime::cache::counted::{Counted, Counters, LayerRow};
+    pub use hakmem_runtime::cache::deferred::Deferred;
+    pub use hakmem_runtime::cache::inline::{Inline, SharedPair};
+    pub use hakmem_runtime::cache::refill_via::RefillVia;
+    pub use hakmem_runtime::cache::*;
+    pub use hakmem_runtime::global_alloc::{self, Front};
+    pub use hakmem_runtime::header;
+    pub use hakmem_runtime::purger::Purger;
     #[cfg(feature = "record")]
-    pub use hakmem_runtime::recorder;
+    pub use hakmem_runtime::record;
     pub use hakmem_runtime::{
         Allocator, Block, Class, ClassTable, Config, Heap, HeapSlot, LayerTable, Portion, SlabStack, Worker,
         region_shift,

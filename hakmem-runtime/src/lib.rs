@@ -12,7 +12,7 @@
 //!   │
 //! pool     slabs and SuperSlabs between threads; purging; the regions they are cut from
 //!   │
-//! os       mmap and friends, the futex lock, the clock, the one-line abort; the registry of our addresses
+//! os       mmap and friends, the futex lock, the clock, the one-line abort; the page map of our addresses
 //! ```
 //!
 //! `allocator` ties them together in the one static that a generated allocator owns; `large` serves what no class
@@ -26,40 +26,41 @@
 #[cfg(test)]
 extern crate std;
 
-mod allocator;
-mod block;
+mod backend;
+pub mod background;
 pub mod c;
-mod class;
-mod fork;
-pub mod front;
-mod large;
-pub mod layers;
-mod os;
-pub mod policies;
-mod pool;
+pub mod cache;
+mod extent;
+mod global;
+pub mod global_alloc;
+pub mod header;
+mod heap;
+mod meta;
+pub mod purger;
 #[cfg(feature = "record")]
-pub mod recorder;
+pub mod record;
 mod slab;
 mod stats;
-mod thread;
+mod sys;
+mod worker;
 
 #[doc(hidden)]
 pub mod protocol {
     //! The lock-free protocols, generic over their atomic word so that loom can run the very same code.
-    pub use crate::large::Latest;
-    pub use crate::os::word::{Word, publish_once};
-    pub use crate::pool::stack::TaggedStack;
-    pub use crate::slab::remote::{Pushed, Released, RemoteWord};
-    pub use crate::thread::worker::{fall_asleep, wake};
+    pub use crate::extent::ExactCache;
+    pub use crate::meta::tagged_stack::TaggedStack;
+    pub use crate::meta::word::{Word, publish_once};
+    pub use crate::slab::remote::{Abandon, RemoteFree, RemoteWord};
+    pub use crate::worker::{fall_asleep, wake};
 }
 
-pub use allocator::{Allocator, Config};
-pub use block::{Block, Chain};
-pub use class::{Class, ClassTable};
-pub use large::Large;
-pub use policies::counted::{LayerStats, LayerTable};
-pub use pool::stack::SlabStack;
+pub use cache::counted::{LayerStats, LayerTable};
+pub use extent::Extents;
+pub use global::{Allocator, Config};
+pub use heap::{Heap, HeapSlot, Portion, Reclaim};
+pub use meta::tagged_stack::SlabStack;
+pub use slab::block::{Block, Chain};
+pub use slab::class::{Class, ClassTable};
 pub use slab::geometry::region_shift;
 pub use stats::{ClassStats, Stats, StatsJson};
-pub use thread::worker::{Task, Worker};
-pub use thread::{Heap, HeapSlot, Portion, Reclaim};
+pub use worker::{Task, Worker};

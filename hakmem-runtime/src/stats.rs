@@ -1,6 +1,6 @@
 //! Statistics on request, computed from slab metadata: nothing is counted on a hit, so nothing is paid there.
 
-use crate::allocator::Allocator;
+use crate::global::Allocator;
 use core::fmt;
 
 /// A moment's books of one class. Other threads go on meanwhile, so sums may be off by what they do.
@@ -86,7 +86,7 @@ impl Stats {
                 blocks_carved: carved,
                 slabs: 1,
                 bytes_committed: carved * u64::from(shape.size),
-                bytes_reserved: u64::from(shape.units) << geometry.slab_shift,
+                bytes_reserved: u64::from(shape.slabs) << geometry.slab_shift,
             });
         }
         rows

@@ -5,7 +5,7 @@
 mod common;
 
 use common::LoomWord;
-use hakmem_runtime::protocol::{Released, RemoteWord, TaggedStack, Word};
+use hakmem_runtime::protocol::{Abandon, RemoteWord, TaggedStack, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
@@ -44,9 +44,9 @@ impl<W: Word> Pool<W> {
     fn leave(&self) {
         self.touch();
         match self.remote.release(true) {
-            Released::Kept => panic!("nobody lists blocks here"),
-            Released::Adrift => {}
-            Released::ToStack => self.stack.push(NODE, &self.link),
+            Abandon::Refused => panic!("nobody lists blocks here"),
+            Abandon::Done => {}
+            Abandon::NeedsStack => self.stack.push(NODE, &self.link),
         }
     }
 

@@ -4,7 +4,7 @@
 mod common;
 
 use common::LoomWord;
-use hakmem_runtime::protocol::{Latest, Word};
+use hakmem_runtime::protocol::{ExactCache, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ const LENGTH: usize = 1 << 20;
 
 /// `owned` is written by whoever has the range: loom sees two owners, or one who does not see what the last one did, as a race.
 struct Ranges<W> {
-    latest: Latest<W, 2>,
+    latest: ExactCache<W, 2>,
     owned: [UnsafeCell<u32>; 3],
 }
 
@@ -45,7 +45,7 @@ fn put_and_take<W: Word + Send + Sync + 'static>(word: fn() -> W) {
     model.preemption_bound = Some(3);
     model.check(move || {
         let ranges =
-            Arc::new(Ranges { latest: Latest::new(word), owned: core::array::from_fn(|_| UnsafeCell::new(0)) });
+            Arc::new(Ranges { latest: ExactCache::new(word), owned: core::array::from_fn(|_| UnsafeCell::new(0)) });
         let other = {
             let ranges = Arc::clone(&ranges);
             thread::spawn(move || {

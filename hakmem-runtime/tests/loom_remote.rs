@@ -6,7 +6,7 @@
 mod common;
 
 use common::LoomWord;
-use hakmem_runtime::protocol::{Pushed, Released, RemoteWord, Word};
+use hakmem_runtime::protocol::{Abandon, RemoteFree, RemoteWord, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
@@ -50,10 +50,10 @@ impl Slab {
             let next = next.map_or(END, |position| position / 8);
             change(&self.links[block as usize], |link| *link = next);
         });
-        if outcome == Pushed::Claimed {
+        if outcome == RemoteFree::Reclaimed {
             change(&self.books, |books| books.push(block));
         }
-        outcome == Pushed::Claimed
+        outcome == RemoteFree::Reclaimed
     }
 
     /// Moves what is listed into the books. For the owner.
@@ -133,7 +133,7 @@ fn letting_go_loses_nothing() {
             let slab = Arc::clone(&slab);
             thread::spawn(move || slab.free(2))
         };
-        let mine = slab.remote.release(false) == Released::Kept;
+        let mine = slab.remote.release(false) == Abandon::Refused;
         if mine {
             slab.collect();
         }

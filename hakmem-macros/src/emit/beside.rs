@@ -54,16 +54,16 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
         const REGION: u32 = hakmem::region_shift(#superslab);
 
         /// The regions that a thread has met.
-        type Regions = hakmem::Regions<REGION, { 1 << (32 - REGION) }>;
+        type Regions = hakmem::KnownRegions<REGION, { 1 << (32 - REGION) }>;
 
         /// The distance from a heap to the front beside it.
         const FRONT: usize = hakmem::Heap::front_offset(#classes);
 
         /// What the word of a thread leads to that has not begun.
-        static UNBEGUN: hakmem::Absent<Thread, FRONT> = hakmem::Absent::new(Thread::EMPTY);
+        static UNBEGUN: hakmem::EmptyThread<Thread, FRONT> = hakmem::EmptyThread::new(Thread::EMPTY);
 
         /// What it leads to once the thread's heap has ended: frees after that do not begin another.
-        static ENDED: hakmem::Absent<Thread, FRONT> = hakmem::Absent::new(Thread::EMPTY);
+        static ENDED: hakmem::EmptyThread<Thread, FRONT> = hakmem::EmptyThread::new(Thread::EMPTY);
 
         ::core::arch::global_asm!(#define, unbegun = sym UNBEGUN);
 
@@ -101,8 +101,8 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
             }
         }
 
-        /// The address of an [`Absent`](hakmem::Absent).
-        fn name_of(absent: &'static hakmem::Absent<Thread, FRONT>) -> *const u8 {
+        /// The address of an [`Absent`](hakmem::EmptyThread).
+        fn name_of(absent: &'static hakmem::EmptyThread<Thread, FRONT>) -> *const u8 {
             ::core::ptr::from_ref(absent).cast()
         }
 

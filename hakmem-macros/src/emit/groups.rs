@@ -33,9 +33,9 @@ fn below(number: usize, group: &Group, levels: &[Level]) -> TokenStream {
     for Level { field, shared, layers, .. } in levels.iter().skip(1).rev() {
         let through = group.refill == Refill::Legacy && layers.end == group.layers.len();
         let over = if through {
-            quote! { hakmem::Through }
+            quote! { hakmem::RefillVia }
         } else {
-            quote! { hakmem::Over }
+            quote! { hakmem::Stacked }
         };
         stack = quote! { #over::new(&thread.#field[index], &#shared[index], #stack) };
     }
@@ -74,11 +74,11 @@ fn paths(context: &Context, number: usize, group: &Group) -> TokenStream {
         Header::RegionId => (
             quote! {
                 // SAFETY: the block was handed out just now, and is of the class at this place, which has headers.
-                unsafe { hakmem::region_id::mark(block, slot(place)) }
+                unsafe { hakmem::header::mark(block, slot(place)) }
             },
             quote! {
                 // SAFETY: the caller gives the block.
-                unsafe { hakmem::region_id::check(&RUNTIME, block, slot(place)) }
+                unsafe { hakmem::header::check(&RUNTIME, block, slot(place)) }
             },
         ),
     };
@@ -536,7 +536,7 @@ fn mark_any(context: &Context) -> TokenStream {
     quote! {
         if #(#slots)||* {
             // SAFETY: the block was handed out just now, and its class has headers.
-            unsafe { hakmem::region_id::mark(block, slot) }
+            unsafe { hakmem::header::mark(block, slot) }
         } else {
             block
         }

@@ -76,7 +76,7 @@ impl Level {
                 kind
             }
         });
-        let front = layers.rev().reduce(|behind, ahead| quote! { hakmem::Ahead<#ahead, #behind> });
+        let front = layers.rev().reduce(|behind, ahead| quote! { hakmem::Inline<#ahead, #behind> });
         let front = front.unwrap_or_default();
         if self.number == 0 && group.free == Free::Deferred {
             quote! { hakmem::Deferred<#front> }
@@ -98,7 +98,7 @@ impl Level {
                 shared
             }
         });
-        layers.rev().reduce(|behind, ahead| quote! { hakmem::Both::new(#ahead, #behind) }).unwrap_or_default()
+        layers.rev().reduce(|behind, ahead| quote! { hakmem::SharedPair::new(#ahead, #behind) }).unwrap_or_default()
     }
 
     /// For each layer, its name and the way from what the class at `index` of the group shares to its counts.

@@ -268,7 +268,7 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
             /// Fills this thread's front for blocks of `layout`, so that the first request already is a hit. `false`:
             /// there was no memory.
             pub fn prewarm(layout: ::core::alloc::Layout) -> bool {
-                #hakmem::__private::front::prewarm::<#name>(layout.size(), layout.align())
+                #hakmem::__private::global_alloc::prewarm::<#name>(layout.size(), layout.align())
             }
 
             /// Gives this thread's kept blocks back to their slabs, and all free memory back to the system, without
@@ -303,14 +303,14 @@ fn methods(input: &Input) -> TokenStream {
 
             #[inline]
             unsafe fn alloc_zeroed(&self, layout: ::core::alloc::Layout) -> *mut u8 {
-                #hakmem::__private::front::allocate_zeroed::<#name>(layout.size(), layout.align())
+                #hakmem::__private::global_alloc::allocate_zeroed::<#name>(layout.size(), layout.align())
             }
 
             #[inline]
             unsafe fn realloc(&self, block: *mut u8, layout: ::core::alloc::Layout, new_size: usize) -> *mut u8 {
                 // SAFETY: the caller's contract.
                 unsafe {
-                    #hakmem::__private::front::reallocate::<#name>(block, layout.size(), layout.align(), new_size)
+                    #hakmem::__private::global_alloc::reallocate::<#name>(block, layout.size(), layout.align(), new_size)
                 }
             }
         }

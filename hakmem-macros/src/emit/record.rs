@@ -7,7 +7,7 @@ use quote::quote;
 /// `GlobalAlloc` for the type.
 pub(super) fn methods(input: &Input) -> TokenStream {
     let Input { hakmem, name, .. } = input;
-    let wrap = quote! { #hakmem::__private::recorder::wrap };
+    let wrap = quote! { #hakmem::__private::record::wrap };
     quote! {
         // SAFETY: the recorder hands out what the generated front does, behind a header of its own.
         unsafe impl ::core::alloc::GlobalAlloc for #name {
@@ -36,7 +36,7 @@ pub(super) fn methods(input: &Input) -> TokenStream {
 pub(super) fn emit(name: &Ident) -> TokenStream {
     quote! {
         // SAFETY: as `Front`.
-        unsafe impl hakmem::recorder::Recorded for super::#name {
+        unsafe impl hakmem::record::Recorded for super::#name {
             const LARGEST: usize = LARGEST;
 
             fn block_size(size: usize, align: usize) -> usize {

@@ -4,10 +4,10 @@
 //! an alignment up to a power of two. `errno` is `ENOMEM` after a failure and untouched otherwise.
 
 use super::ALIGN;
-use super::block::{self, Found};
-use super::front::CFront;
-use crate::front;
-use crate::os::memory;
+use super::by_address::CFront;
+use super::lookup::{self, Found};
+use crate::global_alloc;
+use crate::sys::mmap;
 use core::ptr;
 
 /// The caller asked for what cannot be.
@@ -65,7 +65,7 @@ unsafe extern "C" fn free_other<F: CFront>(block: *mut u8) {
     if block.is_null() {
         return;
     }
-    let found = block::find(F::runtime(), block.addr());
+    let found = lookup::find(F::runtime(), block.addr());
     if let Found::OfClass(_) = found {
         F::remember(block);
     }
@@ -88,7 +88,7 @@ unsafe fn release<F: CFront>(block: *mut u8, found: Found) {
 #[inline]
 pub fn calloc<F: CFront>(count: usize, size: usize) -> *mut u8 {
     match count.checked_mul(size) {
-        Some(bytes) if bytes <= MOST => or_no_memory(front::allocate_zeroed::<F>(bytes.max(1), ALIGN)),
+        Some(bytes) if bytes <= MOST => or_no_memory(global_alloc::allocate_zeroed::<F>(bytes.max(1), ALIGN)),
         _ => refuse(libc::ENOMEM),
     }
 }
@@ -113,7 +113,7 @@ pub unsafe fn realloc<F: CFront>(block: *mut u8, size: usize) -> *mut u8 {
 
 /// A block of `size` bytes, not 0, with what was in `block`; null, and `block` as it was, where there is no memory.
 unsafe fn resize<F: CFront>(block: *mut u8, size: usize) -> *mut u8 {
-    let found = block::find(F::runtime(), block.addr());
+    let found = lookup::find(F::runtime(), block.addr());
     let usable = found.usable(F::runtime());
     let of_class = F::class_of(size, ALIGN).is_some();
     match found {
@@ -184,12 +184,12 @@ pub unsafe fn posix_memalign<F: CFront>(place: *mut *mut u8, align: usize, size:
 
 /// `valloc`.
 pub fn valloc<F: CFront>(size: usize) -> *mut u8 {
-    aligned_alloc::<F>(memory::page_size(), size)
+    aligned_alloc::<F>(mmap::page_size(), size)
 }
 
 /// `pvalloc`: whole pages.
 pub fn pvalloc<F: CFront>(size: usize) -> *mut u8 {
-    match memory::round_up(size, memory::page_size()) {
+    match mmap::round_up(size, mmap::page_size()) {
         Some(size) => valloc::<F>(size),
         None => refuse(libc::ENOMEM),
     }
@@ -200,5 +200,5 @@ pub fn pvalloc<F: CFront>(size: usize) -> *mut u8 {
 /// # Safety
 /// As C's.
 pub unsafe fn malloc_usable_size<F: CFront>(block: *mut u8) -> usize {
-    if block.is_null() { 0 } else { block::find(F::runtime(), block.addr()).usable(F::runtime()) }
+    if block.is_null() { 0 } else { lookup::find(F::runtime(), block.addr()).usable(F::runtime()) }
 }

@@ -4,13 +4,13 @@
 //! registry finds there; what is no block of this allocator ends the program with one line. Everything is generic over
 //! [`CFront`] and instantiated where it is exported: in no other binary is any of it.
 
-mod block;
-mod front;
+mod by_address;
+mod lookup;
 mod malloc;
 mod report;
 mod streams;
 
-pub use front::{Absent, CFront, Regions};
+pub use by_address::{CFront, EmptyThread, KnownRegions};
 pub use malloc::{
     aligned_alloc, calloc, free, malloc, malloc_usable_size, memalign, posix_memalign, pvalloc, realloc, reallocarray,
     valloc,

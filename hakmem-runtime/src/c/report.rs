@@ -1,10 +1,10 @@
 //! What can be asked of the allocator in C: glibc's questions, hakmem's own, and the table at exit.
 
-use super::front::CFront;
+use super::by_address::CFront;
 use super::streams;
-use crate::os::memory::keeping_errno;
-use crate::os::registry;
+use crate::meta::page_map;
 use crate::stats::{ClassStats, Stats};
+use crate::sys::mmap::keeping_errno;
 use core::fmt::{self, Write as _};
 
 /// glibc's `struct mallinfo2`.
@@ -42,7 +42,7 @@ pub fn mallinfo2<F: CFront>() -> Mallinfo2 {
         info.uordblks += class.bytes_live() as usize;
         info.fordblks += class.bytes_waste() as usize;
     });
-    registry::each_large(F::runtime().id(), |length| {
+    page_map::each_large(F::runtime().id(), |length| {
         info.hblks += 1;
         info.hblkhd += length;
     });

@@ -2,10 +2,10 @@
 
 use super::geometry::Geometry;
 use super::remote::RemoteWord;
-use crate::block::{Block, Chain, Run};
-use crate::class::Class;
-use crate::os::die::die;
-use crate::os::memory;
+use crate::slab::block::{Block, Chain, Run};
+use crate::slab::class::Class;
+use crate::sys::fatal::fatal;
+use crate::sys::mmap;
 use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -75,11 +75,11 @@ pub(crate) struct Slab {
     pub(crate) home: AtomicUsize,
 
     /// Blocks to allocate next, for `pages`.
-    pub(super) free: Cell<*mut Block>,
+    pub(crate) free: Cell<*mut Block>,
     /// Blocks that their owner freed since, for `pages`.
-    pub(super) local_free: Cell<*mut Block>,
+    pub(crate) local_free: Cell<*mut Block>,
     /// Blocks handed out, by the owner's books.
-    pub(super) used: Cell<u32>,
+    pub(crate) used: Cell<u32>,
     free_count: Count,
     carved: Count,
     capacity: Cell<u32>,
@@ -138,7 +138,7 @@ impl Slab {
     /// Makes a free span into a slab of `class`, owned by `owner`.
     pub(crate) fn begin(&self, class: u32, shape: &Class, owner: usize, geometry: Geometry) {
         self.class_plus_one.set(class.wrapping_add(1));
-        self.base.set(geometry.base(self).wrapping_add(shape.lead as usize));
+        self.base.set(geometry.base(self).wrapping_add(shape.first_block_offset as usize));
         self.bitmap.set(geometry.bitmap(self));
         self.block_size.set(shape.size);
         self.reciprocal.set((1_u64 << 32).div_ceil(u64::from(shape.size.max(1))) as u32);
@@ -201,7 +201,7 @@ impl Slab {
         let (word, bit) = (index / WORD, 1_u64 << (index % WORD));
         let old = self.word(word);
         if index.wrapping_mul(self.block_size.get()) != offset || old & bit != 0 {
-            die("a block was freed twice, or a pointer was freed that is not at the start of a block", block.addr());
+            fatal("a block was freed twice, or a pointer was freed that is not at the start of a block", block.addr());
         }
         self.set_word(word, old | bit);
         self.free_count.set(self.free_count().wrapping_add(1));
@@ -299,11 +299,11 @@ impl Slab {
 
     /// Makes the next blocks of memory never used by this class, no further than the current page's end or the end of what is
     /// there anyway: memory that is not carved is not touched.
-    pub(super) fn carve(&self, want: u32) -> Run {
+    pub(crate) fn carve(&self, want: u32) -> Run {
         let size = self.block_size.get();
         let offset = self.carved().wrapping_mul(size);
         let start = self.base.get().wrapping_add(offset as usize);
-        let page = memory::page_size();
+        let page = mmap::page_size();
         let in_page = page.wrapping_sub(start & page.wrapping_sub(1)) as u32;
         let room = in_page.max(self.touched.get().saturating_sub(offset)) / size.max(1);
         let count = want.min(room.max(1)).min(self.capacity.get().wrapping_sub(self.carved()));
@@ -341,7 +341,7 @@ mod tests {
         let slab = unsafe { &*base.cast::<Slab>().add(geometry.slabs_per_region() / 2) };
         let class = Class::new((BLOCK, BLOCK, 16), (1, 0, SLAB / BLOCK, 0), 4, &[]);
         let begin = || slab.begin(0, &class, 2, geometry);
-        let page = memory::page_size() as u32 / BLOCK;
+        let page = mmap::page_size() as u32 / BLOCK;
         begin();
         // Two pages of it, each for itself.
         assert_eq!([page * 2, page * 2].map(|want| slab.carve(want).count), [page; 2]);

@@ -24,7 +24,7 @@
 //! Sources of the idea: mimalloc v3 claims an abandoned page with the CAS that frees into it; snmalloc sends remote
 //! frees in batches. Here one CAS frees a whole batch *and* claims.
 
-use crate::os::word::Word;
+use crate::meta::word::Word;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Bits 0–31: the first listed block's distance from the slab's base in units of 8 bytes, plus one; 0 for none.
@@ -37,22 +37,22 @@ const COUNT: u64 = 0xFF_FFFF;
 
 /// What became of a slab that was to go adrift.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Released {
+pub enum Abandon {
     /// Blocks were freed into it meanwhile: it still is the caller's.
-    Kept,
+    Refused,
     /// It is adrift, and where it should be.
-    Adrift,
+    Done,
     /// It is adrift, and the caller is to push it on the stack of its class.
-    ToStack,
+    NeedsStack,
 }
 
 /// What became of a pushed chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pushed {
+pub enum RemoteFree {
     /// It is on the list; the owner will find it.
-    Listed,
+    Queued,
     /// The slab was adrift: it is the caller's now, and so is the chain, which was not listed.
-    Claimed,
+    Reclaimed,
 }
 
 /// The word.
@@ -109,15 +109,15 @@ impl<W: Word> RemoteWord<W> {
     /// Frees a chain of `count` blocks into a slab that is not the caller's. `position` is the first block's distance
     /// from the base in bytes. `link` is called, perhaps several times, to make the chain's last block lead to the
     /// position it is given (in bytes; `None` is the end).
-    pub fn push(&self, position: u32, count: u32, mut link: impl FnMut(Option<u32>)) -> Pushed {
+    pub fn push(&self, position: u32, count: u32, mut link: impl FnMut(Option<u32>)) -> RemoteFree {
         let mut old = self.0.load(Ordering::Relaxed);
         loop {
             let (new, outcome) = if old & OWNED == 0 {
-                (OWNED | old, Pushed::Claimed)
+                (OWNED | old, RemoteFree::Reclaimed)
             } else {
                 link(decode(old));
                 let total = (old >> COUNT_SHIFT & COUNT).wrapping_add(u64::from(count));
-                (old & (OWNED | STACKED) | total << COUNT_SHIFT | encode(position), Pushed::Listed)
+                (old & (OWNED | STACKED) | total << COUNT_SHIFT | encode(position), RemoteFree::Queued)
             };
             // Release publishes the links to `take`; Acquire on a claim sees all that the last owner wrote before it
             // let go (pairs with `release`).
@@ -147,18 +147,18 @@ impl<W: Word> RemoteWord<W> {
     }
 
     /// Sets the slab adrift, to be found on a stack if `stacked`. Only for its owner.
-    pub fn release(&self, stacked: bool) -> Released {
+    pub fn release(&self, stacked: bool) -> Abandon {
         let mut old = self.0.load(Ordering::Relaxed);
         while old & POSITION == 0 {
             let new = if stacked { STACKED } else { old & STACKED };
             // Release hands the owner's metadata to whoever claims.
             match self.0.compare_exchange_weak(old, new, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) if new == old & STACKED => return Released::Adrift,
-                Ok(_) => return Released::ToStack,
+                Ok(_) if new == old & STACKED => return Abandon::Done,
+                Ok(_) => return Abandon::NeedsStack,
                 Err(found) => old = found,
             }
         }
-        Released::Kept
+        Abandon::Refused
     }
 }
 
