@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
+#[cfg(all(hakmem_anchors, hakmem_record))]
+compile_error!("`hakmem_anchors` and `hakmem_record` cannot be set for the same build");
+
 pub use hakmem_runtime::{Class, ClassStats, ClassTable, LayerStats, LayerTable, Stats, StatsJson};
 
 /// Generates an allocator from a spec of size classes and layers.
@@ -89,7 +92,7 @@ macro_rules! export_malloc {
             use $crate::__private::c;
 
             ::core::assert!(
-                !<$heap as c::CFront>::BACKGROUND,
+                !<$heap as c::ByAddress>::BACKGROUND,
                 "`refill = \"background\"` and `purge.background` start a thread on a slow path, which would call `malloc`"
             );
 
@@ -224,27 +227,38 @@ macro_rules! export_malloc {
     };
 }
 
+mod failed;
+mod tls;
+
 /// What generated code uses. No part of the public interface.
 #[doc(hidden)]
 pub mod __private {
     extern crate std;
 
+    pub use crate::failed::NoCache;
+    pub use crate::{__failed_spec as failed_spec, __initial_exec_tls as initial_exec_tls, __native_tls as native_tls};
+    // `cargo hakmem` sets these cfgs for the whole build. They are read here because code that the macro emits would be
+    // checked against the cfgs of the user's crate.
+    #[cfg(not(any(hakmem_anchors, hakmem_record)))]
     pub use hakmem_macros::allocator_impl;
-    pub use hakmem_runtime::background::{Filler, Queue, Queued};
-    pub use hakmem_runtime::c::{self, ALIGN as C_ALIGN, CFront, EmptyThread, KnownRegions};
-    pub use hakmem_runtime::cache::counted::{Counted, Counters, LayerRow};
-    pub use hakmem_runtime::cache::deferred::Deferred;
-    pub use hakmem_runtime::cache::inline::{Inline, SharedPair};
-    pub use hakmem_runtime::cache::refill_via::RefillVia;
+    #[cfg(hakmem_anchors)]
+    pub use hakmem_macros::anchored_allocator_impl as allocator_impl;
+    #[cfg(all(hakmem_record, not(hakmem_anchors)))]
+    pub use hakmem_macros::recorded_allocator_impl as allocator_impl;
+    pub use hakmem_runtime::background::{Filler, filler};
+    pub use hakmem_runtime::c::{self, ByAddress, EmptyThread, KnownRegions, c_row_is_full};
     pub use hakmem_runtime::cache::*;
-    pub use hakmem_runtime::global_alloc::{self, Front};
-    pub use hakmem_runtime::header;
+    pub use hakmem_runtime::global_alloc::{
+        CompiledSpec, alloc, alloc_zeroed, dealloc, drain_at_exit, layer_hooks, prewarm, purge, realloc,
+    };
+    pub use hakmem_runtime::group::{Group, Inlining, Shared, empty_first, empty_rest, states_of};
     pub use hakmem_runtime::purger::Purger;
-    #[cfg(feature = "record")]
+    #[cfg(hakmem_record)]
     pub use hakmem_runtime::record;
+    pub use hakmem_runtime::size_table::{SmallTable, expand, small_table};
+    pub use hakmem_runtime::thread_cache::{ThreadCache, class_offsets};
     pub use hakmem_runtime::{
-        Allocator, Block, Class, ClassTable, Config, Heap, HeapSlot, LayerTable, Portion, SlabStack, Worker,
-        region_shift,
+        Allocator, Backing, Class, ClassTable, Config, Heap, HeapSlot, SlabStack, Worker, layer_stats, region_shift,
     };
     pub use std::thread_local;
 }

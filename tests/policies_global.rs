@@ -1,8 +1,12 @@
 //! All policies at once, in the allocator of the whole program: the harness, its threads, and the processes it starts.
 
-mod common;
+#[path = "common/forks.rs"]
+mod forks;
+#[path = "common/rerun.rs"]
+mod rerun;
 
-use common::{is_child, rerun, text};
+use forks::{fork, reap};
+use rerun::{is_child, isolated};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::thread;
@@ -74,8 +78,7 @@ fn processes_come_and_go() {
     }
     let busy = thread::spawn(|| (0..10).map(work).sum::<usize>());
     for _ in 0..5 {
-        let output = rerun("processes_come_and_go");
-        assert!(output.status.success(), "{}\n{}", output.status, text(&output.stderr));
+        isolated("processes_come_and_go", || {});
     }
     busy.join().expect("the thread ends well");
 }
@@ -84,22 +87,9 @@ fn processes_come_and_go() {
 fn forks_come_and_go() {
     let busy = thread::spawn(|| (0..30).map(work).sum::<usize>());
     for seed in 0..30 {
-        // SAFETY: the child allocates, which is what is under test, and ends by `_exit`.
-        match unsafe { libc::fork() } {
-            0 => {
-                // SAFETY: the alarm ends a child that hangs.
-                unsafe { libc::alarm(20) };
-                work(seed);
-                // SAFETY: _exit has no preconditions.
-                unsafe { libc::_exit(0) };
-            }
-            process => {
-                let mut status = 0;
-                // SAFETY: `status` is a place for the result.
-                assert_eq!(unsafe { libc::waitpid(process, &raw mut status, 0) }, process);
-                assert_eq!(status, 0, "the child ended with status {status:#x}");
-            }
-        }
+        reap(fork(|| {
+            work(seed);
+        }));
     }
     busy.join().expect("the thread ends well");
 }

@@ -4,10 +4,14 @@
 //!
 //! Each takes two seconds; `HAKMEM_SOAK_SECONDS=600 cargo test --release --test soak` takes ten minutes for each.
 
-mod common;
+#[path = "common/address_space.rs"]
+mod address_space;
+#[path = "common/rerun.rs"]
+mod rerun;
 
-use common::{MIB, isolated, mapped};
+use address_space::limit_address_space;
 use libc::{ENOMEM, c_int, c_long, c_void, off_t, size_t};
+use rerun::isolated;
 use std::ptr;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
@@ -300,10 +304,7 @@ fn where_every_call_fails() {
 fn under_a_limit() {
     isolated("under_a_limit", || {
         // The stacks of the threads take 32 MiB of it.
-        let bytes = (mapped() + 70 * MIB) as libc::rlim_t;
-        let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
-        // SAFETY: a limit for this process alone, which is the test's own.
-        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0);
+        limit_address_space(70 << 20);
         let (operations, refused) = soak(0);
         assert!(operations >= 80_000 && refused > 0, "{operations} {refused}");
     });

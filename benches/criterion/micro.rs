@@ -14,6 +14,7 @@
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use hakmem_harness::random::Random;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ const SIZES: [usize; 10] = [8, 16, 32, 64, 256, 1024, 4096, 32_768, 262_144, 1 <
 
 /// What is measured of an allocator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Operation {
+enum Timed {
     /// Allocate and free, in the order given.
     Pair,
     /// Only allocating is timed.
@@ -80,21 +81,21 @@ impl<A: GlobalAlloc> Blocks<'_, A> {
     }
 
     #[inline(always)]
-    fn empty(&self, layout: Layout, order: &[usize]) {
+    fn empty(&self, layout: Layout, order: &[u32]) {
         for &index in order {
             // SAFETY: each index comes once; the caller tells the layout of the last size.
-            unsafe { self.allocator.dealloc(self.blocks[index], layout) };
+            unsafe { self.allocator.dealloc(self.blocks[index as usize], layout) };
         }
     }
 }
 
 /// The time that `operation` takes `times` times over a working set. Inlined, so that a constant layout stays one.
 #[inline(always)]
-fn time<A: GlobalAlloc>(operation: Operation, allocator: &A, layout: Layout, order: &[usize], times: u64) -> Duration {
+fn time<A: GlobalAlloc>(operation: Timed, allocator: &A, layout: Layout, order: &[u32], times: u64) -> Duration {
     let larger = Layout::from_size_align(layout.size() * 3 / 2, layout.align()).expect("a valid layout");
     let mut blocks = Blocks { allocator, blocks: vec![std::ptr::null_mut(); order.len()] };
     let mut elapsed = Duration::ZERO;
-    if operation == Operation::Pair {
+    if operation == Timed::Pair {
         let started = Instant::now();
         for _ in 0..times {
             blocks.fill(layout, false);
@@ -104,10 +105,10 @@ fn time<A: GlobalAlloc>(operation: Operation, allocator: &A, layout: Layout, ord
     }
     for _ in 0..times {
         let started = Instant::now();
-        blocks.fill(layout, operation == Operation::AllocateZeroed);
+        blocks.fill(layout, operation == Timed::AllocateZeroed);
         let filled = started.elapsed();
         let mut last = layout;
-        if operation == Operation::Reallocate {
+        if operation == Timed::Reallocate {
             let started = Instant::now();
             blocks.grow(layout, larger.size());
             elapsed += started.elapsed();
@@ -116,25 +117,17 @@ fn time<A: GlobalAlloc>(operation: Operation, allocator: &A, layout: Layout, ord
         let started = Instant::now();
         blocks.empty(last, order);
         match operation {
-            Operation::Allocate | Operation::AllocateZeroed => elapsed += filled,
-            Operation::Free => elapsed += started.elapsed(),
-            Operation::Reallocate | Operation::Pair => {}
+            Timed::Allocate | Timed::AllocateZeroed => elapsed += filled,
+            Timed::Free => elapsed += started.elapsed(),
+            Timed::Reallocate | Timed::Pair => {}
         }
     }
     elapsed
 }
 
-/// 0 to n in an order fixed by a small generator.
-fn shuffled(n: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..n).collect();
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    for last in (1..n).rev() {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        order.swap(last, usize::try_from(state % (last as u64 + 1)).unwrap_or(0));
-    }
-    order
+/// The numbers below `count` in an order that is the same in every run.
+fn shuffled(count: usize) -> Vec<u32> {
+    Random::new(0).order(count)
 }
 
 /// Calls `$on!` with the name and the value of each allocator.
@@ -156,7 +149,7 @@ macro_rules! each_allocator {
 }
 
 /// One operation at one size that the compiler does not know, on each allocator.
-fn each(group: &mut BenchmarkGroup<WallTime>, operation: Operation, layout: Layout, order: &[usize]) {
+fn each(group: &mut BenchmarkGroup<WallTime>, operation: Timed, layout: Layout, order: &[u32]) {
     group.throughput(Throughput::Elements(order.len() as u64));
     macro_rules! on {
         ($name:literal, $allocator:expr) => {
@@ -176,7 +169,7 @@ fn each_box<const WORDS: usize>(group: &mut BenchmarkGroup<WallTime>) {
         ($name:literal, $allocator:expr) => {
             group.bench_function(BenchmarkId::new($name, 8 * WORDS), |bencher| {
                 let layout = Layout::new::<[u64; WORDS]>();
-                bencher.iter_custom(|times| time(Operation::Pair, &$allocator, layout, &order, times));
+                bencher.iter_custom(|times| time(Timed::Pair, &$allocator, layout, &order, times));
             });
         };
     }
@@ -201,17 +194,17 @@ fn boxes(criterion: &mut Criterion) {
 fn micro(criterion: &mut Criterion) {
     assert!(Heap::owns(probe()), "Heap is the allocator that the label names");
     for (name, operation, random) in [
-        ("last in first out", Operation::Pair, false),
-        ("random order", Operation::Pair, true),
-        ("alloc", Operation::Allocate, true),
-        ("alloc_zeroed", Operation::AllocateZeroed, true),
-        ("realloc", Operation::Reallocate, true),
-        ("dealloc", Operation::Free, true),
+        ("last in first out", Timed::Pair, false),
+        ("random order", Timed::Pair, true),
+        ("alloc", Timed::Allocate, true),
+        ("alloc_zeroed", Timed::AllocateZeroed, true),
+        ("realloc", Timed::Reallocate, true),
+        ("dealloc", Timed::Free, true),
     ] {
         let mut group = group(criterion, name);
         for size in SIZES {
             let layout = Layout::from_size_align(size, 8).expect("a valid layout");
-            let order = if random { shuffled(count(size)) } else { (0..count(size)).rev().collect() };
+            let order = if random { shuffled(count(size)) } else { (0..count(size) as u32).rev().collect() };
             each(&mut group, operation, layout, &order);
         }
     }

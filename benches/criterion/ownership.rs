@@ -1,8 +1,7 @@
 //! Ways to decide whether a pointer is ours: `cargo bench -p hakmem-benches --bench ownership`.
 //!
-//! - `mincore`: ask the kernel whether the page is mapped, then trust a header. What the original did on every free.
-//! - `hybrid`: a header in front of a block lies on the same page unless the block starts one; ask only then. What the
-//!   original came to.
+//! - `mincore`: ask the kernel whether the page is mapped, then trust a header in front of the block.
+//! - `hybrid`: the header lies on the block's own page unless the block starts one; ask only then.
 //! - `registry`: two loads of the registry, no system call, no touch of the memory. What hakmem does.
 //!
 //! Each decides for 1,024 pointers to blocks of 64 bytes; one in 64 of these starts a page.

@@ -1,11 +1,11 @@
-//! Operations whose instructions are counted. Each runs as often as it is told, so that the counts of two lengths,
-//! subtracted, hold nothing of the program's start and end.
+//! Operations whose instructions are counted. Each runs a given number of times: the difference between
+//! two runs of different lengths is free of the program's start and end.
 
 use std::alloc::{self, Layout, handle_alloc_error};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
-use crate::workloads::Random;
+use hakmem_harness::random::Random;
 
 /// Something done in a loop; the loop's two or three instructions are counted with it.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +14,7 @@ pub struct Operation {
     pub name: &'static str,
     /// What it is, in a line.
     pub about: &'static str,
-    /// Does it so many times.
+    /// Does it this many times.
     pub run: fn(u64),
 }
 
@@ -73,7 +73,7 @@ fn middle(times: u64) {
     }
 }
 
-/// Refills and spills are part of it.
+/// Refills and flushes are part of it.
 fn replace(times: u64) {
     let mut random = Random::new(0);
     let mut blocks: Vec<Vec<u8>> = (0..1000).map(|_| Vec::with_capacity(random.within(16, 1024))).collect();

@@ -1,4 +1,4 @@
-//! What a runner tells about one workload.
+//! What a runner reports about one workload.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,14 +48,14 @@ pub struct Latency {
     pub p99_9: f64,
     /// All.
     pub max: f64,
-    /// The step by which the clock moves: what is shorter cannot be told apart.
+    /// The step by which the clock moves: shorter differences are not seen.
     pub step: f64,
 }
 
 /// A line of JSON on a runner's standard output.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// What the runner runs on, and how it knows.
+    /// The allocator that the runner runs on, and how it knows.
     pub proof: String,
     /// The workload's name.
     pub workload: String,

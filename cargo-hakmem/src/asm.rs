@@ -1,12 +1,12 @@
 //! `cargo hakmem asm`: the hit path of each class, from the built program, against the spec's budgets.
 //!
-//! The program is built as it ships, with one feature more: the macro adds an *anchor* for each class, the same path under
-//! a name of its own. What is read is machine code after the linker, so the thread-local accesses are the final ones. The
-//! rest of the program is not changed by that, but for a function here and there that the compiler inlines differently;
-//! `--shipped` tells which, of the program that the user has built.
+//! The program is built as usual, and with `--cfg hakmem_anchors`: the macro adds two functions for each class, its
+//! *anchors*, whose bodies are the hit paths of allocation and free. They are read from the linked program, so accesses to
+//! thread-local storage have their final form. Anchors hardly change the other functions: some may be inlined differently.
+//! `--shipped` compares them with the program that the user has built.
 //!
-//! Above 1,024 bytes all classes go through one function, which chooses the group. The path shown is the shortest through
-//! it: where groups of different layers stand there, it may be another group's.
+//! Above 1,024 bytes all classes share one function, which selects the group. The path shown is the shortest through it;
+//! if these groups have different layers, that may be another group's.
 
 use std::path::{Path, PathBuf};
 
@@ -15,18 +15,18 @@ use hakmem_spec::Class;
 use serde_json::{Value, json};
 
 use crate::failure::{Outcome, fail, note, say};
-use crate::project::{Build, Project, Selection};
+use crate::project::{ANCHORS, Build, Project, Selection};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A class, whose instructions are shown: its size in bytes; or `all`, for the table
+    /// The size of a class in bytes, to show its instructions; or `all`, for the table
     #[arg(default_value = "all")]
     class: String,
-    /// A program built with hakmem's feature `anchors`, instead of building one
+    /// A program built with `--cfg hakmem_anchors`, instead of building one
     #[arg(long, value_name = "PATH")]
     binary: Option<PathBuf>,
-    /// The program as it ships, to be compared with the one that is read, function by function
+    /// A program built without anchors, to compare function by function with the one that is read
     #[arg(long, value_name = "PATH")]
     shipped: Option<PathBuf>,
     /// Print JSON
@@ -38,21 +38,21 @@ pub(crate) struct Arguments {
     selection: Selection,
 }
 
-/// The hit paths of a class, and its budget.
+/// The hit paths of a class, and its budgets.
 #[derive(Debug)]
 pub(crate) struct ClassPaths {
     /// The class's size.
     pub(crate) size: u32,
-    /// Allocation and free. `None`: no way through was found.
+    /// Of allocation and free. `None`: the path cannot be followed, because of a jump table.
     pub(crate) paths: [Option<HitPath>; 2],
-    /// The most instructions of each, if the spec says.
+    /// The most instructions that the spec allows for each.
     pub(crate) budgets: [Option<u32>; 2],
 }
 
-/// What the two paths are called.
+/// The names of the two paths.
 pub(crate) const PATHS: [&str; 2] = ["alloc", "free"];
 
-/// Shows the paths. Fails if one is over its budget.
+/// Prints the paths. Fails if one is over its budget.
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let project = Project::find(&arguments.selection)?;
     let spec = project.spec()?.spec;
@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     };
     let binary = match &arguments.binary {
         Some(path) => path.clone(),
-        None => project.build(&arguments.build, "anchors")?,
+        None => project.build(&arguments.build, ANCHORS)?,
     };
     let all = read(&project, &spec.classes, &binary)?;
     let shown: Vec<&ClassPaths> = all.iter().filter(|class| wanted.is_none_or(|size| size == class.size)).collect();
@@ -82,16 +82,16 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     over_budget(&shown)
 }
 
-/// Says how much of a program's code is the same in the one that was read.
+/// Prints how many of a program's functions have the same code in the one that was read.
 fn compare(shipped: &Path, read: &Path) -> Outcome<()> {
     let comparison = Binary::open(shipped)?.compare(&Binary::open(read)?);
     let same = comparison.functions - comparison.different.len();
     let other = match comparison.different.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>() {
         names if names.is_empty() => String::new(),
-        names => format!("; another in {}", names.join(", ")),
+        names => format!("; it differs in {}", names.join(", ")),
     };
     let of = comparison.functions;
-    note(&format!("{}: the code of {same} of its {of} functions is that which was read{other}", shipped.display()));
+    note(&format!("{}: the code of {same} of {of} functions is as in the program read{other}", shipped.display()));
     Ok(())
 }
 
@@ -101,7 +101,7 @@ pub(crate) fn read(project: &Project, classes: &[Class], path: &Path) -> Outcome
     let anchors = format!("{}::anchors::", project.module());
     if !binary.functions().iter().any(|function| function.name.contains(&anchors)) {
         return fail(format!(
-            "{} has no hit path of `{}`: build it with hakmem's feature `anchors`",
+            "{} has no hit path of `{}`: build it with `--cfg {ANCHORS}` in RUSTFLAGS",
             path.display(),
             project.invocation.name
         ));
@@ -118,7 +118,7 @@ pub(crate) fn read(project: &Project, classes: &[Class], path: &Path) -> Outcome
     Ok(paths.collect())
 }
 
-/// Fails with a line for each path that is longer than it may be, or cannot be followed although it has a budget.
+/// Fails if a path has a budget and is longer, or cannot be followed. The message lists all such paths.
 fn over_budget(classes: &[&ClassPaths]) -> Outcome<()> {
     let mut over = Vec::new();
     for class in classes {
@@ -151,7 +151,7 @@ fn print_table(classes: &[&ClassPaths]) {
                     counts.atomics,
                     tls.name(),
                 ),
-                None => say!("{:>7}  {what:<5} leaves by a jump table", class.size),
+                None => say!("{:>7}  {what:<5} goes through a jump table", class.size),
             }
         }
     }
@@ -161,7 +161,7 @@ impl ClassPaths {
     fn print_steps(&self) {
         for (what, path) in PATHS.iter().zip(&self.paths) {
             let Some(path) = path else {
-                say!("{what} {}: leaves by a jump table", self.size);
+                say!("{what} {}: goes through a jump table", self.size);
                 continue;
             };
             let (instructions, bytes) = (path.counts.instructions, path.bytes);

@@ -1,17 +1,17 @@
-//! `cargo hakmem classes`: the resolved table of a spec.
+//! `cargo hakmem classes`: the classes of a spec with all derived values.
 
 use std::path::PathBuf;
 
-use hakmem_spec::{Class, Spec};
+use hakmem_spec::Spec;
 use serde_json::{Value, json};
 
 use crate::failure::{Outcome, say};
 use crate::project::{LoadedSpec, Project, Selection};
 
-/// Its command line.
+/// The command line of `cargo hakmem classes`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A spec, instead of the project's
+    /// A spec to print instead of the project's
     spec: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -34,19 +34,18 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     Ok(())
 }
 
-/// The same as JSON: sizes in bytes, waste in parts of a block or span.
+/// The table as JSON: sizes in bytes, waste as a fraction of a block or span.
 fn json(spec: &Spec) -> Value {
-    let below = std::iter::once(0).chain(spec.classes.iter().map(Class::usable));
-    let classes = spec.classes.iter().zip(below).map(|(class, below)| {
-        let span = class.slab.units * spec.geometry.slab;
+    let classes = spec.classes_with_smallest_request().map(|(class, smallest)| {
+        let span = class.slab.slabs * spec.geometry.slab;
         json!({
             "size": class.size,
             "usable": class.usable(),
             "align": class.align,
-            "slabs": class.slab.units,
+            "slabs": class.slab.slabs,
             "blocks": class.slab.blocks,
-            "tail": f64::from(class.slab.tail) / f64::from(span),
-            "worst_waste": f64::from(class.size - below - 1) / f64::from(class.size),
+            "tail": f64::from(class.slab.slack) / f64::from(span),
+            "worst_waste": f64::from(class.size - smallest) / f64::from(class.size),
             "batch": class.batch,
             "layers": class.stack.iter().map(|layer| json!({ "name": layer.kind.name, "blocks": layer.limit }))
                 .collect::<Vec<_>>(),

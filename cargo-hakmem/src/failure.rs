@@ -1,4 +1,4 @@
-//! What a command says: its lines, or the one message of its failure and the exit code.
+//! Output of commands: lines on standard output, notes and failures on standard error.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -6,14 +6,14 @@ use std::process::ExitCode;
 
 use hakmem_spec::{Diagnostic, Source};
 
-/// Why a command did not do what it was asked.
+/// The message of a command that failed.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 
-/// What a command, or a step of one, returns.
+/// The result of a command, or of a step of one.
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
-/// Prints a line. Whoever stops reading (`| head`) wants no more of it: that is no failure, and no panic as with `println!`.
+/// Prints a line. Unlike `println!`, it does not panic when the reader of a pipe has closed it (`| head`).
 macro_rules! say {
     ($($text:tt)*) => {
         _ = std::io::Write::write_fmt(&mut std::io::stdout(), format_args!("{}\n", format_args!($($text)*)))
@@ -21,24 +21,24 @@ macro_rules! say {
 }
 pub(crate) use say;
 
-/// Says on standard error what is worth knowing, but no failure.
+/// Prints a note on standard error.
 pub(crate) fn note(message: &str) {
     _ = writeln!(io::stderr(), "note: {message}");
 }
 
-/// A failure with a message, as an error.
+/// A failure with a message.
 pub(crate) fn fail<T>(message: impl Into<String>) -> Outcome<T> {
     Err(Failure(message.into()))
 }
 
 impl Failure {
-    /// A spec that its parser refused.
+    /// The failure of a spec that is not valid.
     pub(crate) fn of_spec(source: &Source, errors: &[Diagnostic]) -> Self {
         let errors: Vec<String> = errors.iter().map(|error| error.render(source)).collect();
         Self(errors.join("\n\n"))
     }
 
-    /// Says it on standard error. Not by `eprintln!`, which panics when that is closed.
+    /// Prints it on standard error. Unlike `eprintln!`, it does not panic when standard error is closed.
     pub(crate) fn report(&self) -> ExitCode {
         let _ = writeln!(io::stderr(), "error: {self}");
         ExitCode::FAILURE

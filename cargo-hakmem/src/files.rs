@@ -1,20 +1,20 @@
-//! Reading and writing files, with messages that name them.
+//! Reading and writing files, with error messages that name them.
 
 use std::io::Write as _;
 use std::path::Path;
 
 use crate::failure::{Outcome, fail};
 
-/// The text of a file; messages call it `what`.
+/// Reads a text file, called `what` in messages.
 pub(crate) fn read(what: &str, path: &Path) -> Outcome<String> {
     std::fs::read_to_string(path).or_else(|error| fail(format!("cannot read {what} {}: {error}", path.display())))
 }
 
-/// Writes a file as a whole or not at all: the text goes to a file beside it, which then takes its name.
+/// Writes a file atomically: writes a new file beside it, and renames that.
 pub(crate) fn write(what: &str, path: &Path, text: &str) -> Outcome<()> {
-    // A link stays one.
+    // A symbolic link stays one: the file that it points to is replaced.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    // What is no file, such as a terminal or a pipe, cannot be replaced.
+    // A terminal, a pipe and the like cannot be replaced.
     let special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let result = if special { std::fs::write(&path, text) } else { replace(&path, text) };
     result.or_else(|error| fail(format!("cannot write {what} {}: {error}", path.display())))
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_replaced_whole_and_nothing_is_left_beside_it() {
+    fn a_file_is_replaced_and_nothing_is_left_beside_it() {
         let folder = std::env::temp_dir().join(format!("hakmem-files-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let (file, link) = (folder.join("a.toml"), folder.join("link.toml"));

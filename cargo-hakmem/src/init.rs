@@ -1,7 +1,7 @@
-//! `cargo hakmem init`: what a program needs to have an allocator of its own.
+//! `cargo hakmem init`: adds hakmem to a program.
 //!
-//! The dependency, a spec to edit, the macro call, and the recommended profile: each change is shown as a diff, and made
-//! when the user says yes.
+//! It adds the dependency, a spec to edit, the macro call and the recommended build profile. It shows each change as a
+//! diff and asks before making them.
 
 use std::io::{self, BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,16 +16,16 @@ use crate::failure::{Outcome, fail, say};
 use crate::files;
 use crate::project::{self, Selection};
 
-/// Its command line.
+/// The command line of `cargo hakmem init`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Show the changes and make none
+    /// Show the changes without making them
     #[arg(long)]
     dry_run: bool,
     /// Make the changes without asking
     #[arg(short, long, conflicts_with = "dry_run")]
     yes: bool,
-    /// The hakmem to depend on: its folder. Without it, the one that this tool was built from, or the registry's
+    /// The folder of the hakmem to depend on; by default the one this tool was built from, or the registry's
     #[arg(long, value_name = "PATH")]
     hakmem_path: Option<PathBuf>,
     #[command(flatten)]
@@ -44,14 +44,14 @@ const CALL: &str = "hakmem::allocator! {
 static GLOBAL: Heap = Heap;
 ";
 
-/// A file, as it is and as it shall be.
+/// A change of one file.
 struct Change {
     path: PathBuf,
     old: Option<String>,
     new: String,
 }
 
-/// Shows and makes the changes.
+/// Shows the changes, asks, and makes them.
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let (package, workspace) = project::package_in_workspace(&arguments.selection)?;
     let target = target(&package, &arguments.selection)?;
@@ -59,15 +59,15 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let manifest = package.manifest_path.as_std_path();
     let spec = manifest.with_file_name(SPEC);
     if spec.exists() {
-        return fail(format!("{} is there already: remove it, or name it in a macro call of your own", spec.display()));
+        return fail(format!("{} exists already: remove it, or name it in a macro call of your own", spec.display()));
     }
-    let hakmem = hakmem_on_this_machine(arguments.hakmem_path.as_deref())?;
+    let hakmem = local_hakmem(arguments.hakmem_path.as_deref())?;
     let root = workspace.join("Cargo.toml");
     let mut changes = vec![Change::of(manifest, |text| with_dependency(text, hakmem.as_deref()))?];
     if root == manifest {
         changes[0].new = with_profile(&changes[0].new)?;
     } else {
-        // Cargo reads profiles in the workspace's own manifest alone.
+        // Cargo reads profiles only from the manifest of the workspace.
         changes.push(Change::of(&root, with_profile)?);
     }
     changes.push(Change { path: spec, old: None, new: hakmem_spec::Source::default_spec().text });
@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     Ok(())
 }
 
-/// The program that gets the allocator; in a package without one, the library.
+/// The target that gets the allocator: the program, or the library of a package without one.
 fn target<'p>(package: &'p Package, selection: &Selection) -> Outcome<&'p Target> {
     let library = || package.targets.iter().find(|target| target.is_lib());
     match project::program(package, selection)?.or_else(library) {
@@ -105,7 +105,7 @@ fn refuse_second_allocator(package: &Package, target: &Target) -> Outcome<()> {
         }
         if let Some((file, name)) = found.global.first() {
             return fail(format!(
-                "{} has a global allocator already, `{name}`, and a program can have one: remove it first",
+                "{} already has a global allocator, `{name}`: remove it first, since a program can have only one",
                 file.display()
             ));
         }
@@ -113,9 +113,9 @@ fn refuse_second_allocator(package: &Package, target: &Target) -> Outcome<()> {
     Ok(())
 }
 
-/// The folder of the hakmem that a path names; without one, of the sources that this tool was built from, if they are
-/// there. `None`: it is the registry's.
-fn hakmem_on_this_machine(path: Option<&Path>) -> Outcome<Option<PathBuf>> {
+/// The folder of hakmem: `path`, or by default the sources that this tool was built from. `None`: these do not exist,
+/// and the dependency is the registry's.
+fn local_hakmem(path: Option<&Path>) -> Outcome<Option<PathBuf>> {
     let is_hakmem = |folder: &Path| {
         let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).ok();
         let document = manifest.and_then(|text| DocumentMut::from_str(&text).ok());
@@ -141,7 +141,7 @@ fn with_dependency(text: &str, path: Option<&Path>) -> Outcome<String> {
     Ok(document.to_string())
 }
 
-/// Fat link-time optimization, where the profile says nothing of it: then the hit paths are inlined into dependencies, too.
+/// Adds fat link-time optimisation, unless the release profile sets `lto`: it inlines hit paths into dependencies too.
 fn with_profile(text: &str) -> Outcome<String> {
     let mut document = DocumentMut::from_str(text)?;
     let mut implicit = Table::new();
@@ -154,10 +154,10 @@ fn with_profile(text: &str) -> Outcome<String> {
     Ok(document.to_string())
 }
 
-/// The call, behind the inner attributes and comments that must stand first.
+/// Adds the macro call, after the inner attributes and comments, which must come first.
 fn with_call(text: &str) -> Outcome<String> {
     let Ok(tokens) = TokenStream::from_str(text) else {
-        return fail("the program's first file is no valid Rust");
+        return fail("the program's main file is not valid Rust");
     };
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut end = 0;
@@ -195,7 +195,7 @@ impl Change {
     }
 }
 
-/// Asks. No answer is no.
+/// Asks for confirmation. No answer means no.
 fn confirmed(files: usize) -> Outcome<bool> {
     write!(io::stdout(), "Change {files} files? [y/N] ")?;
     io::stdout().flush()?;
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_call_stands_behind_what_must_be_first() {
+    fn the_call_follows_inner_attributes() {
         let text = "//! A program.\n\n#![forbid(unsafe_code)]\n\nuse std::fmt;\n\nfn main() {}\n";
         let new = with_call(text).unwrap();
         assert!(new.starts_with("//! A program.\n\n#![forbid(unsafe_code)]\n\nhakmem::allocator! {"), "{new}");
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_stays() {
+    fn existing_keys_are_kept() {
         let text = "[dependencies]\nserde = \"1\" # data\n\n[profile.release]\nlto = \"thin\"\n";
         let new = with_profile(&with_dependency(text, None).unwrap()).unwrap();
         assert!(new.contains("serde = \"1\" # data\nhakmem = \"") && new.contains("lto = \"thin\""), "{new}");

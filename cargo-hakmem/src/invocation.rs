@@ -1,4 +1,4 @@
-//! The macro call in a program's sources, and whatever global allocator they name.
+//! The invocation of the macro in a program's sources, and the global allocators that they declare.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// A call of `hakmem::allocator!`.
+/// An invocation of `hakmem::allocator!`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Invocation {
     /// The file it is in.
@@ -24,24 +24,25 @@ pub(crate) enum SpecAt {
     Default,
     /// `struct Heap = "classes.toml";`, relative to the package.
     File(String),
-    /// `struct Heap { … }`: what is inside the braces, in bytes of the file, and where that is to an editor.
+    /// `struct Heap { … }`: the text inside the braces as a range of bytes of the file, and its line and column, from 1.
     Inline { range: Range<usize>, line: usize, column: usize },
 }
 
-/// What the sources say of allocators.
+/// The allocators in a target's sources.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
-    /// The calls of the macro, in the order of the files.
+    /// The invocations, in the order of the files' names.
     pub(crate) invocations: Vec<Invocation>,
     /// The types of statics under `#[global_allocator]`, each with its file.
     pub(crate) global: Vec<(PathBuf, String)>,
 }
 
 impl Findings {
-    /// Reads the Rust files of a folder but some, or one file. What is no Rust is passed over: the compiler will say so.
-    pub(crate) fn of(path: &Path, but: &[PathBuf]) -> Self {
+    /// Reads one file, or the Rust files of a folder without those in `except`. A file that is not valid Rust is skipped: the
+    /// compiler reports it.
+    pub(crate) fn of(path: &Path, except: &[PathBuf]) -> Self {
         let mut findings = Self::default();
-        for file in rust_files(path, but) {
+        for file in rust_files(path, except) {
             if let Ok(text) = std::fs::read_to_string(&file)
                 && let Ok(tokens) = TokenStream::from_str(&text)
             {
@@ -51,7 +52,7 @@ impl Findings {
         findings
     }
 
-    /// The call that makes the program's global allocator; where none does, the first.
+    /// The invocation whose type is the global allocator; the first if none is.
     pub(crate) fn invocation(&self) -> Option<&Invocation> {
         let is_global = |call: &&Invocation| self.global.iter().any(|(_, name)| *name == call.name);
         self.invocations.iter().find(is_global).or(self.invocations.first())
@@ -85,7 +86,7 @@ fn is_ident(token: &TokenTree, name: &str) -> bool {
     matches!(token, TokenTree::Ident(found) if *found == name)
 }
 
-/// What follows `struct` inside the macro's brackets.
+/// Reads an invocation's tokens from its `struct` on.
 fn invocation(file: &Path, tokens: TokenStream) -> Option<Invocation> {
     let mut tokens = tokens.into_iter().skip_while(|token| !is_ident(token, "struct")).skip(1);
     let name = tokens.next()?.to_string();
@@ -111,7 +112,7 @@ fn type_of_static(tokens: &[TokenTree]) -> Option<String> {
 }
 
 /// The Rust files under a path, in the order of their names.
-fn rust_files(path: &Path, but: &[PathBuf]) -> Vec<PathBuf> {
+fn rust_files(path: &Path, except: &[PathBuf]) -> Vec<PathBuf> {
     if path.is_file() {
         return vec![path.to_owned()];
     }
@@ -119,7 +120,11 @@ fn rust_files(path: &Path, but: &[PathBuf]) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     let wanted = |path: &PathBuf| path.is_dir() || path.extension().is_some_and(|extension| extension == "rs");
-    paths.iter().filter(|path| wanted(path) && !but.contains(path)).flat_map(|path| rust_files(path, but)).collect()
+    paths
+        .iter()
+        .filter(|path| wanted(path) && !except.contains(path))
+        .flat_map(|path| rust_files(path, except))
+        .collect()
 }
 
 #[cfg(test)]

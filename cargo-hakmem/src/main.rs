@@ -4,9 +4,9 @@
 //! init ──▶ classes.toml ──▶ record ──▶ profile ──▶ tune ──▶ classes.toml ──▶ asm, classes, report
 //! ```
 //!
-//! A module for each subcommand; `project` finds the package, its macro call and its spec, and builds it; `profile`
-//! reads what a recorded run wrote (docs/PROFILE.md); `fit` chooses classes. The spec itself is read by `hakmem-spec`
-//! alone, as it is by the macro.
+//! There is a module for each subcommand. `project` finds the package, its macro call and its spec, and builds it;
+//! `profile` reads the profile of a recorded run (docs/PROFILE.md); `fit` chooses classes. Specs are read by
+//! `hakmem-spec`, as in the macro.
 
 #![forbid(unsafe_code)]
 
@@ -21,6 +21,7 @@ mod profile;
 mod project;
 mod record;
 mod report;
+mod rustflags;
 mod tune;
 
 use std::process::ExitCode;
@@ -31,7 +32,7 @@ use clap::{Parser, Subcommand};
 #[derive(Debug, Parser)]
 #[command(name = "cargo", bin_name = "cargo", disable_help_subcommand = true)]
 enum Cargo {
-    /// Fits a hakmem allocator to its program.
+    /// Fits a hakmem allocator to a program.
     #[command(version, arg_required_else_help = true)]
     Hakmem {
         #[command(subcommand)]
@@ -41,15 +42,15 @@ enum Cargo {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows the hit path of each class in the built program, and holds it to the spec's budgets.
+    /// Shows the hit path of each class in the built program, and checks the spec's budgets.
     Asm(asm::Arguments),
-    /// Prints the classes of a spec, each with its waste.
+    /// Prints the classes of a spec with their waste.
     Classes(classes::Arguments),
-    /// Adds hakmem to a program: the dependency, a spec, the macro call, the profile.
+    /// Adds hakmem to a program: the dependency, a spec, the macro call and the build profile.
     Init(init::Arguments),
-    /// Runs the program with a recorder, and writes a profile of what it allocates.
+    /// Runs the program with a recorder, and writes a profile of its allocations.
     Record(record::Arguments),
-    /// Writes a page about the classes: what is asked for, what is wasted, what a hit costs.
+    /// Writes an HTML report on the classes: what is requested, what is wasted, what a hit costs.
     Report(report::Arguments),
     /// Rewrites the spec with the classes that waste least for a profile.
     Tune(tune::Arguments),

@@ -1,4 +1,4 @@
-//! The package that invokes the macro: where its spec is, and how it is built.
+//! The package that invokes the macro: where its spec is, and how to build it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,25 +9,32 @@ use hakmem_spec::{Source, Spec};
 use crate::failure::{Failure, Outcome, fail};
 use crate::files;
 use crate::invocation::{Findings, Invocation, SpecAt};
+use crate::rustflags;
 
-/// Which package is meant, and which program of it.
+/// The cfg of hakmem under which the allocator's methods go through the recorder.
+pub(crate) const RECORD: &str = "hakmem_record";
+
+/// The cfg of hakmem under which each class's hit paths are functions of their own as well.
+pub(crate) const ANCHORS: &str = "hakmem_anchors";
+
+/// The options that select a package and a program of it.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Selection {
     /// The package's Cargo.toml
     #[arg(long, value_name = "PATH")]
     pub(crate) manifest_path: Option<PathBuf>,
-    /// The package, where the workspace has several
+    /// The package, if the workspace has several
     #[arg(short, long, value_name = "NAME")]
     pub(crate) package: Option<String>,
-    /// The program, where the package has several
+    /// The program, if the package has several
     #[arg(long, value_name = "NAME")]
     pub(crate) bin: Option<String>,
-    /// The program: one of the examples
+    /// The example to use as the program
     #[arg(long, value_name = "NAME", conflicts_with = "bin")]
     pub(crate) example: Option<String>,
 }
 
-/// How a program is built.
+/// The options of a build.
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Build {
     /// The cargo profile
@@ -50,16 +57,16 @@ pub(crate) struct Project {
     selection: Selection,
     package: Package,
     target_directory: PathBuf,
-    /// The call of the macro.
+    /// The invocation of the macro.
     pub(crate) invocation: Invocation,
 }
 
 /// A spec with its text.
 #[derive(Debug)]
 pub(crate) struct LoadedSpec {
-    /// The text, and what messages call it.
+    /// The text and its name in messages.
     pub(crate) source: Source,
-    /// What it says.
+    /// The parsed spec.
     pub(crate) spec: Spec,
 }
 
@@ -78,7 +85,7 @@ impl LoadedSpec {
     }
 }
 
-/// The package that is meant, whether it invokes the macro or not, and its workspace's folder.
+/// The selected package, whether it invokes the macro or not, and its workspace's folder.
 pub(crate) fn package_in_workspace(selection: &Selection) -> Outcome<(Package, PathBuf)> {
     let metadata = metadata(selection)?;
     let root = metadata.workspace_root.clone().into_std_path_buf();
@@ -97,7 +104,8 @@ fn metadata(selection: &Selection) -> Outcome<Metadata> {
     })
 }
 
-/// The package that is named; else the one whose folder this is, as cargo has it; else the only one.
+/// The named package; without a name, the one that contains the current folder, else the workspace's only default member,
+/// else its only member.
 fn choose_package(metadata: &Metadata, selection: &Selection) -> Outcome<Package> {
     let members = metadata.workspace_packages();
     let names = || members.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -110,18 +118,18 @@ fn choose_package(metadata: &Metadata, selection: &Selection) -> Outcome<Package
     }
     let defaults = metadata.workspace_default_packages();
     let around = package_around(&members, selection);
-    match around.or_else(|| alone(&defaults)).or_else(|| alone(&members)) {
+    match around.or_else(|| only(&defaults)).or_else(|| only(&members)) {
         Some(package) => Ok(package.clone()),
         None => fail(format!("the workspace has several packages; choose one with -p: {}", names())),
     }
 }
 
-/// The only one of a list.
-fn alone<'m>(packages: &[&'m Package]) -> Option<&'m Package> {
+/// The element of a list of one.
+fn only<'m>(packages: &[&'m Package]) -> Option<&'m Package> {
     if let [only] = packages { Some(only) } else { None }
 }
 
-/// The package whose folder, or a folder in it, is the one where cargo was called.
+/// The package that contains the manifest, or else the current folder. Of nested packages the innermost.
 fn package_around<'m>(members: &[&'m Package], selection: &Selection) -> Option<&'m Package> {
     let manifest = selection.manifest_path.as_ref().map(|path| path.canonicalize());
     let here = match manifest {
@@ -133,7 +141,7 @@ fn package_around<'m>(members: &[&'m Package], selection: &Selection) -> Option<
     around.max_by_key(|package| package.manifest_path.as_str().len()).copied()
 }
 
-/// The program that a selection means: by its name, by `default-run`, or the only one. `None`: there is none.
+/// The selected program: the named one, that of `default-run`, or the only one. `None`: the package has no program.
 pub(crate) fn program<'p>(package: &'p Package, selection: &Selection) -> Outcome<Option<&'p Target>> {
     let named = selection.bin.as_ref().or(selection.example.as_ref());
     let of_kind = |target: &&Target| if selection.example.is_some() { target.is_example() } else { target.is_bin() };
@@ -157,17 +165,17 @@ pub(crate) fn program<'p>(package: &'p Package, selection: &Selection) -> Outcom
     }
 }
 
-/// What the sources of a target say of allocators. Those of the package's other targets are left out.
+/// What the sources of a target contain of allocators. The sources of the package's other targets are left out.
 pub(crate) fn findings(package: &Package, target: &Target) -> Findings {
     let others = package.targets.iter().filter(|other| other.src_path != target.src_path).map(|other| {
         let theirs = sources(other);
-        // Within a folder that both share, the other's first file is all that is known to be the other's.
+        // In a folder that both share, only the other's root file is certain not to belong to this target.
         if target.src_path.starts_with(theirs) { other.src_path.clone().into_std_path_buf() } else { theirs.to_owned() }
     });
     Findings::of(sources(target), &others.collect::<Vec<_>>())
 }
 
-/// The file or folder with a target's sources: `main.rs` and `lib.rs` have a folder to themselves.
+/// The folder of a target's sources if its root is `main.rs` or `lib.rs`; otherwise its root file.
 fn sources(target: &Target) -> &Path {
     let file = target.src_path.as_std_path();
     let own_folder = matches!(file.file_name().and_then(|name| name.to_str()), Some("main.rs" | "lib.rs"));
@@ -175,8 +183,8 @@ fn sources(target: &Target) -> &Path {
 }
 
 impl Project {
-    /// The package that is meant. The program that is meant must invoke the macro, or the package's library; where no
-    /// program is, any of them.
+    /// The selected package. Its invocation is looked for in the program that is named, or in all if none is, and then in
+    /// the package's library.
     pub(crate) fn find(selection: &Selection) -> Outcome<Self> {
         let metadata = metadata(selection)?;
         let package = choose_package(&metadata, selection)?;
@@ -185,8 +193,8 @@ impl Project {
         let chosen = if named { program(&package, selection)? } else { None };
         let programs = package.targets.iter().filter(|target| !named && target.is_bin());
         let libraries = package.targets.iter().filter(|target| target.is_lib());
-        let places = chosen.into_iter().chain(programs).chain(libraries);
-        let mut found = places.filter_map(|target| findings(&package, target).invocation().cloned());
+        let targets = chosen.into_iter().chain(programs).chain(libraries);
+        let mut found = targets.filter_map(|target| findings(&package, target).invocation().cloned());
         let Some(invocation) = found.next() else {
             let program = chosen.map_or_else(String::new, |program| format!("program `{}` of the ", program.name));
             return fail(format!(
@@ -203,12 +211,12 @@ impl Project {
         self.package.manifest_path.parent().map_or(Path::new("."), |folder| folder.as_std_path())
     }
 
-    /// Where the commands leave what they make: a folder beside cargo's own.
+    /// The folder in the target directory for everything that the commands make.
     pub(crate) fn output(&self) -> PathBuf {
         self.target_directory.join("hakmem")
     }
 
-    /// The file with the spec, if it is one.
+    /// The file of the spec, unless it is the default or inline.
     pub(crate) fn spec_file(&self) -> Option<PathBuf> {
         match &self.invocation.spec {
             SpecAt::File(name) => Some(self.folder().join(name)),
@@ -234,7 +242,7 @@ impl Project {
         }
     }
 
-    /// The generated module, as symbols name it.
+    /// The name of the generated module in symbols.
     pub(crate) fn module(&self) -> String {
         let mut snake = String::from("__hakmem_");
         for (position, letter) in self.invocation.name.trim_start_matches("r#").chars().enumerate() {
@@ -246,16 +254,20 @@ impl Project {
         snake
     }
 
-    /// Builds the program with a feature of hakmem, in a target directory of its own, so that what cargo built for the
-    /// user stays what it is. The symbols are kept, whatever the profile says.
-    pub(crate) fn build(&self, build: &Build, feature: &str) -> Outcome<PathBuf> {
-        let feature = self.feature(feature)?;
+    /// Builds the program with a cfg of hakmem and with its symbols, whatever the profile says. The target directory is
+    /// another than the user's, so that the user's builds stay up to date.
+    ///
+    /// A cfg reaches hakmem wherever it is in the graph of dependencies, for this build and no other. (A feature would be
+    /// united over all packages that are built together, and stay on in a manifest that names it.)
+    pub(crate) fn build(&self, build: &Build, cfg: &str) -> Outcome<PathBuf> {
         let Some(program) = program(&self.package, &self.selection)? else {
             return fail(format!("the package `{}` has no program; choose one with --example", self.package.name));
         };
-        let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let flags = rustflags::with_cfg(cargo(), &self.output().join("rustflags"), cfg)?;
+        let mut command = cargo();
+        command.env(rustflags::ENCODED, flags);
         command.args(["build", "--message-format=json-render-diagnostics", "--manifest-path"]);
-        command.arg(&self.package.manifest_path).args(["--profile", &build.profile, "--features", &feature]);
+        command.arg(&self.package.manifest_path).args(["--profile", &build.profile]);
         command.arg(if program.is_example() { "--example" } else { "--bin" }).arg(&program.name);
         command.arg("--target-dir").arg(self.output().join("build"));
         command.args(build.features.iter().flat_map(|features| ["--features", features]));
@@ -264,7 +276,7 @@ impl Project {
         command.env(format!("CARGO_PROFILE_{}_STRIP", build.profile.to_uppercase().replace('-', "_")), "none");
         let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
         if !output.status.success() {
-            return fail(format!("the package `{}` does not build with the feature `{feature}`", self.package.name));
+            return fail(format!("the package `{}` does not build with `--cfg {cfg}`", self.package.name));
         }
         for message in Message::parse_stream(&*output.stdout) {
             if let Message::CompilerArtifact(artifact) = message?
@@ -276,15 +288,9 @@ impl Project {
         }
         fail(format!("cargo built no program `{}`", program.name))
     }
+}
 
-    /// hakmem's feature, as this package calls it.
-    fn feature(&self, feature: &str) -> Outcome<String> {
-        if self.package.name.as_str() == "hakmem" {
-            return Ok(feature.to_owned());
-        }
-        let Some(dependency) = self.package.dependencies.iter().find(|dependency| dependency.name == "hakmem") else {
-            return fail(format!("hakmem is not a dependency of the package `{}`", self.package.name));
-        };
-        Ok(format!("{}/{feature}", dependency.rename.as_ref().unwrap_or(&dependency.name)))
-    }
+/// The cargo that called this command.
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }

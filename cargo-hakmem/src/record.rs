@@ -1,4 +1,4 @@
-//! `cargo hakmem record`: builds the program with the recorder, runs it, and merges what its processes wrote.
+//! `cargo hakmem record`: builds the program with the recorder, runs it, and merges the profiles of its processes.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use hakmem_spec::format_bytes;
 
 use crate::failure::{Outcome, fail, note, say};
 use crate::profile::Profile as Recording;
-use crate::project::{Build, Project, Selection};
+use crate::project::{Build, Project, RECORD, Selection};
 
 /// Its command line.
 #[derive(Debug, clap::Args)]
@@ -17,29 +17,30 @@ pub(crate) struct Arguments {
     /// Where the profile goes
     #[arg(short, long, value_name = "PATH", default_value = "hakmem.profile")]
     output: PathBuf,
-    /// Run the program so many times, and add up what is recorded: for one whose threads meet differently each time
+    /// Run the program N times and add up the profiles, if its threads interleave differently in each run
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     #[command(flatten)]
     build: Build,
     #[command(flatten)]
     selection: Selection,
-    /// What the program is given
+    /// The program's arguments
     #[arg(last = true)]
     arguments: Vec<OsString>,
 }
 
-/// Records runs. Fails after a program that fails, with its profile written all the same.
+/// Records runs. If the program fails, its profile is written and the command fails, too.
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let project = Project::find(&arguments.selection)?;
-    // What would fail after the run is asked for before it. A spec with errors is told once, and not by a failed build.
+    // A long run should not be lost because the profile cannot be written, and the errors of a spec are better than those
+    // of the failed build that it causes.
     project.spec()?;
     if !arguments.output.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir()) {
         return fail(format!("cannot write the profile {}: there is no such folder", arguments.output.display()));
     }
-    let program = project.build(&arguments.build, "record")?;
-    let folder = parts_folder(&project)?;
-    // Ctrl-C is for the program; its profile is still to be merged.
+    let program = project.build(&arguments.build, RECORD)?;
+    let folder = run_folder(&project)?;
+    // Ctrl-C interrupts the program alone: its profile is merged afterwards.
     ctrlc::set_handler(|| {})?;
     let mut status = ExitStatus::default();
     for run in 1..=arguments.runs {
@@ -53,7 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let recording = merge(&folder)?;
     if recording.runs == 0 {
         return fail(format!(
-            "{} wrote no profile ({status}): it must end by itself, by an abort or by a signal that it can catch",
+            "{} wrote no profile ({status}): it has to exit, abort, or end by a signal that can be caught",
             program.display()
         ));
     }
@@ -65,8 +66,8 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     if status.success() { Ok(()) } else { fail(format!("the profile is written, but the program ended with {status}")) }
 }
 
-/// A new folder for what the processes write.
-fn parts_folder(project: &Project) -> Outcome<PathBuf> {
+/// Makes a folder for the profiles of the processes.
+fn run_folder(project: &Project) -> Outcome<PathBuf> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos());
     let folder = project.output().join(format!("run-{}-{now}", std::process::id()));
     std::fs::create_dir_all(&folder)
@@ -74,15 +75,16 @@ fn parts_folder(project: &Project) -> Outcome<PathBuf> {
     Ok(folder)
 }
 
-/// What all processes wrote, together. One that was killed while it wrote does not spoil the others' profiles.
+/// The sum of the profiles in a folder. If there are several, one that is incomplete because its process was killed is left
+/// out.
 fn merge(folder: &Path) -> Outcome<Recording> {
-    let mut parts = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Outcome<Vec<PathBuf>>>()?;
-    parts.sort();
+    let mut profiles = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Outcome<Vec<PathBuf>>>()?;
+    profiles.sort();
     let mut all = Recording::default();
-    for part in &parts {
-        match Recording::read(part) {
+    for profile in &profiles {
+        match Recording::read(profile) {
             Ok(recording) => all.merge(&recording),
-            Err(failure) if parts.len() == 1 => return Err(failure),
+            Err(failure) if profiles.len() == 1 => return Err(failure),
             Err(failure) => note(&format!("a process is left out: {failure}")),
         }
     }
@@ -101,7 +103,7 @@ fn summarise(recording: &Recording, path: &Path) {
     );
 }
 
-/// Bytes in a unit that a person reads.
+/// Bytes in the largest unit of which there is at least one.
 pub(crate) fn rounded(bytes: u64) -> String {
     let (unit, name) = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")]
         .into_iter()

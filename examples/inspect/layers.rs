@@ -1,58 +1,9 @@
-//! The hit path of each layer, and of each policy that changes it, as symbols: `cargo asm --example inspect ring_alloc`.
+//! The hit path of each layer as symbols: `cargo asm --example inspect ring_alloc`.
 //!
-//! Every allocator here has the same classes and differs in the front alone. The size is a constant, 64 bytes; the
-//! `_any` functions take it at run time.
+//! The allocators have the same classes and differ in their layers only. This file is generated from the catalogue
+//! of layers: `BLESS=1 cargo test -p hakmem-spec catalogue` writes it.
 
-use std::alloc::{GlobalAlloc, Layout};
-use std::hint::black_box;
-
-/// `NAME_alloc`, `NAME_free`, `NAME_alloc_any` and `NAME_free_any` of an allocator.
-macro_rules! paths {
-    ($($heap:path: $alloc:ident $free:ident $alloc_any:ident $free_any:ident,)*) => {
-        $(
-            #[unsafe(no_mangle)]
-            #[inline(never)]
-            pub fn $alloc() -> *mut u8 {
-                // SAFETY: the size is not 0.
-                unsafe { $heap.alloc(super::layout(64)) }
-            }
-
-            #[unsafe(no_mangle)]
-            #[inline(never)]
-            pub unsafe fn $free(block: *mut u8) {
-                // SAFETY: the caller's contract.
-                unsafe { $heap.dealloc(block, super::layout(64)) }
-            }
-
-            #[unsafe(no_mangle)]
-            #[inline(never)]
-            pub fn $alloc_any(size: usize) -> *mut u8 {
-                // SAFETY: callers pass a valid size.
-                unsafe { $heap.alloc(Layout::from_size_align_unchecked(size, 8)) }
-            }
-
-            #[unsafe(no_mangle)]
-            #[inline(never)]
-            pub unsafe fn $free_any(block: *mut u8, size: usize) {
-                // SAFETY: callers pass a block and its size.
-                unsafe { $heap.dealloc(block, Layout::from_size_align_unchecked(size, 8)) }
-            }
-        )*
-
-        /// Calls each once, so that none is dropped by the linker.
-        pub fn each() {
-            $(
-                // SAFETY: each block goes back with the layout it came with.
-                unsafe {
-                    $free(black_box($alloc()));
-                    $free_any(black_box($alloc_any(black_box(100))), black_box(100));
-                }
-            )*
-        }
-    };
-}
-
-paths! {
+crate::paths::paths! {
     unified::Heap: unified_alloc unified_free unified_alloc_any unified_free_any,
     sll::Heap: sll_alloc sll_free sll_alloc_any sll_free_any,
     ring::Heap: ring_alloc ring_free ring_alloc_any ring_free_any,
@@ -64,16 +15,13 @@ paths! {
     hot::Heap: hot_alloc hot_free hot_alloc_any hot_free_any,
     pages::Heap: pages_alloc pages_free pages_alloc_any pages_free_any,
     quarantine::Heap: quarantine_alloc quarantine_free quarantine_alloc_any quarantine_free_any,
-    deferred::Heap: deferred_alloc deferred_free deferred_alloc_any deferred_free_any,
-    region_id::Heap: region_id_alloc region_id_free region_id_alloc_any region_id_free_any,
-    stats::Heap: stats_alloc stats_free stats_alloc_any stats_free_any,
 }
 
 mod unified {
     hakmem::allocator! {
         pub(super) struct Heap {
             [defaults]
-            layers = ["unified"]
+            layers = ["unified", "sll"]
 
             [[class]]
             sizes = { from = 16, to = 1024, steps_per_doubling = 2 }
@@ -133,7 +81,7 @@ mod c23 {
     hakmem::allocator! {
         pub(super) struct Heap {
             [defaults]
-            layers = ["c23"]
+            layers = ["c23", "sll"]
 
             [[class]]
             sizes = { from = 16, to = 1024, steps_per_doubling = 2 }
@@ -169,7 +117,7 @@ mod hot {
     hakmem::allocator! {
         pub(super) struct Heap {
             [defaults]
-            layers = ["hot"]
+            layers = ["hot", "sll"]
 
             [[class]]
             sizes = { from = 16, to = 1024, steps_per_doubling = 2 }
@@ -194,42 +142,6 @@ mod quarantine {
         pub(super) struct Heap {
             [defaults]
             layers = ["quarantine", "sll"]
-
-            [[class]]
-            sizes = { from = 16, to = 1024, steps_per_doubling = 2 }
-        }
-    }
-}
-
-mod deferred {
-    hakmem::allocator! {
-        pub(super) struct Heap {
-            [defaults]
-            free = "deferred"
-
-            [[class]]
-            sizes = { from = 16, to = 1024, steps_per_doubling = 2 }
-        }
-    }
-}
-
-mod region_id {
-    hakmem::allocator! {
-        pub(super) struct Heap {
-            [defaults]
-            header = "region-id"
-
-            [[class]]
-            sizes = { from = 16, to = 1024, steps_per_doubling = 2 }
-        }
-    }
-}
-
-mod stats {
-    hakmem::allocator! {
-        pub(super) struct Heap {
-            [defaults]
-            stats = true
 
             [[class]]
             sizes = { from = 16, to = 1024, steps_per_doubling = 2 }

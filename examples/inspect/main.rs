@@ -1,24 +1,27 @@
-//! Hit paths as symbols, to be read: `cargo asm --example inspect alloc_32`.
+//! Hit paths as functions to disassemble: `cargo asm --example inspect alloc_32`.
 //!
-//! Every function here is kept out of line under its own name, in a program whose global allocator is generated from the
-//! default spec. `tests/golden.rs` disassembles this program and holds each path to a committed table.
+//! Each function is kept out of line under its own name, in a program whose global allocator is generated from the
+//! default spec. `layers.rs` and `policies.rs` have allocators with one layer or policy each. The `golden` test
+//! disassembles this program and compares the counts of each path with the tables in `tests/golden/`.
 
 #![allow(clippy::missing_safety_doc, missing_docs, unreachable_pub)]
 
 mod layers;
+mod paths;
+mod policies;
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::hint::black_box;
 
 hakmem::allocator! {
-    /// Everything this program allocates.
+    /// Serves every allocation of this program.
     pub struct Heap;
 }
 
 #[global_allocator]
 static GLOBAL: Heap = Heap;
 
-/// The layout of most things: a size, aligned to a word.
+/// A layout of this size, aligned to a word.
 const fn layout(size: usize) -> Layout {
     match Layout::from_size_align(size, 8) {
         Ok(layout) => layout,
@@ -40,15 +43,15 @@ macro_rules! constant_sizes {
             #[unsafe(no_mangle)]
             #[inline(never)]
             pub unsafe fn $free(block: *mut u8) {
-                // SAFETY: the caller's contract.
+                // SAFETY: the caller passes a block of this allocator and size.
                 unsafe { GLOBAL.dealloc(block, layout($size)) }
             }
         )*
 
-        /// Calls each once, so that none is dropped by the linker.
+        /// Calls each function once, so that the linker keeps it.
         fn constant() {
             $(
-                // SAFETY: each block goes back with the layout it came with.
+                // SAFETY: each block is freed with the layout that it was allocated with.
                 unsafe { $free(black_box($alloc())) };
             )*
         }
@@ -65,22 +68,22 @@ constant_sizes! {
     896 alloc_896 free_896, 1024 alloc_1024 free_1024, 2048 alloc_2048 free_2048,
 }
 
-/// Size and alignment known only at run time.
+/// Size and alignment are known only at run time.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn alloc_any(size: usize, align: usize) -> *mut u8 {
-    // SAFETY: callers pass a valid layout.
+    // SAFETY: the caller passes a valid layout of a size other than 0.
     unsafe { GLOBAL.alloc(Layout::from_size_align_unchecked(size, align)) }
 }
 
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub unsafe fn free_any(block: *mut u8, size: usize, align: usize) {
-    // SAFETY: callers pass a block and its layout.
+    // SAFETY: the caller passes a block of this allocator and its layout.
     unsafe { GLOBAL.dealloc(block, Layout::from_size_align_unchecked(size, align)) }
 }
 
-/// What an ordinary program writes.
+/// Allocations as ordinary programs make them.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn box_new(value: [u64; 4]) -> Box<[u64; 4]> {
@@ -99,7 +102,7 @@ pub fn vec_push(values: &mut Vec<u64>, value: u64) {
     values.push(value);
 }
 
-/// A box that never needs to exist. Whether the compiler sees that is the elision state that README describes.
+/// A box that the compiler may optimise away. README says under which profiles it does.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub fn box_elided(value: u64) -> u64 {
@@ -110,6 +113,7 @@ pub fn box_elided(value: u64) -> u64 {
 fn main() {
     constant();
     layers::each();
+    policies::each();
     let boxed = box_new(black_box([1; 4]));
     let ours = Heap::owns(boxed.as_ptr().cast());
     box_drop(boxed);

@@ -4,11 +4,11 @@
 //! LD_PRELOAD=$PWD/target/release/examples/libpreload.so python3
 //! ```
 //!
-//! Edit `examples/preload/classes.toml` for the program that it is to serve. `docs/MALLOC.md` describes what is exported.
+//! To tune it for a program, edit `examples/preload/classes.toml`. `docs/MALLOC.md` lists the exported functions.
 
 mod heap {
     hakmem::allocator! {
-        /// Everything that programs under this library allocate.
+        /// Serves every allocation of a program that preloads this library.
         pub(super) struct Heap = "examples/preload/classes.toml";
     }
 }

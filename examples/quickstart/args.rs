@@ -19,13 +19,13 @@ Options:
   -h, --help    print this help
 ";
 
-/// More workers than this cannot be meant.
+/// A larger number of workers is taken for a mistake.
 pub(crate) const MAX_THREADS: usize = 256;
 
 /// The largest `--limit-mb`: a terabyte.
 const MAX_LIMIT_MB: usize = 1_000_000;
 
-/// What the user wants done.
+/// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Print [`HELP`].

@@ -1,4 +1,4 @@
-//! The inverted index: from each word to the files that hold it.
+//! The inverted index: from each word to the files that contain it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,18 +11,18 @@ use std::thread;
 use crate::progress::Progress;
 use crate::walk::Document;
 
-/// Shorter words say little, and longer ones are encoded data.
+/// Shorter words are not worth indexing, and longer ones are usually encoded data.
 const WORD_CHARS: RangeInclusive<usize> = 2..=64;
 
-/// How many documents may wait for a worker: enough to keep all busy, too few for the texts to fill the memory.
+/// How many documents may wait for a worker: enough to keep all workers busy without filling the memory.
 const QUEUED_DOCUMENTS: usize = 32;
 
-/// One file that holds a word.
+/// One file that contains a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Posting {
     /// The file's number, an index into [`Index::files`].
     file: u32,
-    /// How often the file holds the word.
+    /// How often the file contains the word.
     count: u32,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// Indexes one file; the calls for its words are consecutive, so a word's last posting is the only candidate.
+    /// Indexes one file. Files are added one at a time, so only a word's last posting can be for this file.
     fn add(&mut self, document: Document) {
         let file = document.file;
         for word in words(&document.text) {
@@ -50,21 +50,21 @@ impl Shard {
 
 /// The words of `text`: runs of letters, digits and underscores, in lower case.
 ///
-/// It allocates a `String` for every occurrence, as the straightforward code does. A buffer would be quicker, but this
-/// example is about what programs do ask of an allocator, not about how they might have avoided it.
+/// It allocates a `String` for every occurrence, as straightforward code does. A reused buffer would be faster, but
+/// this example shows the allocations of a typical program, not how to avoid them.
 fn words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_'))
         .filter(|run| WORD_CHARS.contains(&run.chars().count()))
         .map(str::to_lowercase)
 }
 
-/// Indexes `documents` with `threads` workers, and an extra thread that draws the documents from their iterator.
+/// Indexes `documents` with `threads` workers; an extra thread pulls the documents from their iterator.
 pub(crate) fn scan<I>(documents: I, threads: usize, progress: &Progress) -> Vec<Shard>
 where
     I: Iterator<Item = Document> + Send,
 {
     let (sender, receiver) = mpsc::sync_channel(QUEUED_DOCUMENTS);
-    // Owned by the workers alone: should they all panic, the queue closes and the sender stops instead of waiting.
+    // Owned by the workers only: if they all panic, the queue closes and the sender stops instead of waiting.
     let queue = Arc::new(Mutex::new(receiver));
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
@@ -83,13 +83,13 @@ where
 fn send_all(documents: impl Iterator<Item = Document>, sender: &SyncSender<Document>) {
     for document in documents {
         if sender.send(document).is_err() {
-            // No worker is left: they panicked, which `scan` is about to find out.
+            // All workers have panicked, which `scan` will report.
             break;
         }
     }
 }
 
-/// A worker: indexes documents until the queue is empty and its sender gone.
+/// A worker: indexes documents until the queue is empty and its sender dropped.
 fn scan_queue(queue: &Mutex<Receiver<Document>>, progress: &Progress) -> Shard {
     let mut shard = Shard::default();
     while let Some(document) = next_document(queue) {
@@ -100,19 +100,19 @@ fn scan_queue(queue: &Mutex<Receiver<Document>>, progress: &Progress) -> Shard {
     shard
 }
 
-/// Waits for a document. A function of its own so that the lock is released before the document is indexed.
+/// Waits for a document. This is a separate function so that the lock is released before the document is indexed.
 fn next_document(queue: &Mutex<Receiver<Document>>) -> Option<Document> {
     queue.lock().expect("no worker panics while it waits").recv().ok()
 }
 
-/// A finished index; it depends on the files only, not on how many workers there were or which did what.
+/// A finished index. It depends only on the files, not on the number of workers or on scheduling.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Index {
     files: Vec<PathBuf>,
     words: BTreeMap<Arc<str>, Vec<Posting>>,
 }
 
-/// Merges what the workers found: each file belongs to one shard, but the same word turns up in many.
+/// Merges the shards of the workers: each file belongs to one shard, but a word may occur in many.
 pub(crate) fn merge(shards: Vec<Shard>) -> Index {
     let mut files = Vec::new();
     let mut words = BTreeMap::<Arc<str>, Vec<Posting>>::new();
@@ -131,28 +131,28 @@ pub(crate) fn merge(shards: Vec<Shard>) -> Index {
 }
 
 impl Index {
-    /// How many different words there are.
+    /// The number of distinct words.
     pub(crate) fn distinct_words(&self) -> usize {
         self.words.len()
     }
 
-    /// How many words the files hold altogether.
+    /// The number of words in all files.
     pub(crate) fn occurrences(&self) -> u64 {
         self.words.values().map(|postings| occurrences(postings)).sum()
     }
 
-    /// How many pairs of a word and a file that holds it there are.
+    /// The number of pairs of a word and a file that contains it.
     pub(crate) fn postings(&self) -> usize {
         self.words.values().map(Vec::len).sum()
     }
 
-    /// The longest word, the alphabetically first if there are several.
+    /// The longest word; if there are several, the first in alphabetical order.
     pub(crate) fn longest_word(&self) -> Option<Arc<str>> {
-        // `rev`, for `max_by_key` returns the last of several.
+        // `rev`, because `max_by_key` returns the last of several equal ones.
         self.words.keys().rev().max_by_key(|word| word.chars().count()).cloned()
     }
 
-    /// The `n` words that occur most often, each with its occurrences and the number of files that hold it.
+    /// The `n` most frequent words, each with its occurrences and the number of files that contain it.
     pub(crate) fn most_frequent(&self, n: usize) -> Vec<(Arc<str>, u64, usize)> {
         let mut ranking: Vec<_> =
             self.words.iter().map(|(word, postings)| (occurrences(postings), word, postings.len())).collect();
@@ -160,7 +160,7 @@ impl Index {
         ranking.into_iter().take(n).map(|(count, word, files)| (Arc::clone(word), count, files)).collect()
     }
 
-    /// The files that hold both words, in the order of their paths.
+    /// The files that contain both words, ordered by path.
     pub(crate) fn files_with_both(&self, one: &str, other: &str) -> Vec<&Path> {
         let (Some(one), Some(other)) = (self.words.get(one), self.words.get(other)) else {
             return Vec::new();
@@ -171,7 +171,7 @@ impl Index {
             .collect()
     }
 
-    /// A hash of the whole index, by which two runs of the same build can be compared.
+    /// A hash of the whole index, to compare two runs of the same build.
     pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_number_of_threads_makes_no_difference() {
-        // Every text differs in its words and its length, so that neither order nor counts can agree by chance.
+        // All texts differ in words and length, so that neither order nor counts can be equal by chance.
         let texts: Vec<String> =
             (0..500).map(|i| (0..i % 97).map(|j| format!("word{} Common_{} ", i * j % 211, j % 7)).collect()).collect();
         let build = |threads| build(texts.iter().map(String::as_str), threads);

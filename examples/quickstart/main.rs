@@ -5,16 +5,15 @@
 //! ```
 //!
 //! One thread walks FOLDER and reads its files, several workers split the texts into words and note which file holds
-//! which word, and the main thread merges what they found into one sorted index. Nothing in it knows about the
-//! allocator: it is ordinary `String`, `Vec`, `HashMap`, `BTreeMap` and `Arc`. That is the point, for this is the work
-//! a general-purpose program asks of an allocator:
+//! which word, and the main thread merges their results into one sorted index. The code uses ordinary `String`, `Vec`,
+//! `HashMap`, `BTreeMap` and `Arc`, and nothing in it depends on the allocator. This is typical work for an allocator:
 //!
 //! * a short-lived `String` for every word read, millions of them;
 //! * long-lived words, and vectors of postings that keep growing;
 //! * memory allocated in one thread and freed in another: each text travels from the reader to a worker, each word
 //!   from a worker to the main thread.
 //!
-//! The modules in the order the data takes: `args`, `walk`, `index`, `report`, with `progress` beside them.
+//! The data passes through `args`, `walk`, `index` and `report`; `progress` shows how far it has come.
 
 mod args;
 mod index;
@@ -35,18 +34,18 @@ use report::Usage;
 use walk::Reader;
 
 hakmem::allocator! {
-    /// Everything this program allocates.
+    /// Serves every allocation of this program.
     pub struct Heap;
 }
 
-// `RUSTFLAGS="--cfg system_allocator"` runs the same job on the system's allocator, to compare.
+// `RUSTFLAGS="--cfg system_allocator"` runs the same work on the system allocator, for comparison.
 #[cfg(not(system_allocator))]
 #[global_allocator]
 static GLOBAL: Heap = Heap;
 
-/// Exit code for a command line that makes no sense.
+/// Exit code for an invalid command line.
 const BAD_ARGUMENTS: u8 = 2;
-/// Exit code for a sensible command line that could not be carried out.
+/// Exit code for a failure while indexing.
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
@@ -57,13 +56,13 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough (`quickstart | head`): that is no failure.
+        // The reader of a pipe (`quickstart | head`) has closed it: not a failure.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => fail(FAILED, &error.to_string()),
     }
 }
 
-/// Says on one line why there is no result.
+/// Prints the reason for a failure on one line.
 fn fail(code: u8, message: &str) -> ExitCode {
     // Not `eprintln!`, which panics when stderr is closed.
     let _ = writeln!(io::stderr(), "quickstart: {message}");
@@ -102,19 +101,19 @@ fn build_index(reader: &mut Reader, threads: usize) -> (Index, Duration) {
     })
 }
 
-/// Runs `work` and takes its time.
+/// Runs `work` and measures its wall time.
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let result = work();
     (result, start.elapsed())
 }
 
-/// One worker for each processor, and two where there is only one: memory shall always pass between workers.
+/// One worker for each processor, but at least two, so that memory always passes between threads.
 fn default_threads() -> usize {
     thread::available_parallelism().map_or(2, |n| n.get().clamp(2, args::MAX_THREADS))
 }
 
-/// Opens the folder asked for, or else the first of the default folders that holds any text.
+/// Opens the given folder, or the first of the default folders that contains any text.
 fn open_reader(options: &Options) -> io::Result<Reader> {
     if let Some(folder) = &options.folder {
         return open_folder(folder, options.limit);
@@ -134,7 +133,7 @@ fn open_folder(folder: &Path, limit: u64) -> io::Result<Reader> {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot read folder {}: {error}", folder.display())))
 }
 
-/// The sources of every crate that cargo has unpacked on this machine: real text, and nearly every Rust user has some.
+/// The sources of every crate that cargo has unpacked on this machine: real text, which nearly every Rust user has.
 fn cargo_sources() -> Option<PathBuf> {
     let cargo_home = match env::var_os("CARGO_HOME") {
         Some(folder) => PathBuf::from(folder),

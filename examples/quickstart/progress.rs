@@ -1,4 +1,4 @@
-//! What the user sees, on stderr, while the index is being built.
+//! Progress output on stderr while the index is built.
 
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant};
 /// Carriage return, then the control sequence that erases the line.
 const ERASE_LINE: &str = "\r\x1b[2K";
 
-/// Says what is about to happen.
+/// Announces the run.
 pub(crate) fn announce(folder: &Path, threads: usize) {
     print(format_args!("indexing {} with {threads} workers\n", folder.display()));
 }
 
-/// How far the work has come. The workers count; a thread of its own shows.
+/// The progress so far. The workers count, and a separate thread displays.
 #[derive(Debug)]
 pub(crate) struct Progress {
     started: Instant,
@@ -42,24 +42,24 @@ impl Progress {
         self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// All files are indexed; what remains is one sorted index to be made of many.
+    /// Marks the start of merging: all files are indexed.
     pub(crate) fn start_merging(&self) {
         self.merging.store(true, Relaxed);
     }
 
-    /// Does `work`, showing the progress until it is done.
+    /// Runs `work`, displaying the progress until it is done.
     pub(crate) fn shown_during<T>(&self, work: impl FnOnce() -> T) -> T {
         let (running, finished) = mpsc::channel::<()>();
         thread::scope(|scope| {
             scope.spawn(move || self.show_until(&finished));
             let result = work();
-            // Nothing is ever sent: the channel's end is the signal, and it comes even if `work` panics.
+            // Nothing is ever sent. Closing the channel is the signal, which also happens if `work` panics.
             drop(running);
             result
         })
     }
 
-    /// Keeps one line up to date on a terminal; adds a line every second to anything else, such as a log.
+    /// Updates one line on a terminal; prints a line every second to anything else, such as a log.
     fn show_until(&self, finished: &Receiver<()>) {
         let terminal = io::stderr().is_terminal();
         let interval = Duration::from_millis(if terminal { 100 } else { 1000 });
@@ -75,7 +75,7 @@ impl Progress {
         }
     }
 
-    /// The state of things, short enough for a narrow terminal.
+    /// The current state, short enough for a narrow terminal.
     fn line(&self) -> String {
         let megabytes = self.bytes.load(Relaxed) as f64 / 1e6;
         let seconds = self.started.elapsed().as_secs_f64();
@@ -84,7 +84,7 @@ impl Progress {
     }
 }
 
-/// Writes to stderr. Progress nobody can see any more is no reason to stop, hence no error.
+/// Writes to stderr and ignores errors: the work goes on if stderr is closed.
 fn print(text: impl Display) {
     let _ = write!(io::stderr().lock(), "{text}");
 }

@@ -1,8 +1,8 @@
-//! What the program prints on stdout in the end.
+//! The results, printed on stdout at the end.
 //!
-//! Scripts and tests may rely on two things. Lines read `name: value`, with an indent within a list, and a number comes
-//! first in its value. And the lines from `files` down to the look-ups depend on the folder's content alone: not on
-//! the number of workers, and not on the allocator.
+//! Scripts and tests may rely on two properties. Lines read `name: value`, indented within a list, and a numeric value
+//! begins with the number. The lines from `files` down to the look-ups depend only on the content of the folder, not on
+//! the number of workers or the allocator.
 
 use std::fs;
 use std::hint::black_box;
@@ -16,18 +16,18 @@ use crate::walk::Reader;
 /// How many of the most frequent words are shown.
 const TOP_WORDS: usize = 10;
 
-/// Pairs of words to look up: questions one might really ask of a collection of sources.
+/// Pairs of words to look up: plausible queries on a collection of sources.
 const LOOK_UPS: [(&str, &str); 4] =
     [("unsafe", "mmap"), ("mutex", "deadlock"), ("todo", "panic"), ("allocator", "fragmentation")];
 
-/// What the index cost.
+/// What the index cost in time and memory.
 #[derive(Debug)]
 pub(crate) struct Usage {
     /// Bytes of text indexed.
     pub(crate) bytes: u64,
     /// From the first file read to the finished index.
     pub(crate) wall_time: Duration,
-    /// What it took to drop the index.
+    /// The time to drop the index.
     pub(crate) drop_time: Duration,
     /// The process's largest resident set.
     pub(crate) peak: Option<Kibibytes>,
@@ -40,16 +40,16 @@ pub(crate) struct Usage {
 /// The unit in which Linux reports memory.
 pub(crate) type Kibibytes = u64;
 
-/// Which allocator this program runs on: asked of the allocator itself, about memory that `Box` has just obtained.
+/// Prints which allocator serves this program: asks hakmem whether a fresh `Box` is its own.
 pub(crate) fn allocator(out: &mut impl Write) -> io::Result<()> {
-    // Without the `black_box`, the optimiser may remove an allocation that nobody uses.
+    // Without `black_box`, the optimiser may remove the unused allocation.
     let fresh = black_box(Box::new(0_u64));
     let ours = Heap::owns((&raw const *fresh).cast());
     let name = if ours { "hakmem" } else { "not hakmem" };
     writeln!(out, "allocator: {name} (proved: a fresh Box is ours: {ours})")
 }
 
-/// What was read and what was not.
+/// Prints what was read and what was skipped.
 pub(crate) fn input(out: &mut impl Write, reader: &Reader, threads: usize) -> io::Result<()> {
     let skipped = reader.skipped();
     writeln!(out, "folder: {}", reader.root().display())?;
@@ -63,7 +63,7 @@ pub(crate) fn input(out: &mut impl Write, reader: &Reader, threads: usize) -> io
     )
 }
 
-/// What the index knows.
+/// Prints the contents of the index in numbers.
 pub(crate) fn index(out: &mut impl Write, index: &Index) -> io::Result<()> {
     writeln!(out, "words: {}", index.occurrences())?;
     writeln!(out, "distinct words: {}", index.distinct_words())?;
@@ -78,7 +78,7 @@ pub(crate) fn index(out: &mut impl Write, index: &Index) -> io::Result<()> {
     LOOK_UPS.iter().try_for_each(|(one, other)| look_up(out, index, one, other))
 }
 
-/// One look-up, with the first file found as an example.
+/// Prints one look-up, with the first file found as an example.
 fn look_up(out: &mut impl Write, index: &Index, one: &str, other: &str) -> io::Result<()> {
     let files = index.files_with_both(one, other);
     write!(out, "  {one} + {other}: {}", files.len())?;
@@ -88,7 +88,7 @@ fn look_up(out: &mut impl Write, index: &Index, one: &str, other: &str) -> io::R
     writeln!(out)
 }
 
-/// Time and memory.
+/// Prints time and memory.
 pub(crate) fn usage(out: &mut impl Write, usage: &Usage) -> io::Result<()> {
     let seconds = usage.wall_time.as_secs_f64();
     writeln!(out, "wall time: {seconds:.3} s")?;
@@ -99,23 +99,23 @@ pub(crate) fn usage(out: &mut impl Write, usage: &Usage) -> io::Result<()> {
     writeln!(out, "RSS after its drop: {}", mebibytes(usage.after_drop))
 }
 
-/// The allocator that was generated for this program, and what it has done.
+/// Prints the classes and the statistics of the allocator.
 pub(crate) fn heap(out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{}", Heap::classes())?;
     writeln!(out, "\n{}", Heap::stats())
 }
 
-/// The most memory this process ever had resident.
+/// The peak resident memory of this process.
 pub(crate) fn peak_rss() -> Option<Kibibytes> {
     own_status("VmHWM:")
 }
 
-/// The memory this process has resident now.
+/// The current resident memory of this process.
 pub(crate) fn rss() -> Option<Kibibytes> {
     own_status("VmRSS:")
 }
 
-/// A field of this process's status, where there is such a thing.
+/// A field of `/proc/self/status`, if it exists.
 fn own_status(field: &str) -> Option<Kibibytes> {
     status_field(&fs::read_to_string("/proc/self/status").ok()?, field)
 }

@@ -4,10 +4,10 @@ use std::fs::{self, File, FileType};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Files above this size are data rather than something a person wrote.
+/// Larger files are taken for data rather than text.
 const MAX_FILE_BYTES: u64 = 8 << 20;
 
-/// A NUL within this many bytes marks a file as binary (the test git uses, too).
+/// A NUL within this many bytes marks a file as binary, as in git.
 const SNIFFED_BYTES: u64 = 8 << 10;
 
 /// A text file, read and on its way to a worker.
@@ -21,7 +21,7 @@ pub(crate) struct Document {
     pub(crate) text: String,
 }
 
-/// How many entries were passed over, by reason.
+/// The number of skipped entries, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Skipped {
     /// Files with a NUL near their beginning, or that are not UTF-8.
@@ -30,11 +30,11 @@ pub(crate) struct Skipped {
     pub(crate) huge: u64,
     /// Files and folders that could not be read.
     pub(crate) unreadable: u64,
-    /// Symbolic links, which may form loops, and devices, pipes and sockets, which may never end.
+    /// Symbolic links, which may form cycles, and devices, pipes and sockets, which may never end.
     pub(crate) special: u64,
 }
 
-/// Why an entry was passed over; see [`Skipped`].
+/// Why an entry was skipped; see [`Skipped`].
 enum Skip {
     Binary,
     Huge,
@@ -42,7 +42,7 @@ enum Skip {
     Special,
 }
 
-/// An I/O error never ends the walk: it costs one file or folder, and is counted.
+/// An I/O error does not end the walk: the file or folder is skipped and counted.
 impl From<io::Error> for Skip {
     fn from(_: io::Error) -> Self {
         Self::Unreadable
@@ -57,12 +57,12 @@ struct Entry {
 
 /// Yields every text file below a folder, in the order of their paths.
 ///
-/// The order is what makes the index reproducible: a file's number, and the place where `limit` stops, depend on the
-/// folder alone and never on how threads were scheduled. It is also why one thread does all the reading.
+/// This order makes the index reproducible: the number of a file, and where `limit` stops, depend only on the folder
+/// and not on scheduling. It is also why one thread does all the reading.
 pub(crate) struct Reader {
     root: PathBuf,
     limit: u64,
-    /// A stack whose top comes next, so that a folder's entries replace the folder itself.
+    /// A stack, so that the entries of a folder are visited where the folder was.
     pending: Vec<Entry>,
     files: u32,
     bytes: u64,
@@ -93,7 +93,7 @@ impl Reader {
         self.bytes
     }
 
-    /// What was passed over.
+    /// The skipped entries.
     pub(crate) fn skipped(&self) -> Skipped {
         self.skipped
     }
@@ -110,7 +110,7 @@ impl Reader {
         }
     }
 
-    /// Gives the file its number.
+    /// Numbers the file.
     fn document(&mut self, path: &Path, text: String) -> Document {
         let file = self.files;
         self.files += 1;
@@ -119,7 +119,7 @@ impl Reader {
         Document { file, path, text }
     }
 
-    /// Counts what was passed over.
+    /// Counts a skipped entry.
     fn tally(&mut self, skip: &Skip) {
         let counter = match skip {
             Skip::Binary => &mut self.skipped.binary,
@@ -152,7 +152,7 @@ fn list_backwards(folder: &Path) -> io::Result<Vec<Entry>> {
     let mut entries = fs::read_dir(folder)?
         .map(|entry| {
             let entry = entry?;
-            // The type of the entry itself: a link is a link, wherever it leads.
+            // The type of the entry itself: symbolic links are not followed.
             Ok(Entry { path: entry.path(), kind: entry.file_type()? })
         })
         .collect::<io::Result<Vec<_>>>()?;
@@ -160,12 +160,12 @@ fn list_backwards(folder: &Path) -> io::Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Reads a whole text file, and as little as possible of any other.
+/// Reads a text file whole, and as little as possible of any other.
 fn read_text(path: &Path) -> Result<String, Skip> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     if size == 0 {
-        // Not only quicker: some files in /proc claim to be empty and then block their reader for ever.
+        // Also because some files in /proc have size 0 and block their reader for ever.
         return Ok(String::new());
     }
     if size > MAX_FILE_BYTES {
@@ -176,7 +176,7 @@ fn read_text(path: &Path) -> Result<String, Skip> {
     if bytes.contains(&0) {
         return Err(Skip::Binary);
     }
-    // The file may have grown since its size was taken, hence this second look at it.
+    // The file may have grown since its size was read.
     (&file).take(MAX_FILE_BYTES - bytes.len() as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_FILE_BYTES {
         return Err(Skip::Huge);
@@ -190,7 +190,7 @@ mod tests {
     use std::env;
     use std::process;
 
-    /// A folder that disappears with the test.
+    /// A folder that is removed after the test.
     struct Scratch(PathBuf);
 
     impl Scratch {

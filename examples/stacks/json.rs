@@ -1,96 +1,77 @@
 //! Everything that was measured, for other programs.
 
-use std::fmt::Write as _;
-use std::io::{self, Write};
+use hakmem_harness::clock::Clock;
+use serde_json::{Value, json};
 
 use crate::args::Options;
-use crate::clock::Clock;
-use crate::measure::{Comparison, Row};
+use crate::compare::{Comparison, Row};
 
-/// Writes one JSON object. Times are in nanoseconds, memory is in bytes, and counts are of one run of that many
-/// operations.
-pub(crate) fn write(out: &mut impl Write, options: &Options, comparisons: &[Comparison]) -> io::Result<()> {
+/// One JSON object. Times are in nanoseconds, memory is in bytes, and counts are of one run of that many operations.
+pub(crate) fn value(options: &Options, comparisons: &[Comparison]) -> Value {
     let clock = Clock::get();
-    writeln!(out, "{{\"rounds\": {}, \"quick\": {},", options.rounds, options.quick)?;
-    writeln!(
-        out,
-        " \"clock\": {{\"overhead_ns\": {:.2}, \"step_ns\": {:.2}}},",
-        clock.nanoseconds_of_overhead(),
-        clock.nanoseconds_of_step()
-    )?;
-    writeln!(out, " \"workloads\": [")?;
-    for (index, comparison) in comparisons.iter().enumerate() {
-        let (name, about) = (string(comparison.workload.name), string(comparison.workload.about));
-        let best = string(comparison.rows[comparison.best].stack);
-        writeln!(out, "  {{\"name\": {name}, \"about\": {about}, \"best\": {best}, \"stacks\": [")?;
-        for (index, row) in comparison.rows.iter().enumerate() {
-            writeln!(out, "   {}{}", object(row), comma(index, comparison.rows.len()))?;
-        }
-        writeln!(out, "  ]}}{}", comma(index, comparisons.len()))?;
-    }
-    writeln!(out, " ]}}")
+    json!({
+        "rounds": options.rounds,
+        "quick": options.quick,
+        "clock": { "overhead_ns": rounded(clock.overhead(), 2), "step_ns": rounded(clock.step(), 2) },
+        "workloads": comparisons.iter().map(workload).collect::<Vec<_>>(),
+    })
 }
 
-fn object(row: &Row) -> String {
-    let time = &row.time;
-    let [p50, p99, p999] = row.latency;
+fn workload(comparison: &Comparison) -> Value {
+    json!({
+        "name": comparison.workload.name,
+        "about": comparison.workload.about,
+        "best": comparison.rows[comparison.best].stack,
+        "stacks": comparison.rows.iter().map(stack).collect::<Vec<_>>(),
+    })
+}
+
+fn stack(row: &Row) -> Value {
+    let time = |value| rounded(value, 4);
+    let [p50, p99, p999] = row.latency.map(|value| rounded(value, 2));
     let layers = row.counts.layers.iter().map(|counts| {
-        format!(
-            "{{\"layer\": {}, \"hits\": {}, \"misses\": {}, \"refills\": {}, \"spills\": {}}}",
-            string(counts.layer),
-            counts.hits,
-            counts.misses,
-            counts.refills,
-            counts.spills
-        )
+        json!({
+            "layer": counts.layer,
+            "hits": counts.hits,
+            "misses": counts.misses,
+            "refills": counts.refills,
+            "flushes": counts.flushes,
+        })
     });
-    format!(
-        "{{\"name\": {}, \"ns_per_op\": {{\"median\": {:.4}, \"lower_quartile\": {:.4}, \"upper_quartile\": {:.4}, \
-         \"min\": {:.4}, \"max\": {:.4}, \"rounds\": [{}]}}, \
-         \"latency_ns\": {{\"p50\": {p50:.2}, \"p99\": {p99:.2}, \"p99_9\": {p999:.2}}}, \
-         \"counted\": {{\"operations\": {}, \"layers\": [{}]}}, \"resident_bytes\": {}}}",
-        string(row.stack),
-        time.median,
-        time.lower,
-        time.upper,
-        time.min,
-        time.max,
-        list(row.rounds.iter().map(|round| format!("{round:.4}"))),
-        row.counts.operations,
-        list(layers),
-        row.resident.map_or_else(|| "null".to_owned(), |bytes| bytes.to_string()),
-    )
+    json!({
+        "name": row.stack,
+        "ns_per_op": {
+            "median": time(row.time.median),
+            "lower_quartile": time(row.time.lower),
+            "upper_quartile": time(row.time.upper),
+            "min": time(row.time.min),
+            "max": time(row.time.max),
+            "rounds": row.rounds.iter().copied().map(time).collect::<Vec<_>>(),
+        },
+        "latency_ns": { "p50": p50, "p99": p99, "p99_9": p999 },
+        "counted": { "operations": row.counts.operations, "layers": layers.collect::<Vec<_>>() },
+        "resident_bytes": row.resident,
+    })
 }
 
-fn list(items: impl Iterator<Item = String>) -> String {
-    items.collect::<Vec<_>>().join(", ")
-}
-
-fn comma(index: usize, count: usize) -> &'static str {
-    if index + 1 < count { "," } else { "" }
-}
-
-/// `text` as a JSON string.
-fn string(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            // Writing to a `String` does not fail.
-            letter if letter.is_control() => drop(write!(quoted, "\\u{:04x}", u32::from(letter))),
-            letter => quoted.push(letter),
-        }
-    }
-    quoted + "\""
+/// `value` with so many digits after the point.
+fn rounded(value: f64, digits: i32) -> f64 {
+    let factor = 10_f64.powi(digits);
+    (value * factor).round() / factor
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compare::tests::example;
 
     #[test]
-    fn strings_are_quoted() {
-        assert_eq!(string("16–1,024 B"), "\"16–1,024 B\"");
-        assert_eq!(string("a\"b\\c\nd"), "\"a\\\"b\\\\c\\u000ad\"");
+    fn every_stack_is_there_with_every_figure() {
+        let found = workload(&example(&[("a \"b\"", &[2.0, 3.00004]), ("c", &[1.0])]));
+        assert_eq!((&found["best"], &found["stacks"][0]["name"]), (&json!("c"), &json!("a \"b\"")));
+        assert_eq!(found["stacks"][0]["ns_per_op"]["rounds"].to_string(), "[2.0,3.0]");
+        assert_eq!(found["stacks"][1]["latency_ns"], json!({ "p50": 100.0, "p99": 2000.0, "p99_9": 30_000.0 }));
+        assert_eq!(found["stacks"][1]["counted"]["layers"][0]["refills"], 5);
+        assert_eq!(found["stacks"][1]["resident_bytes"], 65_536);
     }
 }

@@ -1,4 +1,4 @@
-//! Stacks of front layers, compared on patterns of allocation.
+//! Stacks of layers, compared on patterns of allocation.
 //!
 //! ```text
 //! cargo run --release --example stacks -- [WORKLOAD …] [--plot FILE.svg] [--rounds N] [--json FILE] [--quick]
@@ -12,131 +12,92 @@
 //! * Time is taken of a whole workload. The stacks take turns, round by round, so that a change of the machine's speed
 //!   meets all of them.
 //! * Single operations are timed in runs of their own, because the clock takes longer than an allocation.
-//! * Counters are read from a twin of each stack that is not timed.
+//! * Counters are read from a second allocator with the same layers, which is not timed.
 //! * Memory is measured in a new process for each workload and stack: in one that has run others, pages are resident
 //!   already.
 //!
-//! The modules: `stacks` and `workloads` are what is compared; `subject` and `probe` stand between the two; `measure`
-//! makes the rounds with `resident`, `clock`, `histogram` and `statistics`; `table`, `json` and `plot` show the
-//! results.
+//! The modules, each above those that it uses: `probe` measures, `subject` is an allocator as a workload sees it,
+//! `cell` is one workload on one stack, `workloads` and `stacks` are the two tables, `compare` makes the rounds (memory
+//! by `resident`), and `table`, `json` and `plot` show the results. What has nothing to do with stacks is in
+//! `benches/harness`.
 
 mod args;
-mod clock;
-mod histogram;
+mod cell;
+mod compare;
 mod json;
-mod measure;
 mod plot;
 mod probe;
-mod progress;
 mod resident;
 mod stacks;
-mod statistics;
 mod subject;
 mod table;
 mod workloads;
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::{env, thread};
 
-use args::{Command, Options};
-use measure::{Comparison, Scale};
-use progress::Progress;
-use stacks::{STACKS, Stack};
-use workloads::Named;
+use hakmem_harness::numbers::rounds;
+use hakmem_harness::output::{self, Output};
+use hakmem_harness::progress::Progress;
 
-/// Exit code for a command line that makes no sense.
-const BAD_ARGUMENTS: u8 = 2;
-/// Exit code for a sensible command line that could not be carried out.
-const FAILED: u8 = 1;
+use args::Options;
+use compare::Comparison;
+use stacks::{STACKS, Stack};
 
 fn main() -> ExitCode {
-    let outcome = match args::parse(env::args_os().skip(1)) {
-        Ok(Command::Run(options)) => run(&options),
-        Ok(Command::Resident(workload, stack, quick)) => print_growth(workload, stack, quick),
-        Ok(Command::Help) => io::stdout().write_all(args::help().as_bytes()),
-        Err(message) => return fail(BAD_ARGUMENTS, &format!("{message} (see --help)")),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough (`stacks | head`): that is no failure.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => fail(FAILED, &error.to_string()),
-    }
+    let options = args::parse(env::args_os()).unwrap_or_else(|error| error.exit());
+    output::exit_code(
+        "stacks",
+        match options.growth_on {
+            Some(stack) => print_growth(&options, stack),
+            None => run(&options),
+        },
+    )
 }
 
-/// Says on one line why there is no result.
-fn fail(code: u8, message: &str) -> ExitCode {
-    // Not `eprintln!`, which panics when stderr is closed.
-    let _ = writeln!(io::stderr(), "stacks: {message}");
-    ExitCode::from(code)
-}
-
-/// Compares the stacks on each workload that was asked for, and shows each result as soon as it is there.
-fn run(options: &Options) -> io::Result<()> {
-    // A file that cannot be written shall be noticed now and not after minutes.
-    let plot = create(options.plot.as_deref())?;
-    let json = create(options.json.as_deref())?;
+/// Compares the stacks on each workload that was asked for, and prints each table as soon as it is complete.
+fn run(options: &Options) -> Result<(), String> {
+    // A file that cannot be written is an error now and not after minutes.
+    let create = |path: &Option<PathBuf>| path.as_deref().map(Output::create).transpose();
+    let (plot, json) = (create(&options.plot)?, create(&options.json)?);
     if let Some(stack) = STACKS.iter().find(|stack| !(stack.serves)()) {
-        return Err(io::Error::other(format!("the stack {} does not serve what is asked of it", stack.name)));
+        return Err(format!("the stack {} does not serve what is asked of it", stack.name));
     }
-    let mut out = BufWriter::new(io::stdout().lock());
-    table::legend(&mut out, options)?;
-    out.flush()?;
+    output::print_with(|out| table::legend(out, options))?;
 
-    let mut progress = Progress::new(measure::turns(options) * options.workloads.len() as u32);
+    let mut progress = Progress::new(compare::turns(options) * options.workloads.len());
     let mut comparisons: Vec<Comparison> = Vec::new();
     for &workload in &options.workloads {
-        let comparison = measure::compare(workload, options, &mut progress);
+        let comparison = compare::compare(workload, options, &mut progress);
         progress.clear();
         let comparison = comparison?;
-        table::comparison(&mut out, &comparison)?;
-        out.flush()?;
+        output::print_with(|out| table::comparison(out, &comparison))?;
         comparisons.push(comparison);
     }
-    if let Some((path, mut file)) = plot {
-        file.write_all(plot::svg(&comparisons, &note(options)).as_bytes()).map_err(|error| about(&path, &error))?;
+    if let Some(plot) = plot {
+        plot.write(|file| file.write_all(plot::svg(&comparisons, &note(options)).as_bytes()))?;
     }
-    if let Some((path, file)) = json {
-        let mut file = BufWriter::new(file);
-        json::write(&mut file, options, &comparisons)
-            .and_then(|()| file.flush())
-            .map_err(|error| about(&path, &error))?;
+    if let Some(json) = json {
+        json.write(|file| Ok(serde_json::to_writer(file, &json::value(options, &comparisons))?))?;
     }
     Ok(())
 }
 
-/// How the plot's numbers came about.
+/// How the plot's numbers were measured.
 fn note(options: &Options) -> String {
-    let rounds = table::rounds(options.rounds);
+    let rounds = rounds(options.rounds);
     let processors = thread::available_parallelism().map_or(1, usize::from);
     let quick = if options.quick { "; --quick: a tenth of the work, the times say little" } else { "" };
     format!(
         "ns for an allocation and its free, shorter is better; median of {rounds}, whiskers: their middle half; \
-         * the least median; processors: {processors}{quick}"
+         green: the least median; processors: {processors}{quick}"
     )
 }
 
-/// Creates the file that the user named, if so.
-fn create(path: Option<&Path>) -> io::Result<Option<(PathBuf, File)>> {
-    let Some(path) = path else { return Ok(None) };
-    let file = File::create(path).map_err(|error| about(path, &error))?;
-    Ok(Some((path.to_owned(), file)))
-}
-
-/// An error that names the file.
-fn about(path: &Path, error: &io::Error) -> io::Error {
-    // Of no other kind: a broken pipe that the user named as a file is a failure.
-    io::Error::other(format!("cannot write {}: {error}", path.display()))
-}
-
 /// What the program does when `resident` has started it: one workload on one stack.
-fn print_growth(workload: &Named, stack: &Stack, quick: bool) -> io::Result<()> {
-    let scale = if quick { Scale::Quick } else { Scale::Full };
-    match (stack.cells[workload.index].memory)(scale) {
-        Some(bytes) => writeln!(io::stdout(), "{bytes}"),
-        None => writeln!(io::stdout(), "unknown"),
-    }
+fn print_growth(options: &Options, stack: &Stack) -> Result<(), String> {
+    let grown = (stack.cells[options.workloads[0].index].memory)(options.scale());
+    output::print(&grown.map_or("unknown\n".to_owned(), |bytes| format!("{bytes}\n")))
 }

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use crate::clock;
-use crate::histogram::Histogram;
-use crate::resident;
+use hakmem_harness::histogram::Histogram;
+use hakmem_harness::process;
 
 /// Watches a workload.
 pub(crate) trait Probe: Send + Sized {
@@ -43,7 +42,7 @@ impl Whole {
 impl Probe for Whole {
     fn start(&mut self) {
         if self.memory {
-            self.resident_before = resident::resident();
+            self.resident_before = process::anonymous();
         }
         self.started = Some(Instant::now());
     }
@@ -51,7 +50,7 @@ impl Probe for Whole {
     fn stop(&mut self) {
         self.elapsed = self.started.map_or(Duration::ZERO, |started| started.elapsed());
         if let (true, Some(before)) = (self.memory, self.resident_before) {
-            self.grown = resident::resident().map(|after| after.saturating_sub(before));
+            self.grown = process::anonymous().map(|after| after.saturating_sub(before));
         }
     }
 
@@ -67,7 +66,7 @@ impl Probe for Whole {
     fn join(&mut self, _: Self) {}
 }
 
-/// Each operation by itself, in ticks of [`clock`].
+/// Each operation by itself, in ticks of the clock.
 #[derive(Debug, Default)]
 pub(crate) struct Single {
     /// How long operations took. The clock's own time is still in it.
@@ -83,11 +82,7 @@ impl Probe for Single {
 
     #[inline(always)]
     fn operation<T>(&mut self, operation: impl FnOnce() -> T) -> T {
-        let before = clock::ticks();
-        let result = operation();
-        let after = clock::ticks();
-        self.ticks.add(after.saturating_sub(before));
-        result
+        self.ticks.measure(operation)
     }
 
     fn fork(&self) -> Self {

@@ -6,6 +6,8 @@ use std::hint::black_box;
 use std::marker::PhantomData;
 use std::ptr::NonNull;
 
+use hakmem_harness::tag;
+
 use crate::probe::Probe;
 
 /// What nearly all workloads allocate. It is a constant, so the allocator's path for constant sizes is inlined.
@@ -15,10 +17,10 @@ const BLOCK: Layout = layout(64);
 pub(crate) const SIZES: (u16, u16) = (16, 1024);
 
 /// A generated allocator. Its methods are called directly: it is not this program's global allocator.
-pub(crate) trait Heap: GlobalAlloc + Copy + Default + Send + Sync + 'static {
+pub(crate) trait Subject: GlobalAlloc + Copy + Default + Send + Sync + 'static {
     /// Whether the allocator says that `pointer` is its own.
     fn owns(pointer: *const u8) -> bool;
-    /// Gives back what is free.
+    /// Gives free memory back to the system.
     fn purge();
     /// What its layers have counted, all classes taken together; the first layer comes first.
     fn counts() -> Vec<LayerCounts>;
@@ -36,7 +38,7 @@ pub(crate) struct LayerCounts {
     /// Batches that it took from below.
     pub(crate) refills: u64,
     /// Batches that it sent below.
-    pub(crate) spills: u64,
+    pub(crate) flushes: u64,
 }
 
 impl LayerCounts {
@@ -47,7 +49,7 @@ impl LayerCounts {
             hits: self.hits - earlier.hits,
             misses: self.misses - earlier.misses,
             refills: self.refills - earlier.refills,
-            spills: self.spills - earlier.spills,
+            flushes: self.flushes - earlier.flushes,
         }
     }
 }
@@ -64,7 +66,7 @@ pub(crate) fn by_layer(rows: impl Iterator<Item = hakmem::LayerStats>) -> Vec<La
         sum.hits += row.hits;
         sum.misses += row.misses;
         sum.refills += row.refills;
-        sum.spills += row.spills;
+        sum.flushes += row.flushes;
     }
     sums
 }
@@ -84,10 +86,10 @@ pub(crate) struct Block<A> {
     heap: PhantomData<A>,
 }
 
-// SAFETY: a block is memory that its holder owns, and the allocators are for any thread.
-unsafe impl<A: Heap> Send for Block<A> {}
+// SAFETY: a block is memory that only its holder uses, and `A`, a `GlobalAlloc`, may free it in any thread.
+unsafe impl<A: Subject> Send for Block<A> {}
 
-impl<A: Heap> Block<A> {
+impl<A: Subject> Block<A> {
     /// The address, to be sent to another thread.
     pub(crate) fn into_raw(self) -> *mut u64 {
         self.address.as_ptr()
@@ -110,10 +112,9 @@ pub(crate) struct AnyBlock<A> {
     heap: PhantomData<A>,
 }
 
-/// Somebody who allocates from `A` and frees, with a probe that measures it.
+/// A thread that allocates from `A` and frees, with a probe that measures it.
 ///
-/// Each block has a tag, different from that of all others alive. It is written into the block's first word. If an
-/// allocator hands out a block twice, or writes into one, the tag is another when the block is freed.
+/// Each block has a [`tag`] in its first word.
 #[derive(Debug)]
 pub(crate) struct User<A, P> {
     heap: A,
@@ -121,7 +122,7 @@ pub(crate) struct User<A, P> {
     pub(crate) probe: P,
 }
 
-impl<A: Heap, P: Probe> User<A, P> {
+impl<A: Subject, P: Probe> User<A, P> {
     /// A user measured by `probe`.
     pub(crate) fn new(probe: P) -> User<A, P> {
         User { heap: A::default(), probe }
@@ -164,37 +165,30 @@ impl<A: Heap, P: Probe> User<A, P> {
         // SAFETY: no size in the workloads is 0.
         let address = self.probe.operation(|| unsafe { heap.alloc(layout) });
         let address = NonNull::new(address).unwrap_or_else(|| handle_alloc_error(layout)).cast();
-        // SAFETY: the block is ours, aligned to a word, and not smaller than one.
+        // SAFETY: the allocator has just handed out the block, so nothing else uses it; it is aligned to a word and not
+        // smaller than one.
         unsafe { address.write(tag) };
         address
     }
 
     /// # Safety
-    /// The block is one of `A`, allocated with `layout`, and nobody uses it any more.
+    /// The block is one of `A`, allocated with `layout`, and nothing else uses it.
     #[inline(always)]
     unsafe fn free(&mut self, address: NonNull<u64>, layout: Layout, tag: u64) {
-        // SAFETY: the block is ours, and its first word was written when it was allocated.
+        // SAFETY: by the caller's contract the block is live; its first word was written when it was allocated.
         let found = unsafe { address.read() };
-        if found != tag {
-            corrupted(address, tag, found);
-        }
+        tag::check(address, found, tag);
         let heap = self.heap;
-        // SAFETY: the caller's contract.
+        // SAFETY: by the caller's contract `A` has allocated the block with `layout`, and nothing uses it after this.
         self.probe.operation(|| unsafe { heap.dealloc(address.as_ptr().cast(), layout) });
     }
 }
 
-#[cold]
-#[inline(never)]
-fn corrupted(address: NonNull<u64>, tag: u64, found: u64) -> ! {
-    panic!("the block at {address:?} was changed while it was in use: it holds {found:#x}, not {tag:#x}");
-}
-
 /// Whether `A` is what serves its requests: blocks of several sizes, and it owns them all.
-pub(crate) fn serves<A: Heap>() -> bool {
+pub(crate) fn serves<A: Subject>() -> bool {
     let (heap, (least, greatest)) = (A::default(), SIZES);
     [BLOCK, layout(least.into()), layout(greatest.into())].into_iter().all(|layout| {
-        // SAFETY: the sizes are not 0, and the block goes back as it came.
+        // SAFETY: the sizes are not 0, and the block is freed once, with the layout that it was allocated with.
         unsafe {
             let block = black_box(heap.alloc(layout));
             let owned = !block.is_null() && A::owns(block);
@@ -210,20 +204,32 @@ pub(crate) fn serves<A: Heap>() -> bool {
 mod tests {
     use super::*;
     use crate::probe::Whole;
-    use crate::stacks::layers::unified_sll::Heap as Subject;
+    use std::alloc::System;
+
+    impl Subject for System {
+        fn owns(_: *const u8) -> bool {
+            true
+        }
+
+        fn purge() {}
+
+        fn counts() -> Vec<LayerCounts> {
+            Vec::new()
+        }
+    }
 
     #[test]
     #[should_panic(expected = "was changed while it was in use")]
     fn a_changed_block_is_noticed() {
-        let mut user: User<Subject, Whole> = User::new(Whole::default());
+        let mut user: User<System, Whole> = User::new(Whole::default());
         let block = user.take(1);
         user.give(block, 2);
     }
 
     #[test]
     fn counts_are_differences() {
-        let earlier = LayerCounts { layer: "sll", hits: 1, misses: 2, refills: 3, spills: 4 };
-        let later = LayerCounts { layer: "sll", hits: 11, misses: 22, refills: 33, spills: 44 };
-        assert_eq!(later.since(&earlier), LayerCounts { layer: "sll", hits: 10, misses: 20, refills: 30, spills: 40 });
+        let earlier = LayerCounts { layer: "sll", hits: 1, misses: 2, refills: 3, flushes: 4 };
+        let later = LayerCounts { layer: "sll", hits: 11, misses: 22, refills: 33, flushes: 44 };
+        assert_eq!(later.since(&earlier), LayerCounts { layer: "sll", hits: 10, misses: 20, refills: 30, flushes: 40 });
     }
 }

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use hakmem_harness::clock::Clock;
+use hakmem_harness::numbers::{rounds, short};
+
 use crate::args::Options;
-use crate::clock::Clock;
-use crate::measure::{Comparison, Row};
+use crate::compare::{Comparison, Row};
 use crate::stacks::{SAME, STACKS};
 
 /// What the columns mean.
@@ -16,11 +18,11 @@ pub(crate) fn legend(out: &mut impl Write, options: &Options) -> io::Result<()> 
     writeln!(
         out,
         "p50, p99, p99.9: ns of one allocation or one free, timed by itself, less the {:.1} ns that reading the clock \
-         takes. It moves in steps of {:.1} ns; what is shorter is not told apart.",
-        clock.nanoseconds_of_overhead(),
-        clock.nanoseconds_of_step(),
+         takes. It moves in steps of {:.1} ns; shorter differences are not seen.",
+        clock.overhead(),
+        clock.step(),
     )?;
-    writeln!(out, "refills, spills: of all layers, for each 1,000 operations; counted in a run that is not timed.")?;
+    writeln!(out, "refills, flushes: of all layers, for each 1,000 operations; counted in a run that is not timed.")?;
     writeln!(
         out,
         "RSS: KiB of memory that a process of its own has afterwards and had not before. *: the least median."
@@ -38,7 +40,7 @@ pub(crate) fn comparison(out: &mut impl Write, comparison: &Comparison) -> io::R
     writeln!(
         out,
         "  {:<width$} {:>8} {:>15} {:>7} {:>7} {:>7} {:>8} {:>8} {:>7}",
-        "stack", "ns/op", "spread", "p50", "p99", "p99.9", "refills", "spills", "RSS"
+        "stack", "ns/op", "spread", "p50", "p99", "p99.9", "refills", "flushes", "RSS"
     )?;
     for (index, row) in comparison.rows.iter().enumerate() {
         let mark = if index == comparison.best { '*' } else { ' ' };
@@ -52,13 +54,13 @@ pub(crate) fn comparison(out: &mut impl Write, comparison: &Comparison) -> io::R
 
 fn line(out: &mut impl Write, mark: char, width: usize, row: &Row) -> io::Result<()> {
     let spread = format!("{}–{}", short(row.time.lower), short(row.time.upper));
-    let [p50, p99, p999] = row.latency.map(|time| latency(time, Clock::get().nanoseconds_of_step()));
+    let [p50, p99, p999] = row.latency.map(|time| latency(time, Clock::get().step()));
     let refills = count(row.counts.per_thousand(|layer| layer.refills));
-    let spills = count(row.counts.per_thousand(|layer| layer.spills));
+    let flushes = count(row.counts.per_thousand(|layer| layer.flushes));
     let resident = row.resident.map_or_else(|| "–".to_owned(), |bytes| (bytes / 1024).to_string());
     writeln!(
         out,
-        "{mark} {:<width$} {:>8} {spread:>15} {p50:>7} {p99:>7} {p999:>7} {refills:>8} {spills:>8} {resident:>7}",
+        "{mark} {:<width$} {:>8} {spread:>15} {p50:>7} {p99:>7} {p999:>7} {refills:>8} {flushes:>8} {resident:>7}",
         row.stack,
         short(row.time.median),
     )
@@ -68,20 +70,6 @@ fn line(out: &mut impl Write, mark: char, width: usize, row: &Row) -> io::Result
 pub(crate) fn noise(comparison: &Comparison) -> Option<f64> {
     let (one, other) = (comparison.row(SAME.0)?.time.median, comparison.row(SAME.1)?.time.median);
     Some((one - other).abs() / one.min(other) * 100.0)
-}
-
-/// As a reader would say it.
-pub(crate) fn rounds(count: u32) -> String {
-    if count == 1 { "1 round".to_owned() } else { format!("{count} rounds") }
-}
-
-/// A number with about three digits that mean something.
-pub(crate) fn short(value: f64) -> String {
-    match value {
-        ..9.995 => format!("{value:.2}"),
-        ..99.95 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
-    }
 }
 
 /// A time, unless it is too short for a clock that moves in steps of `step`.
@@ -101,27 +89,11 @@ fn count(value: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::Counts;
-    use crate::statistics;
-    use crate::subject::LayerCounts;
-    use crate::workloads::WORKLOADS;
-
-    fn row(stack: &'static str, rounds: &[f64]) -> Row {
-        let layers = vec![LayerCounts { layer: "sll", refills: 5, spills: 0, ..LayerCounts::default() }];
-        Row {
-            stack,
-            rounds: rounds.to_vec(),
-            time: statistics::summary(rounds),
-            latency: [100.0, 2000.0, 30_000.0],
-            counts: Counts { operations: 1000, layers },
-            resident: Some(64 << 10),
-        }
-    }
+    use crate::compare::tests::example;
 
     #[test]
-    fn the_best_is_marked_and_the_noise_is_told() {
-        let rows = vec![row(SAME.0, &[2.0, 2.0]), row(SAME.1, &[1.0, 3.0]), row("sll", &[1.0, 2.0])];
-        let compared = Comparison { workload: &WORKLOADS[0], rows, best: 2 };
+    fn the_best_is_marked_and_the_noise_is_shown() {
+        let compared = example(&[(SAME.0, &[2.0, 2.0]), (SAME.1, &[1.0, 3.0]), ("sll", &[1.0, 2.0])]);
         let mut out = Vec::new();
         comparison(&mut out, &compared).unwrap();
         let text = String::from_utf8(out).unwrap();
@@ -134,11 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_short() {
-        assert_eq!(
-            [0.0, 1.234, 9.999, 56.78, 99.96, 1234.5].map(short),
-            ["0.00", "1.23", "10.0", "56.8", "100", "1234"]
-        );
+    fn what_is_too_short_or_missing_is_said() {
         assert_eq!([0.0, 10.1, 10.2].map(|time| latency(time, 10.2)), ["<10", "<10", "10.2"]);
         assert_eq!([None, Some(0.0), Some(2.5)].map(count), ["–", "0", "2.50"]);
     }

@@ -1,34 +1,34 @@
-//! An ELF file for x86-64: its code and its functions.
+//! An x86-64 ELF file: its code and its functions.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use object::{Architecture, Object, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 
-/// The code of a program, in memory.
+/// The code of a program.
 #[derive(Debug)]
 pub struct Binary {
     sections: Vec<(u64, Vec<u8>)>,
     functions: Vec<Function>,
 }
 
-/// A function that the symbols of a program name.
+/// A function in the symbol table of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Function {
     /// Its name, demangled, without the hash.
     pub name: String,
-    /// Where it begins.
+    /// Its address.
     pub address: u64,
-    /// Its bytes.
+    /// Its size in bytes.
     pub size: u64,
 }
 
 /// Why a file cannot be read.
 #[derive(Debug)]
 pub enum Error {
-    /// It is not there, or may not be read.
+    /// It does not exist, or reading it failed.
     Absent(PathBuf, std::io::Error),
-    /// It is no ELF file for x86-64.
+    /// It is not an x86-64 ELF file.
     Foreign(PathBuf),
     /// It has no symbols.
     Stripped(PathBuf),
@@ -38,9 +38,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent(path, error) => write!(f, "cannot read the program {}: {error}", path.display()),
-            Self::Foreign(path) => write!(f, "{} is no ELF program for x86-64", path.display()),
+            Self::Foreign(path) => write!(f, "{} is not an x86-64 ELF program", path.display()),
             Self::Stripped(path) => {
-                write!(f, "{} is stripped: without symbols no function can be found in it", path.display())
+                write!(f, "{} is stripped: functions cannot be found without symbols", path.display())
             }
         }
     }
@@ -73,7 +73,7 @@ impl Binary {
         Ok(Self { sections, functions })
     }
 
-    /// One function, of these bytes.
+    /// A program with one function of `size` bytes.
     #[cfg(test)]
     pub(crate) fn of_code(address: u64, code: &[u8], size: u64) -> Self {
         let functions = vec![Function { name: "f".into(), address, size }];
@@ -90,7 +90,7 @@ impl Binary {
         self.functions.iter().find(|function| function.name == name)
     }
 
-    /// The function that an address is in.
+    /// The function that contains an address.
     pub fn function_at(&self, address: u64) -> Option<&Function> {
         self.functions.iter().find(|function| (function.address..function.address + function.size).contains(&address))
     }

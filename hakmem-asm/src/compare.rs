@@ -1,4 +1,4 @@
-//! Whether two programs have the same code: the one that hit paths are read from, and the one that ships.
+//! Compares the code of two programs: the one that hit paths are read from, and the one that ships.
 
 use std::collections::HashMap;
 
@@ -7,18 +7,18 @@ use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
 use crate::binary::{Binary, Function};
 use crate::path::Text;
 
-/// How much of a program's code another one has.
+/// How much of a program's code another program also has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
-    /// Its functions.
+    /// The number of its functions.
     pub functions: usize,
-    /// The names of those that the other program has not, or has with other instructions.
+    /// The names of those that are missing in the other program, or have other instructions there.
     pub different: Vec<String>,
 }
 
 impl Binary {
-    /// Looks for each function in another program, by its name and its instructions. Addresses do not count, since
-    /// everything may be somewhere else there; the names of what is called do, and distances in thread-local memory.
+    /// Looks for each function in another program, by name and instructions. Addresses are ignored, since the layout
+    /// may differ; the names of called functions and offsets in thread-local memory are compared.
     pub fn compare(&self, other: &Binary) -> Comparison {
         let mut theirs: HashMap<&str, Vec<Vec<String>>> = HashMap::new();
         for function in other.functions() {
@@ -51,7 +51,7 @@ impl Binary {
             let target = instruction.near_branch_target();
             return match self.function_at(target) {
                 Some(there) if there.address == function.address => format!("{mnemonic:?} {}", target - there.address),
-                there => format!("{mnemonic:?} {}", there.map_or("elsewhere", |there| &there.name)),
+                there => format!("{mnemonic:?} {}", there.map_or("unknown", |there| &there.name)),
             };
         }
         if instruction.is_ip_rel_memory_operand() {
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_code_elsewhere_is_the_same() {
+    fn code_is_the_same_at_another_address() {
         // inc rax; je over a return; ret
         let code = [0x48, 0xFF, 0xC0, 0x74, 0x01, 0xC3, 0xC3];
         let one = Binary::of_code(0x1000, &code, 7);
@@ -75,9 +75,8 @@ mod tests {
         // inc rcx
         let other = Binary::of_code(0x1000, &[0x48, 0xFF, 0xC1, 0x74, 0x01, 0xC3, 0xC3], 7);
         assert_eq!(one.compare(&other).different, ["f"]);
-        // mov rax, fs:[-8]; ret: another place in thread-local memory is another instruction.
-        let tls =
-            |distance: u8| Binary::of_code(0x1000, &[0x64, 0x48, 0x8B, 4, 0x25, distance, 255, 255, 255, 0xC3], 10);
+        // mov rax, fs:[-8]; ret: another offset in thread-local memory is another instruction.
+        let tls = |offset: u8| Binary::of_code(0x1000, &[0x64, 0x48, 0x8B, 4, 0x25, offset, 255, 255, 255, 0xC3], 10);
         assert_eq!(tls(0xF8).compare(&tls(0xF8)).different.len(), 0);
         assert_eq!(tls(0xF8).compare(&tls(0xF0)).different, ["f"]);
     }

@@ -1,5 +1,4 @@
-//! The hit path: of the ways from a function's entry to a return, the one with the fewest calls, and of those the
-//! shortest.
+//! The hit path: of all paths from a function's entry to a return, the shortest of those with the fewest calls.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -11,23 +10,22 @@ use iced_x86::{
 
 use crate::binary::{Binary, Function};
 
-/// What happens on a path from a function's entry to its return. The return itself is not counted: inlined, there is
-/// none.
+/// Counts of a path from a function's entry to its return. The return is not counted, since inlined code has none.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Counts {
     /// Instructions, branches included; no-ops are not.
     pub instructions: usize,
     /// Conditional branches.
     pub branches: usize,
-    /// Instructions' reads of memory.
+    /// Reads of memory by instructions.
     pub loads: usize,
-    /// Instructions' writes of memory. One that does both, as `dec [x]`, is a load and a store.
+    /// Writes of memory by instructions. An instruction that does both, such as `dec [x]`, is a load and a store.
     pub stores: usize,
     /// Calls.
     pub calls: usize,
     /// Locked instructions.
     pub atomics: usize,
-    /// Accesses of the stack, which are also among the loads and stores.
+    /// Accesses to the stack, which also count as loads and stores.
     pub stack: usize,
 }
 
@@ -37,16 +35,16 @@ pub enum Tls {
     /// It does not.
     #[default]
     None,
-    /// At a constant distance from the thread pointer: the best there is, of an executable.
+    /// At a constant offset from the thread pointer: the fastest model, for executables only.
     LocalExec,
-    /// At a distance that is loaded first.
+    /// At an offset from the thread pointer that is loaded first.
     InitialExec,
-    /// By a call of `__tls_get_addr`, of a library that may be loaded late.
+    /// By a call of `__tls_get_addr`, in a library that may be loaded at run time.
     GeneralDynamic,
 }
 
 impl Tls {
-    /// Its name in the documents of linkers.
+    /// Its usual name.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -57,21 +55,21 @@ impl Tls {
     }
 }
 
-/// What to do where a path jumps out of its function.
+/// How to treat jumps out of the function.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Jumps {
-    /// Nothing: such a way is not taken.
+    /// Do not follow them.
     Stay,
-    /// Go on there, as the processor does.
+    /// Follow them.
     Follow,
 }
 
 /// An instruction of a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Step {
-    /// Where it is.
+    /// Its address.
     pub address: u64,
-    /// What it is, as an assembler of Intel's syntax writes it.
+    /// Its text in Intel syntax.
     pub text: String,
     /// Whether it is a branch that the path takes.
     pub taken: bool,
@@ -80,9 +78,9 @@ pub struct Step {
 /// A hit path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct HitPath {
-    /// What is on it.
+    /// What it contains.
     pub counts: Counts,
-    /// Bytes of its instructions, without the return.
+    /// The size of its instructions in bytes, without the return.
     pub bytes: usize,
     /// How it reaches thread-local memory.
     pub tls: Tls,
@@ -90,22 +88,22 @@ pub struct HitPath {
     pub steps: Vec<Step>,
 }
 
-/// Instructions looked at before the search gives up: hit paths are found after some tens.
-const PATIENCE: usize = 20_000;
+/// The search gives up after this many instructions. Hit paths are found within some tens.
+const MAX_VISITED: usize = 20_000;
 
 impl Binary {
-    /// The hit path of a function. `None`: there is no way to a return but through a jump table, or one that `jumps`
+    /// The hit path of a function. `None`: every path to a return goes through a jump table, or a jump that `jumps`
     /// forbids.
     pub fn hit_path(&self, function: &Function, jumps: Jumps) -> Option<HitPath> {
         let inside = |address: u64| {
             jumps == Jumps::Follow || (function.address..function.address + function.size).contains(&address)
         };
-        // The cheapest way first (Dijkstra), by calls and then instructions.
+        // Dijkstra's algorithm: the cheapest path first, by calls and then instructions.
         let mut before: HashMap<u64, Option<u64>> = HashMap::new();
         let mut open = BinaryHeap::from([Reverse((0, 0, 0_usize, function.address, None))]);
         let mut order = 0;
         while let Some(Reverse((calls, instructions, _, address, from))) = open.pop() {
-            if before.contains_key(&address) || before.len() > PATIENCE {
+            if before.contains_key(&address) || before.len() > MAX_VISITED {
                 continue;
             }
             let Some(instruction) = self.instruction(address) else { continue };
@@ -114,17 +112,17 @@ impl Binary {
             let called = matches!(instruction.flow_control(), FlowControl::Call | FlowControl::IndirectCall);
             let calls = calls + usize::from(called);
             let (next, target) = (Some(instruction.next_ip()), Some(instruction.near_branch_target()));
-            // Of two ways that cost the same, that straight on comes first.
-            let ways = match instruction.flow_control() {
+            // Of two paths of the same cost, the one without a taken branch comes first.
+            let successors = match instruction.flow_control() {
                 FlowControl::Return => return Some(self.path(&before, address)),
                 FlowControl::IndirectBranch | FlowControl::Interrupt | FlowControl::Exception => [None, None],
                 FlowControl::UnconditionalBranch => [None, target],
                 FlowControl::ConditionalBranch => [next, target],
                 _ => [next, None],
             };
-            for way in ways.into_iter().flatten().filter(|&way| inside(way)) {
+            for successor in successors.into_iter().flatten().filter(|&successor| inside(successor)) {
                 order += 1;
-                open.push(Reverse((calls, instructions, order, way, Some(address))));
+                open.push(Reverse((calls, instructions, order, successor, Some(address))));
             }
         }
         None
@@ -135,7 +133,7 @@ impl Binary {
         (!instruction.is_invalid()).then_some(instruction)
     }
 
-    /// The path that ends at `last`, where each instruction's predecessor is known.
+    /// The path that ends at `last`; `before` has the predecessor of each visited instruction.
     fn path(&self, before: &HashMap<u64, Option<u64>>, last: u64) -> HitPath {
         let back = std::iter::successors(Some(last), |address| before.get(address).copied().flatten());
         let mut instructions: Vec<Instruction> = back.filter_map(|address| self.instruction(address)).collect();
@@ -158,7 +156,7 @@ impl Binary {
     }
 }
 
-/// Writes instructions as an assembler of Intel's syntax does.
+/// Formats instructions in Intel syntax.
 #[allow(missing_debug_implementations, reason = "the formatter has none")]
 pub(crate) struct Text(IntelFormatter);
 
@@ -179,17 +177,17 @@ impl Text {
     pub(crate) fn of(&mut self, instruction: &Instruction) -> String {
         let mut text = String::new();
         self.0.format(instruction, &mut text);
-        // A distance below the thread pointer is a negative number.
+        // Write an offset below the thread pointer as a negative number.
         let alone = [instruction.memory_base(), instruction.memory_index()] == [Register::None; 2];
-        let distance = instruction.memory_displacement64().cast_signed();
-        if alone && distance < 0 && instruction.segment_prefix() == Register::FS {
-            text = text.replace(&format!("{distance:#x}"), &format!("-{:#x}", distance.unsigned_abs()));
+        let offset = instruction.memory_displacement64().cast_signed();
+        if alone && offset < 0 && instruction.segment_prefix() == Register::FS {
+            text = text.replace(&format!("{offset:#x}"), &format!("-{:#x}", offset.unsigned_abs()));
         }
         text
     }
 }
 
-/// Whether an instruction is one that does something.
+/// Whether an instruction is counted: all but no-ops and returns.
 fn counts(instruction: &Instruction) -> bool {
     instruction.mnemonic() != Mnemonic::Nop && instruction.flow_control() != FlowControl::Return
 }
@@ -222,7 +220,7 @@ impl Counts {
     }
 }
 
-/// How a path's accesses of the thread pointer get their distance. The dearest one counts.
+/// How a path reaches thread-local memory. If its accesses differ, the most expensive one counts.
 fn tls(path: &[Instruction]) -> Tls {
     let mut model = Tls::None;
     let mut worst = |found: Tls| {
@@ -230,8 +228,8 @@ fn tls(path: &[Instruction]) -> Tls {
             model = found;
         }
     };
-    // Registers that hold what was loaded from a constant address: the linker's table of distances.
-    let mut distances: Vec<Register> = Vec::new();
+    // Registers loaded from a constant address: offsets from the linker's table.
+    let mut offsets: Vec<Register> = Vec::new();
     for (number, instruction) in path.iter().enumerate() {
         let before = number.checked_sub(1).map(|number| &path[number]);
         let argument = |before: &Instruction| {
@@ -239,20 +237,20 @@ fn tls(path: &[Instruction]) -> Tls {
                 && before.op0_register() == Register::RDI
                 && before.is_ip_rel_memory_operand()
         };
-        // The sequence that the linker knows: `data16 lea rdi, [rip + …]`, then a padded call.
+        // The sequence that linkers recognise: `data16 lea rdi, [rip + …]`, then a padded call.
         let padded = instruction.len() > 5;
         if instruction.flow_control() == FlowControl::Call && padded && before.is_some_and(argument) {
             worst(Tls::GeneralDynamic);
         }
         if instruction.segment_prefix() == Register::FS {
             let from_table = [instruction.memory_base(), instruction.memory_index()];
-            let loaded = from_table.iter().any(|register| distances.contains(register));
+            let loaded = from_table.iter().any(|register| offsets.contains(register));
             worst(if loaded { Tls::InitialExec } else { Tls::LocalExec });
         }
         if instruction.mnemonic() == Mnemonic::Mov && instruction.op0_register() != Register::None {
-            distances.retain(|register| *register != instruction.op0_register());
+            offsets.retain(|register| *register != instruction.op0_register());
             if instruction.is_ip_rel_memory_operand() {
-                distances.push(instruction.op0_register());
+                offsets.push(instruction.op0_register());
             }
         }
     }
@@ -270,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn models_of_thread_local_memory_are_told_apart() {
+    fn models_of_thread_local_memory_are_recognised() {
         // mov rax, fs:[-8]; ret
         let local = path(&[0x64, 0x48, 0x8B, 0x04, 0x25, 0xF8, 0xFF, 0xFF, 0xFF, 0xC3]);
         assert_eq!((local.tls, local.counts.loads, local.bytes), (Tls::LocalExec, 1, 9));
@@ -286,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn the_way_without_a_call_is_the_hit() {
+    fn the_path_without_a_call_is_the_hit() {
         // test rdi, rdi; je over the first return; inc, inc, ret; call, ret
         let code = [0x48, 0x85, 0xFF, 0x74, 0x07, 0x48, 0xFF, 0xC0, 0x48, 0xFF, 0xC0, 0xC3, 0xE8, 0, 0, 0, 0, 0xC3];
         let hit = path(&code);

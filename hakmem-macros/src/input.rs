@@ -8,6 +8,10 @@ use syn::{Attribute, Ident, LitStr, Token, Visibility};
 pub(crate) struct Input {
     /// The path of the `hakmem` crate, as its wrapper macro knows it.
     pub(crate) hakmem: TokenStream,
+    /// Whether the allocator's methods go through the recorder, for `cargo hakmem record`.
+    pub(crate) record: bool,
+    /// Whether each class's hit paths are functions of their own as well, for `cargo hakmem asm`.
+    pub(crate) anchors: bool,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) name: Ident,
@@ -63,6 +67,6 @@ impl Parse for Input {
         if !input.is_empty() {
             return Err(input.error("one invocation makes one allocator; write another `allocator!` for the next"));
         }
-        Ok(Input { hakmem: hakmem.stream(), attributes, visibility, name, spec })
+        Ok(Input { hakmem: hakmem.stream(), record: false, anchors: false, attributes, visibility, name, spec })
     }
 }

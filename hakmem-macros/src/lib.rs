@@ -10,6 +10,7 @@ mod emit;
 mod input;
 mod source;
 
+use input::Input;
 use proc_macro2::TokenStream;
 
 /// The implementation of `hakmem::allocator!`; its first token tree is the path of the `hakmem` crate in parentheses.
@@ -19,9 +20,27 @@ pub fn allocator_impl(tokens: proc_macro::TokenStream) -> proc_macro::TokenStrea
     expand(tokens.into()).into()
 }
 
+/// The same under `--cfg hakmem_record`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn recorded_allocator_impl(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    expand_as(tokens.into(), |input| Input { record: true, ..input }).into()
+}
+
+/// The same under `--cfg hakmem_anchors`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn anchored_allocator_impl(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    expand_as(tokens.into(), |input| Input { anchors: true, ..input }).into()
+}
+
 fn expand(tokens: TokenStream) -> TokenStream {
-    let input: input::Input = match syn::parse2(tokens) {
-        Ok(input) => input,
+    expand_as(tokens, |input| input)
+}
+
+fn expand_as(tokens: TokenStream, kind: impl FnOnce(Input) -> Input) -> TokenStream {
+    let input = match syn::parse2(tokens) {
+        Ok(input) => kind(input),
         Err(error) => return error.into_compile_error(),
     };
     let found = match source::find(&input) {

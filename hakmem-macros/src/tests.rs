@@ -52,8 +52,11 @@ fn any_name_of_a_type_names_a_module() {
 #[test]
 fn an_absolute_path_is_tracked_as_it_is() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/two_groups.toml");
-    let expansion = expand(&quote! { struct Heap = #path; }).to_string().replace(' ', "");
-    assert!(expansion.contains(&format!("::core::include_str!({path:?})")), "{expansion}");
+    // Tokens are printed with spaces between them, and a path may have some itself.
+    let without_spaces = |text: String| text.replace(' ', "");
+    let expansion = without_spaces(expand(&quote! { struct Heap = #path; }).to_string());
+    let tracked = without_spaces(format!("::core::include_str!({path:?})"));
+    assert!(expansion.contains(&tracked), "{expansion}");
 }
 
 /// A broken invocation still defines the type and what it offers, so that one mistake is one error and not one at each
@@ -80,21 +83,24 @@ fn mistakes_leave_the_type() {
     }
 }
 
-/// The default spec is the largest that most programs will ever have.
+/// The processor time of the calling thread so far; the time since `start` where `/proc` does not tell.
+fn processor_time(start: Instant) -> Duration {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanoseconds = schedstat.and_then(|text| text.split(' ').next()?.parse().ok());
+    nanoseconds.map_or_else(|| start.elapsed(), Duration::from_nanos)
+}
+
+/// The default spec is the largest that most programs will ever have. Processor time, because the machine may be busy; over
+/// many expansions, because the kernel adds it up tick by tick.
 #[test]
 fn the_default_spec_expands_in_less_than_100_ms() {
-    let mut times: Vec<Duration> = (0..20)
-        .map(|_| {
-            let invocation = quote! { pub struct Heap; };
-            let start = Instant::now();
-            let expansion = expand(&invocation);
-            let time = start.elapsed();
-            assert!(!expansion.is_empty());
-            time
-        })
-        .collect();
-    times.sort();
-    let median = times[times.len() / 2];
-    println!("expansion of the default spec: median {median:.2?}, least {:.2?}, most {:.2?}", times[0], times[19]);
-    assert!(median < Duration::from_millis(100), "the expansion takes {median:?}");
+    const EXPANSIONS: u32 = 20;
+    let start = Instant::now();
+    let before = processor_time(start);
+    for _ in 0..EXPANSIONS {
+        assert!(!expand(&quote! { pub struct Heap; }).is_empty());
+    }
+    let mean = (processor_time(start) - before) / EXPANSIONS;
+    println!("expansion of the default spec: {mean:.2?} of processor time");
+    assert!(mean < Duration::from_millis(100), "the expansion takes {mean:?}");
 }

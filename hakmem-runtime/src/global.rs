@@ -1,16 +1,15 @@
-//! The one static that a generated allocator owns: its pool, its large blocks, and what they need to know of the spec.
+//! The one static that a generated allocator owns.
 
-use crate::backend::{Pool, PoolConfig, TICKS};
+use crate::backend::{Pool, PoolConfig};
 use crate::extent::Extents;
-use crate::heap::{Heap, Portion, Reclaim, lifetime};
-use crate::meta::page_map::{self, Owner};
+use crate::heap::{Backing, Heap, LayerHooks, exit};
+use crate::meta::arena;
 use crate::meta::tagged_stack::SlabStack;
-use crate::slab::Geometry;
 use crate::slab::class::Class;
-use crate::sys::fork;
-use crate::sys::lock::Lock;
-use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
+use crate::slab::{FreeBlock, Geometry};
+use crate::sys::clock;
+use crate::sys::fork::{self, ForkHook, ForkLink};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The spec's values that are not a class's.
 #[derive(Debug, Clone, Copy)]
@@ -27,125 +26,60 @@ pub struct Config {
     pub large_cache: usize,
 }
 
-/// An allocator. Generated code has one in a static and never drops it.
+/// An allocator: what its heaps share, and what makes it known to the process. Generated code has one in a static and never
+/// drops it.
 #[derive(Debug)]
 pub struct Allocator {
-    classes: &'static [Class],
-    pool: Pool,
-    large: Extents,
+    backing: Backing,
     ready: AtomicU32,
-    /// This allocator's number in the page map; 0 before its first use.
-    id: AtomicU32,
-    /// The pthread key whose destructor ends a thread's heap, plus one; 0 where there was none to be had.
-    exit_key: AtomicU32,
-    idle_heaps: Lock<IdleHeaps>,
-    /// Bytes of a thread's front where it stands beside its heap; else 0.
-    front: usize,
-    /// What empties the stores that threads share, where the spec names a layer with any.
-    reclaim: Option<Reclaim>,
-    /// The allocator that was first used before this one.
-    pub(crate) next: AtomicPtr<Allocator>,
+    fork_link: ForkLink,
 }
-
-/// Heaps whose threads are gone, linked through themselves.
-#[derive(Debug)]
-struct IdleHeaps(*mut Heap);
-
-// SAFETY: an idle heap belongs to the list, and the list to the lock's holder.
-unsafe impl Send for IdleHeaps {}
 
 // SAFETY: every part is an atomic, behind a lock, or constant.
 unsafe impl Sync for Allocator {}
 
 impl Allocator {
-    /// An allocator that has done nothing yet. `partial` has one stack per class.
-    pub const fn new(config: Config, classes: &'static [Class], partial: &'static [SlabStack]) -> Allocator {
-        assert!(classes.len() == partial.len(), "one stack of partial slabs per class");
+    /// An allocator that has done nothing yet. `abandoned` has one stack per class.
+    pub const fn new(
+        config: Config,
+        classes: &'static [Class],
+        abandoned: &'static [SlabStack],
+        hooks: LayerHooks,
+    ) -> Allocator {
+        assert!(classes.len() == abandoned.len(), "one stack of abandoned slabs per class");
         let pool_config = PoolConfig {
             geometry: Geometry::new(config.superslab, config.slab),
             huge_pages: config.huge_pages,
             purge_delay: config.purge_delay_ms,
         };
+        let pool = Pool::new(pool_config, abandoned);
+        // Where memory goes back at once, none is kept.
+        let extents = Extents::new(if matches!(config.purge_delay_ms, Some(0)) { 0 } else { config.large_cache });
         Allocator {
-            classes,
-            pool: Pool::new(pool_config, partial),
-            // Where memory goes back at once, none is kept.
-            large: Extents::new(if matches!(config.purge_delay_ms, Some(0)) { 0 } else { config.large_cache }),
+            backing: Backing::new(classes, pool, extents, hooks),
             ready: AtomicU32::new(0),
-            id: AtomicU32::new(0),
-            exit_key: AtomicU32::new(0),
-            idle_heaps: Lock::new(IdleHeaps(ptr::null_mut())),
-            front: 0,
-            reclaim: None,
-            next: AtomicPtr::new(ptr::null_mut()),
+            fork_link: ForkLink::new(),
         }
     }
 
-    /// The same with room for a front of `bytes` beside each heap.
-    #[must_use]
-    pub const fn with_front(self, bytes: usize) -> Allocator {
-        Allocator { front: bytes, ..self }
+    /// What the heaps share.
+    pub fn backing(&self) -> &Backing {
+        &self.backing
     }
 
-    /// The same with a way to empty the stores that threads share.
-    #[must_use]
-    pub const fn with_reclaim(self, reclaim: Reclaim) -> Allocator {
-        Allocator { reclaim: Some(reclaim), ..self }
-    }
-
-    /// The classes, in the order of the generated slots.
+    /// The classes, by class index.
     pub fn classes(&self) -> &'static [Class] {
-        self.classes
-    }
-
-    /// Blocks that no class holds.
-    pub fn large(&self) -> &Extents {
-        &self.large
-    }
-
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
-    }
-
-    pub(crate) fn front(&self) -> usize {
-        self.front
-    }
-
-    pub(crate) fn id(&self) -> u8 {
-        self.id.load(Ordering::Relaxed) as u8
-    }
-
-    pub(crate) fn class(&self, class: u32) -> &'static Class {
-        debug_assert!((class as usize) < self.classes.len());
-        // SAFETY: a slab's class was set from a slot of generated code, of which there is one per class.
-        unsafe { self.classes.get_unchecked(class as usize) }
+        self.backing.classes()
     }
 
     /// Whether `address` lies in memory of this allocator: constant time, no system call, no touch of the memory.
     pub fn owns(&self, address: usize) -> bool {
-        match page_map::owner(address) {
-            Owner::Nobody => false,
-            Owner::Region(id) | Owner::Large(id, _) | Owner::LargeRest(id) => id == self.id(),
-        }
+        self.backing.owns(address)
     }
 
-    /// The slot of the class of a block.
-    ///
-    /// # Safety
-    /// The block is allocated, of a class of this allocator.
-    #[doc(hidden)]
-    pub unsafe fn slot_of(&self, block: *mut u8) -> usize {
-        // SAFETY: the caller's contract.
-        unsafe { (*self.pool.geometry().slab_of(block.addr())).class() as usize }
-    }
-
-    /// The class of the slab that `address` is in, or `NO_CLASS`; `None` where `address` is not in one of ours.
-    pub(crate) fn class_at(&self, address: usize) -> Option<u32> {
-        match page_map::owner(address) {
-            // SAFETY: the address is in a region of this allocator, whose entries can be read, in use or not.
-            Owner::Region(id) if id == self.id() => unsafe { Some((*self.pool.geometry().slab_of(address)).class()) },
-            _ => None,
-        }
+    /// Gives back all memory that is free now, without waiting for the delay. `heap` is the calling thread's.
+    pub fn purge(&self, heap: Option<&Heap>) {
+        self.backing.purge(heap);
     }
 
     /// Prepares the allocator on its first use: a number, a pthread key, a place in the list for fork.
@@ -157,111 +91,85 @@ impl Allocator {
 
     #[cold]
     fn initialise_first(&'static self) {
-        let mut allocators = fork::ALLOCATORS.lock();
+        let mut hooks = fork::hooks();
         if self.ready.load(Ordering::Relaxed) == 0 {
-            let mut key = 0;
-            // SAFETY: `key` is a place for the result, and the destructor takes what `arm_exit` stores.
-            if unsafe { libc::pthread_key_create(&raw mut key, Some(lifetime::exit)) } == 0 {
-                self.exit_key.store(key.wrapping_add(1), Ordering::Relaxed);
-            }
-            // More than 255 allocators in one program share the last number; only `owns` could tell.
-            self.id.store(u32::from(allocators.add(self)), Ordering::Relaxed);
+            self.backing.key().create(exit);
+            // The arena's hook is number 0, so allocators count from 1. More than 255 allocators in one program share the last
+            // number; only `owns` can tell.
+            arena::register(&mut hooks);
+            self.backing.set_id(hooks.register(self));
             self.ready.store(1, Ordering::Release);
         }
-        drop(allocators);
+        drop(hooks);
         fork::install();
     }
+}
 
-    /// Makes the end of this thread end `heap`.
-    pub(crate) fn arm_exit(&self, heap: *mut Heap) {
-        let key = self.exit_key.load(Ordering::Relaxed);
-        if key != 0 {
-            // SAFETY: the key exists. A failure leaves the heap without an end, which loses its memory and no more.
-            unsafe { libc::pthread_setspecific(key.wrapping_sub(1), heap.cast()) };
-        }
-    }
-
-    /// A heap left by a thread that is gone, or null.
-    pub(crate) fn take_idle_heap(&self) -> *mut Heap {
-        let mut idle = self.idle_heaps.lock();
-        let heap = idle.0;
-        if !heap.is_null() {
-            // SAFETY: heaps are never freed, and those on the list are the lock holder's.
-            idle.0 = unsafe { (*heap).idle_next.get() };
-        }
-        heap
-    }
-
-    /// Lets a heap wait for another thread.
-    pub(crate) fn put_idle_heap(&self, heap: *mut Heap) {
-        let mut idle = self.idle_heaps.lock();
-        // SAFETY: the heap is the caller's, and no thread's any more.
-        unsafe { (*heap).idle_next.set(idle.0) };
-        idle.0 = heap;
-    }
-
-    /// Gives a portion of what threads share in their layers back to the slabs. `true`: there was something. `heap` is the
-    /// calling thread's.
-    pub(crate) fn reclaim(&self, heap: Option<&Heap>, portion: Portion) -> bool {
-        let Some(reclaim) = self.reclaim else { return false };
-        match heap {
-            Some(heap) => heap.reclaim(reclaim, portion),
-            None => reclaim(None, portion),
-        }
-    }
-
-    /// Gives memory back that has been free for long enough; cheap when it is not time. `heap` is the calling thread's, where
-    /// that is at hand.
-    pub(crate) fn purge_if_due(&self, heap: Option<&Heap>, now: u32) {
-        let Some(delay) = self.pool.purge_delay() else { return };
-        if self.pool.is_due(now, delay) {
-            self.reclaim(heap, Portion::Unused);
-            self.give_back(now, delay);
-        }
-    }
-
-    /// Gives back what has been free for `delay` milliseconds. `Some`: in so many more there is something else to give back;
-    /// `None`: nothing waits.
-    pub(crate) fn purge_aged(&self, now: u32, delay: u32) -> Option<u32> {
-        let shared = self.reclaim(None, Portion::Unused);
-        self.give_back(now, delay);
-        let age = [self.pool.oldest(now), self.large.oldest(now), shared.then_some(0)].into_iter().flatten().max()?;
-        // Much is due at nearly the same time, and goes back together.
-        Some(delay.saturating_sub(age).max(delay / TICKS).max(1))
-    }
-
-    fn give_back(&self, now: u32, delay: u32) {
-        self.pool.gather(now);
-        self.pool.purge(now, delay);
-        self.large.purge(now, delay);
-    }
-
-    /// Gives back all memory that is free now, without waiting for the delay. `heap` is the calling thread's.
-    pub fn purge(&self, heap: Option<&Heap>) {
-        self.reclaim(heap, Portion::All);
-        if let Some(heap) = heap {
-            heap.maintain();
-            heap.release_warm();
-        }
-        self.give_back(crate::sys::clock::now_ms(), 0);
-    }
-
-    /// Gives back memory and address space that is only kept, because the system has no more for a large block.
+/// Large blocks: requests that no class serves.
+impl Allocator {
+    /// Allocates. Null: no memory.
     #[cold]
-    pub(crate) fn trim_all(&self) {
-        self.purge(None);
-        self.pool.release_address_space();
+    #[inline(never)]
+    pub fn alloc_large(&'static self, size: usize, align: usize) -> *mut u8 {
+        self.initialise();
+        self.or_trimmed(|| self.backing.extents().alloc(self.backing.id(), size, align))
     }
 
-    pub(crate) fn before_fork(&self) {
-        self.idle_heaps.hold_for_fork();
-        self.large.before_fork();
-        self.pool.before_fork();
+    /// Allocates zeroed memory without writing to it. Null: no memory.
+    #[cold]
+    #[inline(never)]
+    pub fn alloc_zeroed_large(&'static self, size: usize, align: usize) -> *mut u8 {
+        self.initialise();
+        self.or_trimmed(|| self.backing.extents().alloc_zeroed(self.backing.id(), size, align))
     }
 
-    pub(crate) fn after_fork(&self) {
-        self.pool.after_fork();
-        self.large.after_fork();
-        self.idle_heaps.release_after_fork();
+    /// Frees a large block. What is none stops the program.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn dealloc_large(&'static self, block: FreeBlock) {
+        if self.backing.extents().dealloc(self.backing.id(), block) {
+            self.backing.purge_if_due(None, clock::now_ms());
+        }
+    }
+
+    /// Resizes. Null: no memory, and the block is as it was.
+    ///
+    /// # Safety
+    /// `block` is a large block of this allocator, allocated with this alignment. It is not used any more unless the result is
+    /// null or the same address.
+    #[cold]
+    #[inline(never)]
+    pub unsafe fn realloc_large(&'static self, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
+        // SAFETY: the caller passes a large block with its alignment. If the first attempt returns null, the block is as it was.
+        let new =
+            self.or_trimmed(|| unsafe { self.backing.extents().realloc(self.backing.id(), block, new_size, align) });
+        if new != block {
+            self.backing.purge_if_due(None, clock::now_ms());
+        }
+        new
+    }
+
+    /// What `attempt` returns; if that is null, what it returns after all that is only cached was given back.
+    fn or_trimmed(&self, attempt: impl Fn() -> *mut u8) -> *mut u8 {
+        let block = attempt();
+        if !block.is_null() {
+            return block;
+        }
+        self.backing.trim_all();
+        attempt()
+    }
+}
+
+impl ForkHook for Allocator {
+    fn hold(&self) {
+        self.backing.hold_for_fork();
+    }
+
+    fn release(&self) {
+        self.backing.release_after_fork();
+    }
+
+    fn link(&self) -> &ForkLink {
+        &self.fork_link
     }
 }

@@ -1,161 +1,408 @@
-//! From generated hit paths to the methods of `GlobalAlloc`.
+//! From a layout to a group, and the methods of `GlobalAlloc`.
 //!
-//! Generated code implements [`Front`] on the user's type; what follows from it for any spec is written once, here.
+//! Generated code implements [`CompiledSpec`] on the user's type: tables, types and the allocator's static. What follows from them for
+//! any spec is written once, here, and compiled in the application's crate.
 
+use crate::cache::Slabs;
 use crate::global::Allocator;
+use crate::groups::Groups;
+use crate::heap::{Heap, LayerHooks, Trim};
+use crate::size_table::{NO_OFFSET, ROWS, SmallTable};
+use crate::slab::FreeBlock;
+use crate::slab::class::Class;
+use crate::thread_cache::ThreadCache;
 use core::ptr;
 
-/// Blocks at least this large are worth a look for memory that is zero already when a zeroed one is asked for; below, a
-/// `memset` of the block is cheaper than the way to the slab.
+/// The smallest request for which `alloc_zeroed` asks the slab for fresh memory. For less, a `memset` is cheaper than the way to
+/// the slab.
 const ZERO_WORTHWHILE: usize = 2048;
 
 /// What the macro generates.
 ///
 /// # Safety
-/// `class_of` is what `allocate` and `release` go by: a block allocated for one layout can be released with any layout
-/// of the same class.
-pub unsafe trait Front {
-    /// The runtime's part of this allocator.
-    fn runtime() -> &'static Allocator;
+/// An entry of a table is `NO_OFFSET`, or the class offset of a class that serves the layouts of that entry, and that is of the groups
+/// named at the table. The groups are those of `allocator`, and `Cache` is the cache of its threads.
+pub unsafe trait CompiledSpec: Sized + 'static {
+    /// The thread cache.
+    type Cache: ThreadCache;
+    /// All groups.
+    type Groups: Groups<Self::Cache>;
+    /// Those in the first row of `small`, which is for alignments up to `SMALL_ALIGN`.
+    type Small: Groups<Self::Cache>;
+    /// Those in its other rows.
+    type Aligned: Groups<Self::Cache>;
+    /// Those in `medium`.
+    type Medium: Groups<Self::Cache>;
 
-    /// The place (see the generated code) of the class that serves this layout; `None` where none does, and the block is
-    /// a large one.
-    fn class_of(size: usize, align: usize) -> Option<usize>;
+    /// The classes, by class index: classes with the same layers stand side by side.
+    const CLASSES: &'static [Class];
+    /// The largest size that `small` serves.
+    const SMALL_MAX: usize;
+    /// The largest alignment that every class has.
+    const SMALL_ALIGN: usize;
+    /// The sizes of an entry of `medium`.
+    const MEDIUM_GRAIN: usize;
+    /// The largest alignment that every class in `medium` has.
+    const MEDIUM_ALIGN: usize;
+    /// The largest request that a class serves.
+    const LARGEST: usize;
 
-    /// The same where a table tells it, which is for ordinary alignments; else `None`.
-    fn class_at_hand(size: usize, align: usize) -> Option<usize>;
+    /// The allocator.
+    fn allocator() -> &'static Allocator;
 
-    /// Allocates. Null: no memory.
-    fn allocate(size: usize, align: usize) -> *mut u8;
+    /// The table of small sizes.
+    fn small() -> &'static SmallTable;
 
-    /// Frees.
-    ///
-    /// # Safety
-    /// `block` was allocated with a layout of the same class and is not used any more.
-    unsafe fn release(block: *mut u8, size: usize, align: usize);
+    /// The table of larger sizes, by the size in units of `MEDIUM_GRAIN` bytes, rounded up: class offsets. Empty where there are none.
+    fn medium() -> &'static [u16];
 
-    /// Allocates from the class at `place`. Null: no memory.
-    fn allocate_at(place: usize) -> *mut u8;
+    /// The class indices, smallest class first.
+    fn by_size() -> &'static [u8];
 
-    /// Frees into the class at `place`.
-    ///
-    /// # Safety
-    /// `block` was allocated from the class at `place` and is not used any more.
-    unsafe fn release_at(block: *mut u8, place: usize);
+    /// The offset of each class.
+    fn offsets() -> &'static [u16];
 
-    /// A block from the first layer of the class at `place`; null is a miss.
-    fn pop(place: usize) -> *mut u8;
+    /// Memory waits for its purge: wakes the thread that purges, where there is one.
+    fn wake_purger() {}
+}
 
-    /// A block that is zero already, of a class with room never touched; null where there is none such at hand.
-    fn carve_zeroed(place: usize) -> *mut u8;
+/// What the heaps are told of the layers of a spec.
+pub const fn layer_hooks<S: CompiledSpec>() -> LayerHooks {
+    let trim: Option<Trim> = if S::Groups::TRIMS { Some(S::Groups::trim) } else { None };
+    let bytes = if S::Cache::BESIDE_HEAP { size_of::<S::Cache>() } else { 0 };
+    LayerHooks::new(trim, S::Groups::LISTS_IN_SLABS, bytes)
+}
+
+/// The offset of the smallest class that serves a size up to `SMALL_MAX`, of an alignment up to `SMALL_ALIGN`.
+#[inline(always)]
+fn offset_of_small<S: CompiledSpec>(size: usize) -> usize {
+    S::small()[0][(size + 7) >> 3].into()
+}
+
+/// The offset of the smallest class that serves a small size of an alignment that not every class has.
+#[inline(always)]
+fn offset_of_aligned<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
+    if size > S::SMALL_MAX || align >= 1 << ROWS {
+        return None;
+    }
+    let offset = S::small()[align.trailing_zeros() as usize & (ROWS - 1)][(size + 7) >> 3];
+    (offset != NO_OFFSET).then_some(offset.into())
+}
+
+/// The offset of the smallest class that serves a size above `SMALL_MAX`, of an alignment up to `MEDIUM_ALIGN`.
+#[inline(always)]
+fn offset_of_medium<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
+    if S::Medium::IS_EMPTY || size <= S::SMALL_MAX || size > S::LARGEST || align > S::MEDIUM_ALIGN {
+        return None;
+    }
+    Some(S::medium()[size.div_ceil(S::MEDIUM_GRAIN)].into())
+}
+
+/// The offset of the class that serves a layout, where a table tells it; else `None`.
+#[inline(always)]
+pub(crate) fn offset_in_tables<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
+    if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
+        return Some(offset_of_small::<S>(size));
+    }
+    match offset_of_aligned::<S>(size, align) {
+        None => offset_of_medium::<S>(size, align),
+        offset => offset,
+    }
+}
+
+/// The offset of the smallest class that serves a layout, by a search: for unusual alignments, and for sizes that no class serves.
+#[cold]
+#[inline(never)]
+fn find_class_slow<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
+    if size > S::LARGEST {
+        return None;
+    }
+    let serves = |class: &Class| class.usable as usize >= size && class.align as usize >= align;
+    let mut by_size = S::by_size().iter().map(|&class_index| usize::from(class_index));
+    let class_index = by_size.find(|&class_index| S::CLASSES.get(class_index).is_some_and(serves))?;
+    S::offsets().get(class_index).map(|&offset| offset.into())
+}
+
+/// The offset of the smallest class that serves a layout; `None` for a large block.
+#[inline(always)]
+pub(crate) fn offset_of<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
+    match offset_in_tables::<S>(size, align) {
+        None => find_class_slow::<S>(size, align),
+        offset => offset,
+    }
+}
+
+/// `GlobalAlloc::alloc`. A small size of ordinary alignment goes straight to its group, where the offset is a
+/// constant if the layout is; an alignment that is not known costs one comparison. Null: no memory.
+#[inline(always)]
+pub fn alloc<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
+    if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
+        S::Small::alloc(offset_of_small::<S>(size))
+    } else {
+        alloc_uncommon::<S>(size, align)
+    }
+}
+
+/// `GlobalAlloc::dealloc`. The class comes from the layout.
+///
+/// # Safety
+/// `block` was allocated with a layout of the same class, and is not used any more.
+#[inline(always)]
+pub unsafe fn dealloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize) {
+    // SAFETY: the caller gives the block up, and the class that it goes to is that of the layout.
+    let block = unsafe { FreeBlock::from_raw(block) };
+    if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
+        S::Small::dealloc_lazy(block, move || offset_of_small::<S>(size));
+    } else {
+        dealloc_uncommon::<S>(block, size, align);
+    }
+}
+
+/// Allocates what is not small, or has an alignment that not every class has. Cold, so that the two comparisons before it become two branches never taken and not one
+/// computed condition.
+#[cold]
+#[inline(never)]
+fn alloc_uncommon<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
+    if !S::Aligned::IS_EMPTY
+        && let Some(offset) = offset_of_aligned::<S>(size, align)
+    {
+        return S::Aligned::alloc(offset);
+    }
+    if let Some(offset) = offset_of_medium::<S>(size, align) {
+        return S::Medium::alloc(offset);
+    }
+    alloc_slow::<S>(size, align)
+}
+
+/// Allocates what no table knows: unusual alignments, large blocks.
+#[cold]
+#[inline(never)]
+fn alloc_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
+    match find_class_slow::<S>(size, align) {
+        Some(offset) => S::Groups::alloc(offset),
+        None => S::allocator().alloc_large(size, align),
+    }
+}
+
+/// Frees what is not small, or has an alignment that not every class has.
+#[cold]
+#[inline(never)]
+fn dealloc_uncommon<S: CompiledSpec>(block: FreeBlock, size: usize, align: usize) {
+    if !S::Aligned::IS_EMPTY
+        && let Some(offset) = offset_of_aligned::<S>(size, align)
+    {
+        return S::Aligned::dealloc(block, offset);
+    }
+    if let Some(offset) = offset_of_medium::<S>(size, align) {
+        return S::Medium::dealloc(block, offset);
+    }
+    dealloc_slow::<S>(block, size, align);
+}
+
+/// Frees what no table knows. Where no class serves the layout, the block is a large one.
+#[cold]
+#[inline(never)]
+fn dealloc_slow<S: CompiledSpec>(block: FreeBlock, size: usize, align: usize) {
+    match find_class_slow::<S>(size, align) {
+        Some(offset) => S::Groups::dealloc(block, offset),
+        None => dealloc_large::<S>(block),
+    }
+}
+
+/// Frees a large block. What is none stops the program.
+pub(crate) fn dealloc_large<S: CompiledSpec>(block: FreeBlock) {
+    S::allocator().dealloc_large(block);
+    // A large block that is cached waits for its purge from now on.
+    S::wake_purger();
 }
 
 /// `GlobalAlloc::alloc_zeroed`. Fresh memory is not cleared.
 #[inline]
-pub fn allocate_zeroed<F: Front>(size: usize, align: usize) -> *mut u8 {
-    match F::class_at_hand(size, align) {
-        Some(place) => zeroed_at::<F>(place, size),
-        None => zeroed_rare::<F>(size, align),
+pub fn alloc_zeroed<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
+    match offset_in_tables::<S>(size, align) {
+        Some(offset) => zeroed_of_class::<S>(offset, size),
+        None => alloc_zeroed_slow::<S>(size, align),
     }
 }
 
-/// Of the class at `place`. A block at hand is cleared: taking fresh memory instead would make the program larger, not faster.
+/// Of the class at `offset`. A block that is cached is cleared: taking fresh memory instead would make the program larger, not
+/// faster.
 #[inline(always)]
-fn zeroed_at<F: Front>(place: usize, size: usize) -> *mut u8 {
-    let block = F::pop(place);
+fn zeroed_of_class<S: CompiledSpec>(offset: usize, size: usize) -> *mut u8 {
+    let block = S::Groups::pop(offset);
     if block.is_null() {
-        return zeroed_miss::<F>(place, size);
+        return zeroed_miss::<S>(offset, size);
     }
-    // SAFETY: the block has at least `size` bytes and is ours to write.
-    unsafe { ptr::write_bytes(block, 0, size) };
-    block
+    // SAFETY: a block of a class that serves `size` bytes, allocated just now.
+    unsafe { clear(block, size) }
 }
 
 #[cold]
 #[inline(never)]
-fn zeroed_miss<F: Front>(place: usize, size: usize) -> *mut u8 {
+fn zeroed_miss<S: CompiledSpec>(offset: usize, size: usize) -> *mut u8 {
     if size >= ZERO_WORTHWHILE {
-        let zero = F::carve_zeroed(place);
+        let zero = carve_zeroed::<S>(offset);
         if !zero.is_null() {
             return zero;
         }
     }
-    let block = F::allocate_at(place);
+    // SAFETY: null, or a block of a class that serves `size` bytes, allocated just now.
+    unsafe { clear(S::Groups::alloc(offset), size) }
+}
+
+/// Clears a block; null stays null.
+///
+/// # Safety
+/// `block` is null or has `size` bytes that are the caller's to write.
+#[inline(always)]
+unsafe fn clear(block: *mut u8, size: usize) -> *mut u8 {
     if !block.is_null() {
-        // SAFETY: as above.
+        // SAFETY: the caller's contract.
         unsafe { ptr::write_bytes(block, 0, size) };
     }
     block
 }
 
+/// A block of the class at `offset` that is zero already, or null.
+#[cold]
+fn carve_zeroed<S: CompiledSpec>(offset: usize) -> *mut u8 {
+    let class_index = S::Groups::class_index(offset) as u32;
+    let carve = |cache: &S::Cache| cache.heap().get()?.carve_zeroed(class_index);
+    S::Groups::hand_out(S::Cache::with_started(false, carve).flatten(), offset)
+}
+
 #[cold]
 #[inline(never)]
-fn zeroed_rare<F: Front>(size: usize, align: usize) -> *mut u8 {
-    match F::class_of(size, align) {
-        Some(place) => zeroed_at::<F>(place, size),
-        None => F::runtime().large().allocate_zeroed(F::runtime(), size, align),
+fn alloc_zeroed_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
+    match find_class_slow::<S>(size, align) {
+        Some(offset) => zeroed_of_class::<S>(offset, size),
+        None => S::allocator().alloc_zeroed_large(size, align),
     }
 }
 
-/// `GlobalAlloc::realloc`: in place within a class, by `mremap` between large sizes, else by a copy of what is kept.
+/// `GlobalAlloc::realloc`: in place within a class, by the extents between large sizes, else by a copy of what is kept.
 ///
 /// # Safety
 /// As `GlobalAlloc::realloc`.
 #[inline]
-pub unsafe fn reallocate<F: Front>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
-    match (F::class_at_hand(size, align), F::class_at_hand(new_size, align)) {
-        (Some(old), Some(new)) if old == new => block,
-        // SAFETY: the caller's contract; the old place is that of the block's class.
-        (Some(old), Some(new)) => unsafe { move_block::<F>(block, old, new, size.min(new_size)) },
-        // SAFETY: passed on.
-        _ => unsafe { reallocate_rare::<F>(block, size, align, new_size) },
+pub unsafe fn realloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
+    let offsets = (offset_in_tables::<S>(size, align), offset_in_tables::<S>(new_size, align));
+    // SAFETY: the caller's contract; an offset is that of the block's class.
+    unsafe {
+        match offsets {
+            (Some(old), Some(new)) if old == new => block,
+            (Some(old), Some(new)) => move_block::<S>(block, old, new, size.min(new_size)),
+            _ => realloc_slow::<S>(block, size, align, new_size),
+        }
     }
 }
 
-/// From the class at one place to that at another, with `kept` bytes.
+/// From the class at one offset to that at another, with `kept` bytes.
+///
+/// # Safety
+/// The block is of the class at `old`, both classes have as many bytes, and it is not used any more if the result is not null.
 #[inline(never)]
-unsafe fn move_block<F: Front>(block: *mut u8, old: usize, new: usize, kept: usize) -> *mut u8 {
-    // SAFETY: both places' classes have at least so many bytes; the caller gives the block up.
-    unsafe { carry(block, F::allocate_at(new), kept, || F::release_at(block, old)) }
+unsafe fn move_block<S: CompiledSpec>(block: *mut u8, old: usize, new: usize, kept: usize) -> *mut u8 {
+    // SAFETY: the caller's contract.
+    unsafe { copy_and_free(block, S::Groups::alloc(new), kept, |block| S::Groups::dealloc(block, old)) }
 }
 
 /// Where an alignment is unusual, or a block large.
+///
+/// # Safety
+/// As [`realloc`].
 #[cold]
 #[inline(never)]
-unsafe fn reallocate_rare<F: Front>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
+unsafe fn realloc_slow<S: CompiledSpec>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
     let kept = size.min(new_size);
-    match (F::class_of(size, align), F::class_of(new_size, align)) {
-        (Some(old), Some(new)) if old == new => block,
-        // SAFETY: the caller's contract; the old place is that of the block's class.
-        (Some(old), Some(new)) => unsafe { move_block::<F>(block, old, new, kept) },
-        // SAFETY: no class serves the layout, so the block is a large one.
-        (None, None) => unsafe { F::runtime().large().resize(F::runtime(), block, new_size, align) },
-        // SAFETY: both blocks have at least so many bytes; the caller gives the old one up.
-        _ => unsafe { carry(block, F::allocate(new_size, align), kept, || F::release(block, size, align)) },
+    let (old, new) = (offset_of::<S>(size, align), offset_of::<S>(new_size, align));
+    // SAFETY: the caller's contract. An offset is that of the block's class; where there is none, the block is a large one; and
+    // both blocks have as many bytes as are kept.
+    unsafe {
+        match (old, new) {
+            (Some(old), Some(new)) if old == new => block,
+            (Some(old), Some(new)) => move_block::<S>(block, old, new, kept),
+            (None, None) => S::allocator().realloc_large(block, new_size, align),
+            (Some(old), None) => {
+                let new = S::allocator().alloc_large(new_size, align);
+                copy_and_free(block, new, kept, |block| S::Groups::dealloc(block, old))
+            }
+            (None, Some(new)) => copy_and_free(block, S::Groups::alloc(new), kept, dealloc_large::<S>),
+        }
     }
 }
 
-/// Copies so many bytes to `target` and gives the old block up. Null, and nothing happens, where that is.
+/// Copies so many bytes to `target` and frees the old block. Null, and nothing happens, where that is.
 ///
 /// # Safety
-/// `target` is null or a block of the caller's; it and `block` have as many bytes.
+/// `target` is null or a block of the caller's; it and `block` have as many bytes. The block is not used any more unless the result is
+/// null, and `free` takes blocks of its class.
 #[inline(always)]
-unsafe fn carry(block: *mut u8, target: *mut u8, bytes: usize, give_up: impl FnOnce()) -> *mut u8 {
+pub(crate) unsafe fn copy_and_free(
+    block: *mut u8,
+    target: *mut u8,
+    bytes: usize,
+    free: impl FnOnce(FreeBlock),
+) -> *mut u8 {
     if !target.is_null() {
-        // SAFETY: two different blocks, by the caller's contract long enough.
-        unsafe { ptr::copy_nonoverlapping(block, target, bytes) };
-        give_up();
+        // SAFETY: two different blocks, by the caller's contract long enough; the old one is given up.
+        unsafe {
+            ptr::copy_nonoverlapping(block, target, bytes);
+            free(FreeBlock::from_raw(block));
+        }
     }
     target
 }
 
-/// Fills the calling thread's front for a layout, so that the first request is a hit. `false`: no memory.
-pub fn prewarm<F: Front>(size: usize, align: usize) -> bool {
-    let block = F::allocate(size, align);
+/// Fills the calling thread's cache for a layout, so that the first request is a hit. `false`: no memory, or no such layout.
+pub fn prewarm<S: CompiledSpec>(size: usize, align: usize) -> bool {
+    // `GlobalAlloc` is never asked for zero bytes, and no class may serve them.
+    let size = size.max(1);
+    let block = alloc::<S>(size, align);
     if block.is_null() {
         return false;
     }
     // SAFETY: allocated just now with this layout.
-    unsafe { F::release(block, size, align) };
+    unsafe { dealloc::<S>(block, size, align) };
     true
+}
+
+/// Gives all free memory of this thread and of the pool back to the system.
+pub fn purge<S: CompiledSpec>() {
+    let purge = |cache: &S::Cache| {
+        S::Groups::drain(cache);
+        flush_queues::<S>(cache.heap().get());
+        S::allocator().purge(cache.heap().get());
+    };
+    if S::Cache::has_started() { S::Cache::with(purge) } else { S::allocator().purge(None) }
+}
+
+/// Flushes the queues that the background thread fills.
+fn flush_queues<S: CompiledSpec>(heap: Option<&Heap>) {
+    for class_index in 0..S::CLASSES.len() {
+        if let Some(queue) = S::Groups::queue(class_index) {
+            // SAFETY: the heap is this thread's, and the queue is of this class.
+            queue.flush(&mut unsafe { Slabs::new(S::allocator().backing(), heap, class_index) });
+        }
+    }
+}
+
+/// Empties a thread's cache at the end of the thread, whose heap is gone then.
+///
+/// # Safety
+/// `cache` is the calling thread's.
+pub unsafe fn drain_at_exit<S: CompiledSpec>(cache: *const ()) {
+    // SAFETY: the caller's contract.
+    let cache = unsafe { &*cache.cast::<S::Cache>() };
+    // What this thread has goes to the pool now.
+    S::wake_purger();
+    S::Groups::drain(cache);
+    cache.forget_heap();
+}
+
+/// The size of the block that serves a layout; 0 for a large block.
+#[cfg(hakmem_record)]
+pub(crate) fn block_size<S: CompiledSpec>(size: usize, align: usize) -> usize {
+    let class = offset_of::<S>(size, align).and_then(|offset| S::CLASSES.get(S::Groups::class_index(offset)));
+    class.map_or(0, |class| class.size as usize)
 }

@@ -1,105 +1,111 @@
 //! `header = "region-id"`: a byte in front of each block names its class and whether it is allocated.
 //!
-//! The byte is the last one of the block before; a class with headers serves requests one byte shorter than its blocks,
-//! and its first block begins behind the start of its slab by the largest power of two that divides the size. So every block stays where it would be without
-//! headers, at a multiple of its class's alignment: what Rust is promised for a layout holds.
+//! The byte is the last one of the block before. So a class with headers serves requests that are at least one byte
+//! shorter than its blocks, and the first block of a span has some bytes in front: the largest power of two that
+//! divides the block size, at most a page. Every block is as aligned as it would be without headers.
 //!
 //! ```text
-//! allocated   0xA0 | class & 15          freed   the same, every bit flipped: 0x50 | !class & 15
+//! allocated   0xA0 | class & 15
+//! freed       the same with every bit flipped: 0x50 | !class & 15
 //! ```
 //!
-//! A free compares the byte with what the layout's class says, and flips it. A wrong layout, a second free and a pointer
-//! from elsewhere end the program with one line; two classes that are a multiple of 16 apart have the same byte, and are
-//! told apart by the slab at the exact. A pointer at the start of a page might have nothing readable in front of it: it
-//! may be a large block, or a page of a region that is not in use. So the page map and the slab are asked first whether
-//! the byte is one of this class's.
+//! A free compares the byte with the one that the layout's class has, and flips it. A wrong layout, a double free and a
+//! pointer from elsewhere end the program with a message. Two classes whose indices differ by a multiple of 16 have the
+//! same byte. This check does not tell them apart; the slab does, if the block is flushed to it.
+//!
+//! The page before a pointer at the start of a page may not be readable: the pointer may be a large block, or come right
+//! after unmapped memory of a region. So for such a pointer the page map and the slab must say first that the byte in
+//! front is in a slab of the layout's class.
 
-use crate::global::Allocator;
-use crate::slab::NO_CLASS;
+use crate::heap::Backing;
+use crate::slab::{FreeBlock, NO_CLASS};
 use crate::sys::fatal::Message;
+use core::ptr;
 
-/// A pointer at a multiple of this may have nothing mapped in front of it.
+/// The smallest page. In front of an address that is a multiple of it nothing may be mapped.
 const PAGE: usize = 4096;
 
-/// The byte of an allocated block of the class at `slot`.
+/// The header of an allocated block of the class at `class_index`.
 #[inline(always)]
-pub const fn byte(slot: usize) -> u8 {
-    0xA0 | slot as u8 & 0xF
+const fn byte(class_index: usize) -> u8 {
+    0xA0 | class_index as u8 & 0xF
 }
 
 /// Marks `block` as allocated; null stays null.
 ///
 /// # Safety
-/// `block` is null or a block, just allocated, of the class at `slot`, which has headers.
+/// `block` is null or a block, just allocated, of the class at `class_index`, which has headers.
 #[inline(always)]
-pub unsafe fn mark(block: *mut u8, slot: usize) -> *mut u8 {
+pub(crate) unsafe fn mark(block: *mut u8, class_index: usize) -> *mut u8 {
     if !block.is_null() {
-        // SAFETY: the byte in front of a block of such a class is its header.
-        unsafe { *block.wrapping_sub(1) = byte(slot) };
+        // SAFETY: in front of a block of a class with headers is a byte that belongs to it: it is at the end of the
+        // block before, which serves no request of its full size, or before the first block of the span.
+        unsafe { *block.wrapping_sub(1) = byte(class_index) };
     }
     block
 }
 
-/// Checks that `block` is allocated, and of the class at `slot`, and marks it as freed. Does not return otherwise.
-///
-/// # Safety
-/// If `block` is a block of `allocator` at all, the caller owns it.
+/// Checks that `block` is an allocated block of the class at `class_index`, and marks it as freed. Ends the program if
+/// it is not. The pointer may be wrong: it may be a block of another class, a freed block, or no block of this
+/// allocator.
 #[inline(always)]
-pub unsafe fn check(allocator: &'static Allocator, block: *mut u8, slot: usize) {
+pub(crate) fn check(backing: &Backing, block: &FreeBlock, class_index: usize) {
     if block.addr() & (PAGE - 1) == 0 {
-        look(allocator, block, slot);
+        check_page_before(backing, block.addr(), class_index);
     }
-    let header = block.wrapping_sub(1);
-    // SAFETY: on the same page as the block, or in a slab of ours that has a class.
+    // SAFETY: the byte in front is on the same page as the block, or `check_page_before` found it in a slab in use: it
+    // can be read. It is written only if it is the header of an allocated block, which the caller owns and frees.
     unsafe {
-        if *header != byte(slot) {
-            misuse(allocator, block, slot)
+        let header = block.as_ptr().wrapping_sub(1);
+        if *header != byte(class_index) {
+            misuse(backing, block.addr(), class_index)
         }
-        *header = !byte(slot);
+        *header = !byte(class_index);
     }
 }
 
-/// Whether what is in front of a block at the start of a page is of the block's class. The header of every block is, as
-/// the first one of a span begins behind some bytes of it.
+/// For a block at the start of a page: ends the program unless the byte in front is in a slab of the class at
+/// `class_index`. For every block of a class with headers it is, because a span's first block does not begin at the
+/// start of the span.
 #[cold]
 #[inline(never)]
-fn look(allocator: &'static Allocator, block: *mut u8, slot: usize) {
-    if allocator.class_at(block.addr().wrapping_sub(1)) != Some(slot as u32) {
-        misuse(allocator, block, slot)
+fn check_page_before(backing: &Backing, block: usize, class_index: usize) {
+    if backing.class_at(block.wrapping_sub(1)) != Some(class_index as u32) {
+        misuse(backing, block, class_index)
     }
 }
 
-/// Whether the byte in front of `block` can be read, if `block` itself can.
-fn has_header(allocator: &'static Allocator, block: *mut u8) -> bool {
-    block.addr() & (PAGE - 1) != 0
-        || allocator.class_at(block.addr().wrapping_sub(1)).is_some_and(|class| class != NO_CLASS)
+/// Whether the byte in front of `block` can be read. `block` can.
+fn has_header(backing: &Backing, block: usize) -> bool {
+    block & (PAGE - 1) != 0 || backing.class_at(block.wrapping_sub(1)).is_some_and(|class| class != NO_CLASS)
 }
 
-/// Ends the program with the line that says why.
+/// Ends the program with a message that says what is wrong with the block.
 #[cold]
 #[inline(never)]
-fn misuse(allocator: &'static Allocator, block: *mut u8, slot: usize) -> ! {
-    let size = |class: usize| allocator.classes().get(class).map_or(0, |class| class.size as usize);
+fn misuse(backing: &Backing, block: usize, class_index: usize) -> ! {
+    let size = |class: usize| backing.classes().get(class).map_or(0, |class| class.size as usize);
     let mut line = Message::new();
-    let Some(found) = allocator.class_at(block.addr()) else {
-        line.text(if allocator.owns(block.addr()) {
-            "a large block was freed with another size or alignment than it was allocated with"
+    let Some(found) = backing.class_at(block) else {
+        line.text(if backing.owns(block) {
+            "sized deallocation mismatch: a large block"
         } else {
-            "a pointer was freed that is not a block of this allocator"
+            "invalid free: not a block of this allocator"
         });
-        line.pointer(block.addr());
-        line.text(", expected class ").number(size(slot)).text(", found none)").fatal()
+        line.pointer(block);
+        line.text(", expected class ").number(size(class_index)).text(", found none)").fatal()
     };
-    // SAFETY: the pointer is in a region of ours, and the byte in front can be read.
-    let header = has_header(allocator, block).then(|| unsafe { *block.wrapping_sub(1) });
-    let of_class = found != NO_CLASS && found as usize == slot;
+    // SAFETY: the pointer is in a region of this allocator, and `has_header` says that the byte in front can be read.
+    let header =
+        has_header(backing, block).then(|| unsafe { *ptr::with_exposed_provenance::<u8>(block.wrapping_sub(1)) });
+    let of_class = found != NO_CLASS && found as usize == class_index;
     line.text(match header {
-        _ if header == Some(!byte(slot)) && of_class => "a block was freed twice",
-        _ if found == NO_CLASS => "a block was freed whose slab is free: a second free, or a pointer from elsewhere",
-        _ if !of_class => "a block was freed with another size or alignment than it was allocated with",
-        _ => "a block was freed that has no header: not the start of a block, or written to in front",
+        _ if header == Some(!byte(class_index)) && of_class => "double free",
+        _ if found == NO_CLASS => "invalid free: already freed, or never allocated",
+        _ if !of_class => "sized deallocation mismatch",
+        _ => "invalid free: corrupted or missing header",
     });
-    line.pointer(block.addr()).text(", expected class ").number(size(slot));
+    line.pointer(block).text(", expected class ").number(size(class_index));
     if found == NO_CLASS {
         line.text(", found none");
     } else {

@@ -1,25 +1,41 @@
-//! The SuperSlab runtime behind every allocator that [`hakmem::allocator!`](https://docs.rs/hakmem) generates.
+//! The runtime behind every allocator that [`hakmem::allocator!`](https://docs.rs/hakmem) generates.
 //!
-//! The macro emits the hit paths into the application's crate; everything that is not per class lives here, once.
-//! Dependencies point one way, and the modules are listed in that order:
+//! The macro emits tables, types and statics into the application's crate. The hit paths are generic code of this
+//! crate, compiled in the application's crate for those types. Everything else is compiled once, here.
+//!
+//! The modules import one way. Each may import those above it in this list, which `tests/rooms.rs` checks:
 //!
 //! ```text
-//! layers   one small file per front layer: what a hit does, what a miss asks for, what an overflow gives back
-//!   │      (and policies beside them: other ways to refill and to free, the header, the counters)
-//! thread   a thread's heap: its bins of slabs, refill, spill, start and exit
-//!   │
-//! slab     blocks of one class, their free list, and the word through which other threads free into them
-//!   │
-//! pool     slabs and SuperSlabs between threads; purging; the regions they are cut from
-//!   │
-//! os       mmap and friends, the futex lock, the clock, the one-line abort; the page map of our addresses
+//! sys           the operating system: memory, time, locks, threads, fork, the message before an abort
+//! meta          the arena for metadata, the page map, lock-free stacks
+//! slab          a slab: blocks of one class, their metadata, remote frees
+//! backend       what threads share: free slabs, SuperSlabs, regions, purging
+//! extent        large blocks, which no class serves
+//! heap          a thread's slabs: refill, flush, reclaim, start and end of the thread
+//! cache         the layers of thread caches, a file for each
+//! thread_cache  the generated type that has a thread's states of all layers, as a trait
+//! header        the header in front of each block, for `header = "region-id"`
+//! group         the paths of a class group, the classes with one stack of layers: hit, miss, free, overflow
+//! groups        several groups, told apart by class offset
+//! size_table    tables from a layout to a class offset
+//! global        `Allocator`: the static that a generated allocator owns
+//! global_alloc  the methods of `GlobalAlloc`
+//! worker        a thread of the allocator's own
+//! background    the worker that refills, for `refill = "background"`
+//! purger        the worker that purges, for `purge.background = true`
+//! stats         statistics of slabs
+//! layer_stats   statistics of layers, for `stats = true`
+//! record        the recorder behind `cargo hakmem record`
+//! c             C's `malloc` and its relatives
 //! ```
 //!
-//! `allocator` ties them together in the one static that a generated allocator owns; `large` serves what no class
-//! holds; `front` turns a generated hit path into the four methods of `GlobalAlloc`, `c` into C's `malloc`; `stats` reads
-//! it all.
+//! A request goes down this list as far as it must: `global_alloc` finds the class offset of its layout, `group` asks
+//! the first layer for a block, `cache` asks one layer after the other, `heap` takes blocks from the thread's slabs,
+//! `backend` provides slabs, and `sys` maps memory.
 //!
-//! Nothing in here allocates through the program's allocator, panics, unwinds or takes a lock of std's.
+//! Nothing here allocates through Rust's global allocator, unwinds, or takes a lock of `std`. Some functions of the C
+//! library may call `malloc`, as to start a thread, to store a pthread key's value, or to register a fork handler. They
+//! are called without a lock of the allocator, and while no layer is in the middle of a change.
 
 #![no_std]
 
@@ -33,20 +49,25 @@ pub mod cache;
 mod extent;
 mod global;
 pub mod global_alloc;
+pub mod group;
+pub mod groups;
 pub mod header;
 mod heap;
+mod layer_stats;
 mod meta;
 pub mod purger;
-#[cfg(feature = "record")]
+#[cfg(hakmem_record)]
 pub mod record;
+pub mod size_table;
 mod slab;
 mod stats;
 mod sys;
+pub mod thread_cache;
 mod worker;
 
 #[doc(hidden)]
 pub mod protocol {
-    //! The lock-free protocols, generic over their atomic word so that loom can run the very same code.
+    //! The lock-free protocols, generic over their atomic word, so that the loom models run the code that ships.
     pub use crate::extent::ExactCache;
     pub use crate::meta::tagged_stack::TaggedStack;
     pub use crate::meta::word::{Word, publish_once};
@@ -54,13 +75,12 @@ pub mod protocol {
     pub use crate::worker::{fall_asleep, wake};
 }
 
-pub use cache::counted::{LayerStats, LayerTable};
-pub use extent::Extents;
 pub use global::{Allocator, Config};
-pub use heap::{Heap, HeapSlot, Portion, Reclaim};
+pub use heap::{Backing, Drain, Heap, HeapSlot, LayerHooks, Portion, Trim};
+pub use layer_stats::{LayerStats, LayerTable, layer_stats};
 pub use meta::tagged_stack::SlabStack;
-pub use slab::block::{Block, Chain};
 pub use slab::class::{Class, ClassTable};
 pub use slab::geometry::region_shift;
+pub use slab::{Batch, FreeBlock, FreeList, Slab, Slot};
 pub use stats::{ClassStats, Stats, StatsJson};
 pub use worker::{Task, Worker};

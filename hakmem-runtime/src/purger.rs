@@ -1,17 +1,17 @@
-//! `purge.background = true`: a thread of the allocator's own gives free memory back to the system.
+//! `purge.background = true`: a thread of the allocator's own returns free memory to the system.
 //!
-//! Else this happens on slow paths, and a program that does nothing meets none. Here a slow path only wakes the worker,
-//! which waits for the delay, gives back what has been free for so long, waits for what has not, and sleeps when there is
-//! nothing left to wait for.
+//! Without it slow paths do this, so a program that does nothing returns nothing. With it a slow path only wakes the
+//! worker. That waits for the delay, purges what has been free for so long, waits for what has not, and sleeps when
+//! there is nothing left to wait for.
 //!
-//! It works on what threads share: the pool and the large blocks. What a thread keeps for itself stays there.
+//! It works on what threads share: the pool and the large blocks. What a thread has cached for itself stays there.
 
 use crate::global::Allocator;
 use crate::heap::Heap;
 use crate::sys::clock;
 use crate::worker::{Task, Worker};
 
-/// Whose memory it gives back, and how long that has been free then.
+/// The task: whose memory is returned, and how long it has been free by then.
 #[derive(Debug)]
 pub struct Purger {
     allocator: &'static Allocator,
@@ -24,11 +24,11 @@ impl Purger {
         Purger { allocator, delay_ms }
     }
 
-    /// At the end of a slow path of the thread with `heap`: wakes the worker if it sleeps. It is started only when memory
-    /// waits, so that a program that keeps what it has needs no thread.
+    /// Wakes the worker if it sleeps, at the end of a slow path of the thread with `heap`. The worker is started only
+    /// when memory waits for a purge: a program that frees nothing needs no thread.
     #[inline]
     pub fn attend(worker: &'static Worker, heap: Option<&Heap>) {
-        if !worker.is_absent() || heap.is_some_and(Heap::gave_back) {
+        if !worker.is_absent() || heap.is_some_and(Heap::is_purge_pending) {
             worker.wake();
         }
     }
@@ -40,9 +40,10 @@ impl Task for Purger {
     }
 
     fn round(&self) -> Option<u32> {
-        self.allocator.purge_aged(clock::now_ms(), self.delay_ms)
+        self.allocator.backing().purge_aged(clock::now_ms(), self.delay_ms)
     }
 
-    // A fork leaves out what was on its way to the system at that moment, as it does what other threads kept.
+    // Nothing to reset. Slabs that a round had taken out to purge them are lost to the child, like other threads'
+    // caches.
     fn reset_after_fork(&self) {}
 }

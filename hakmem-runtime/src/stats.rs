@@ -1,23 +1,24 @@
-//! Statistics on request, computed from slab metadata: nothing is counted on a hit, so nothing is paid there.
+//! Statistics, computed on request from the metadata of all slabs. Hits count nothing for them.
 
 use crate::global::Allocator;
 use core::fmt;
 
-/// A moment's books of one class. Other threads go on meanwhile, so sums may be off by what they do.
+/// The statistics of one class. Other threads may allocate and free while they are read, so the numbers need not be of
+/// one and the same moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClassStats {
-    /// Bytes a block.
+    /// Bytes per block.
     pub block_size: u64,
-    /// Blocks that the slabs handed out: allocated by the program, or kept in some thread's front.
+    /// Blocks that the slabs have handed out: allocated by the program, or cached by a layer.
     pub blocks_live: u64,
-    /// Blocks ever carved and not given back: live ones and free ones whose memory was touched.
+    /// Blocks carved from the slabs since these got their class, live or free.
     pub blocks_carved: u64,
-    /// Spans of slabs that have this class.
+    /// Spans that have this class.
     pub slabs: u64,
-    /// Bytes of these slabs that were touched, and so are resident.
+    /// Bytes of the carved blocks: about what of the spans was touched, and so is resident.
     pub bytes_committed: u64,
-    /// Bytes of address space in these slabs.
+    /// Bytes of address space in the spans.
     pub bytes_reserved: u64,
 }
 
@@ -27,7 +28,7 @@ impl ClassStats {
         self.blocks_live * self.block_size
     }
 
-    /// Touched bytes in no live block.
+    /// Bytes of carved blocks that are not live.
     pub fn bytes_waste(&self) -> u64 {
         self.bytes_committed.saturating_sub(self.bytes_live())
     }
@@ -41,14 +42,14 @@ impl ClassStats {
     }
 }
 
-/// The statistics of an allocator: `Display` is a table, [`Stats::json`] a machine-readable form. Reading them allocates
+/// The statistics of an allocator. `Display` prints a table; [`Stats::json`] is for machines. Reading them allocates
 /// nothing and takes no lock.
 #[derive(Debug, Clone, Copy)]
 pub struct Stats {
     allocator: &'static Allocator,
 }
 
-/// Rows of the table on the stack: as many as a spec may have classes.
+/// Rows of the table, which is on the stack: as many as a spec may have classes.
 const ROWS: usize = 255;
 
 impl Stats {
@@ -68,31 +69,32 @@ impl Stats {
         }
     }
 
-    /// One pass over all slabs of all regions. Reads nothing of a slab but its atomics.
+    /// The rows by class index, from one pass over the slabs of all regions. Of a slab it reads atomics only, as other
+    /// threads may own it.
     fn rows(&self) -> [ClassStats; ROWS] {
         let mut rows = [ClassStats::default(); ROWS];
         let classes = self.allocator.classes();
         for (row, class) in rows.iter_mut().zip(classes) {
             row.block_size = u64::from(class.size);
         }
-        let geometry = self.allocator.pool().geometry();
-        for slab in self.allocator.pool().regions().flat_map(|region| region.slabs(geometry)) {
-            let class = slab.class() as usize;
-            let (Some(row), Some(shape)) = (rows.get_mut(class), classes.get(class)) else { continue };
+        let geometry = self.allocator.backing().pool().geometry();
+        for slab in self.allocator.backing().pool().regions().flat_map(|region| region.slabs(geometry)) {
+            let class_index = slab.class() as usize;
+            let (Some(row), Some(class)) = (rows.get_mut(class_index), classes.get(class_index)) else { continue };
             let (carved, live) = (u64::from(slab.carved()), u64::from(slab.handed_out().min(slab.carved())));
             row.add(&ClassStats {
                 block_size: 0,
                 blocks_live: live,
                 blocks_carved: carved,
                 slabs: 1,
-                bytes_committed: carved * u64::from(shape.size),
-                bytes_reserved: u64::from(shape.slabs) << geometry.slab_shift,
+                bytes_committed: carved * u64::from(class.size),
+                bytes_reserved: u64::from(class.slabs) << geometry.slab_shift,
             });
         }
         rows
     }
 
-    /// The same as one JSON object.
+    /// The statistics as a JSON object.
     pub fn json(&self) -> StatsJson {
         StatsJson(*self)
     }
@@ -117,6 +119,7 @@ impl fmt::Display for Stats {
     }
 }
 
+/// Writes the columns of a row but the first. `live` is its number of live bytes.
 fn line(f: &mut fmt::Formatter<'_>, row: &ClassStats, live: u64) -> fmt::Result {
     let waste = row.bytes_committed.saturating_sub(live) * 1000 / row.bytes_committed.max(1);
     writeln!(
@@ -132,7 +135,8 @@ fn line(f: &mut fmt::Formatter<'_>, row: &ClassStats, live: u64) -> fmt::Result 
     )
 }
 
-/// [`Stats`] as JSON: `{"classes":[{"size":…,"blocks_live":…,…},…]}`, sizes in bytes, classes without slabs left out.
+/// [`Stats`] as JSON: `{"classes":[{"size":…,"blocks_live":…,…},…]}`, sizes in bytes, without the classes that have no
+/// slabs.
 #[derive(Debug, Clone, Copy)]
 pub struct StatsJson(Stats);
 

@@ -1,43 +1,42 @@
-//! A thread of the allocator's own: how it starts, works, sleeps, and is no hindrance to a fork or to the end of the
-//! program. What it does is a [`Task`]; a program has one for each policy that asks.
+//! A thread of the allocator's own: how it starts, works and sleeps, and what a fork and the end of the program do with
+//! it. Its work is a [`Task`]; a program has one worker for each policy that needs one.
 //!
 //! ```text
-//!   NONE ──first wake──▶ STARTING ──▶ AWAKE ◀────────wake──────── ASLEEP
-//!    ▲                      │           │  ──nothing to be done──▶  │
-//!    └── in a forked child ─┴───────────┴───────────────────────────┘       exit: STOPPED, for good
+//!   NONE ──first wake──▶ STARTING ──▶ AWAKE ◀──────wake────── ASLEEP
+//!    ▲                      │           │  ──nothing to do──▶    │
+//!    └── in a forked child ─┴───────────┴────────────────────────┘       at exit: STOPPED, for good
 //! ```
 //!
-//! Asleep it waits on a futex and takes no processor time. A fork waits until the worker is between two rounds; the child
-//! has no worker, and starts one when somebody wakes it.
+//! Asleep it waits on a futex and takes no processor time. A fork waits until the worker is between two rounds; the
+//! child has no worker, and starts one at the next wake.
 //!
-//! It is a thread of the C library and not a bare `clone`, though the library may allocate for it: `setuid` must reach
-//! every thread, and one that the library does not know of would keep the old rights; and what is called in here writes
-//! `errno`, for which a thread needs thread-local memory of its own. So `wake` is for the end of a slow path, when no
-//! layer is in the middle of a change and an allocation is one like any other.
+//! It is a thread of the C library and not a bare `clone`, although the library may allocate to start it. `setuid` must
+//! reach every thread, and would miss one that the library does not know. And the functions called here write `errno`,
+//! which needs thread-local memory. So [`Worker::wake`] is for the end of a slow path, when no layer is in the middle
+//! of a change and an allocation is safe.
 
 use crate::meta::word::Word;
 use crate::sys::fork::{self, EarlyHook};
-use crate::sys::futex;
 use crate::sys::lock::Lock;
-use crate::sys::mmap;
-use core::cell::UnsafeCell;
+use crate::sys::{futex, program, thread};
 use core::fmt::Debug;
-use core::mem::MaybeUninit;
+use core::iter;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 
-/// The worker's stack. It calls nothing but its task.
+/// The bytes of the worker's stack. It runs nothing but its task.
 const STACK: usize = 128 << 10;
 
-/// Milliseconds after which a thread has seen that the worker sleeps, and the worker what that thread wrote before.
+/// After so many milliseconds asleep a worker looks once more: by then it sees whatever a thread wrote before that
+/// thread could see it asleep.
 const SETTLED: u32 = 1;
 
 const NONE: u64 = 0;
-/// At work, or pausing until a time that it knows.
+/// In a round, or waiting for a known time.
 const AWAKE: u64 = 1;
 const ASLEEP: u64 = 2;
 const STOPPED: u64 = 3;
-/// The thread is on its way, and has not said yet which one it is.
+/// The thread was created, and has not stored its number yet.
 const STARTING: u64 = 4;
 
 /// What a worker does.
@@ -45,19 +44,19 @@ pub trait Task: Sync + Debug {
     /// Milliseconds between a wake and the first round.
     fn debounce_ms(&self) -> u32;
 
-    /// Does what can be done. `Some`: there is more to do in so many milliseconds. `None`: not before somebody wakes
-    /// the worker.
+    /// Does what there is to do. `Some(n)`: the next round is in `n` milliseconds. `None`: the next round is after a
+    /// wake.
     fn round(&self) -> Option<u32>;
 
-    /// In a forked child: a round may have ended in the middle.
+    /// In a forked child, if the fork may have interrupted a round: makes the task ready for a new worker.
     fn reset_after_fork(&self);
 }
 
-/// Wakes a worker that sleeps. `true`: the caller did, and has its thread to call.
+/// Wakes a worker that sleeps. `true`: it was this call that changed the state, and the caller is to wake the thread.
 #[doc(hidden)]
 pub fn wake(state: &impl Word) -> bool {
-    // The wish was written before. It and the word are in one total order with `fall_asleep`: either the worker sees the
-    // wish before it sleeps, or we see it asleep.
+    // The caller has stored its request before this. The request and the state are in one total order with those in
+    // `fall_asleep`: either the worker sees the request before it sleeps, or this call sees it asleep.
     let mut found = state.load(Ordering::SeqCst);
     while found == ASLEEP {
         match state.compare_exchange_weak(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst) {
@@ -68,8 +67,9 @@ pub fn wake(state: &impl Word) -> bool {
     false
 }
 
-/// Puts a worker that is awake to sleep, for its thread. `look` is for what was wished before everybody could see it
-/// asleep; `true` is a reason to stay awake. Returns whether the worker sleeps now, or has been woken already.
+/// Called by a worker's thread, which is awake, to put the worker to sleep. `look` looks for requests stored before
+/// everybody could see it asleep; `true` is a reason to stay awake. Returns whether the worker sleeps now, or was woken
+/// already.
 #[doc(hidden)]
 pub fn fall_asleep(state: &impl Word, look: impl FnOnce() -> bool) -> bool {
     while let Err(found) = state.compare_exchange_weak(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst) {
@@ -80,7 +80,7 @@ pub fn fall_asleep(state: &impl Word, look: impl FnOnce() -> bool) -> bool {
     if !look() {
         return true;
     }
-    // Whoever changes the word first decides; either way we are awake.
+    // Either this exchange or another thread's makes the worker awake (or stopped).
     while state.compare_exchange_weak(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst) == Err(ASLEEP) {}
     false
 }
@@ -90,22 +90,20 @@ pub fn fall_asleep(state: &impl Word, look: impl FnOnce() -> bool) -> bool {
 pub struct Worker {
     task: &'static dyn Task,
     state: AtomicU32,
-    /// Held by the worker while it works, and by a fork.
+    /// Held by the worker's thread during a round, and by a fork.
     round: Lock<()>,
-    thread: UnsafeCell<MaybeUninit<libc::pthread_t>>,
+    /// The thread's number, if the state is AWAKE or ASLEEP.
+    thread: AtomicUsize,
     /// The worker that was started before this one.
     next: AtomicPtr<Worker>,
     listed: AtomicBool,
-    /// What a fork does first. Here, and not in a static beside the functions: told of that one, the compiler finds the only
-    /// thing that `fork.rs` can ever be told of, and puts these functions in programs without a worker.
+    /// What a fork does first. It is a field, and not a static beside its functions, for the sake of programs without a
+    /// worker: of a static the compiler finds out that it is the only early hook there can be, and links its functions
+    /// into every program that forks.
     rounds: EarlyHook,
 }
 
-// SAFETY: atomics and a lock; `thread` is written by the worker before it makes the state AWAKE from STARTING, and read at
-// exit by who finds it AWAKE or ASLEEP.
-unsafe impl Sync for Worker {}
-
-/// Every worker that was ever started.
+/// Every worker that was ever started, newest first.
 static NEWEST: AtomicPtr<Worker> = AtomicPtr::new(ptr::null_mut());
 
 impl Worker {
@@ -115,10 +113,10 @@ impl Worker {
             task,
             state: AtomicU32::new(NONE as u32),
             round: Lock::new(()),
-            thread: UnsafeCell::new(MaybeUninit::uninit()),
+            thread: AtomicUsize::new(0),
             next: AtomicPtr::new(ptr::null_mut()),
             listed: AtomicBool::new(false),
-            rounds: EarlyHook { before: before_fork, in_parent: after_fork, in_child },
+            rounds: EarlyHook { hold, release_in_parent: release, release_in_child },
         }
     }
 
@@ -145,58 +143,39 @@ impl Worker {
             return;
         }
         self.list();
-        // SAFETY: the attributes live on this stack while they are used; the worker is a static. The new thread takes no
-        // signals, which are the program's.
-        let started = mmap::keeping_errno(|| unsafe {
-            let (mut attributes, mut thread) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-            let (mut all, mut old) = (MaybeUninit::uninit(), MaybeUninit::uninit());
-            let worker = ptr::from_ref(self).cast_mut().cast();
-            libc::sigfillset(all.as_mut_ptr());
-            libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
-            let mut started = false;
-            if libc::pthread_attr_init(attributes.as_mut_ptr()) == 0 {
-                libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), STACK);
-                started = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, worker) == 0;
-                libc::pthread_attr_destroy(attributes.as_mut_ptr());
-            }
-            // The program's thread-local memory comes out of the stack, and may be more than that.
-            started = started || libc::pthread_create(thread.as_mut_ptr(), ptr::null(), run, worker) == 0;
-            libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
-            started
-        });
-        if !started {
-            // No thread to be had. Not tried again.
+        if !thread::spawn(run, ptr::from_ref(self).cast_mut().cast(), STACK) {
+            // The system has no more threads. This is not tried again.
             self.state.store(STOPPED as u32, Ordering::SeqCst);
         }
     }
 
-    /// Enters the list that fork and exit go through.
+    /// Enters the list that a fork and the end of the program go through, before the worker's thread exists.
     fn list(&'static self) {
         if self.listed.swap(true, Ordering::Relaxed) {
             return;
         }
-        // Before the worker is there.
-        fork::hold_ahead(&self.rounds);
+        fork::set_early_hook(&self.rounds);
         let worker = ptr::from_ref(self).cast_mut();
-        let next = NEWEST.load(Ordering::Relaxed);
-        self.next.store(next, Ordering::Relaxed);
-        let mut found = next;
-        while let Err(newer) = NEWEST.compare_exchange(found, worker, Ordering::AcqRel, Ordering::Acquire) {
-            self.next.store(newer, Ordering::Relaxed);
-            found = newer;
+        let mut newest = NEWEST.load(Ordering::Relaxed);
+        loop {
+            self.next.store(newest, Ordering::Relaxed);
+            // Release publishes the link, Acquire sees the links of the workers before.
+            match NEWEST.compare_exchange(newest, worker, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => break,
+                Err(found) => newest = found,
+            }
         }
-        if found.is_null() {
-            // SAFETY: a function of the program that owns this crate.
-            unsafe { libc::atexit(at_exit) };
+        if newest.is_null() {
+            program::at_exit(at_exit);
         }
     }
 
     /// The thread, from its beginning to its end.
     fn work(&'static self) {
-        // SAFETY: nobody reads it before the state is AWAKE. An exit in between stops us, and does not wait for us.
-        unsafe { (*self.thread.get()).write(libc::pthread_self()) };
-        let begun = self.state.compare_exchange(STARTING as u32, AWAKE as u32, Ordering::SeqCst, Ordering::Relaxed);
-        if begun.is_err() {
+        // Before AWAKE, which says that it is there. An exit before that stops the worker, and does not wait for it.
+        self.thread.store(thread::current(), Ordering::Relaxed);
+        let started = self.state.compare_exchange(STARTING as u32, AWAKE as u32, Ordering::SeqCst, Ordering::Relaxed);
+        if started.is_err() {
             return;
         }
         while self.is(AWAKE) {
@@ -227,7 +206,7 @@ impl Worker {
         self.task.round()
     }
 
-    /// Lets time pass, without being woken but by the end.
+    /// Waits, and ends early only if the worker is stopped.
     fn pause(&self, milliseconds: u32) {
         if milliseconds > 0 {
             futex::wait_for(&self.state, AWAKE as u32, milliseconds);
@@ -235,52 +214,55 @@ impl Worker {
     }
 }
 
+/// The worker at an address that came from a `&'static Worker`.
+fn worker_at(worker: *mut Worker) -> Option<&'static Worker> {
+    // SAFETY: the callers pass null or what `list` and `start` make of a `&'static Worker`, which is valid for ever. A
+    // worker consists of atomics and a lock, so it may be shared.
+    unsafe { worker.as_ref() }
+}
+
 extern "C" fn run(worker: *mut libc::c_void) -> *mut libc::c_void {
-    // SAFETY: `start` passes a static.
-    unsafe { &*worker.cast::<Worker>() }.work();
+    if let Some(worker) = worker_at(worker.cast()) {
+        worker.work();
+    }
     ptr::null_mut()
 }
 
-/// The newest of the workers whose rounds a fork holds. Another may begin meanwhile. Written and read by who holds the
-/// round of the eldest.
+/// The newest of the workers whose rounds a fork holds; more may be started in the meantime. Read and written by the
+/// thread that holds the oldest worker's round.
 static HELD: AtomicPtr<Worker> = AtomicPtr::new(ptr::null_mut());
 
-/// All workers, the newest first.
+/// All workers, newest first.
 fn workers() -> impl Iterator<Item = &'static Worker> {
-    since(NEWEST.load(Ordering::Acquire))
+    from(NEWEST.load(Ordering::Acquire))
 }
 
-/// `worker` and those before it.
-fn since(worker: *const Worker) -> impl Iterator<Item = &'static Worker> {
-    let mut next = worker;
-    core::iter::from_fn(move || {
-        // SAFETY: null or a static.
-        let worker = unsafe { next.as_ref() }?;
-        next = worker.next.load(Ordering::Relaxed).cast_const();
-        Some(worker)
-    })
+/// `worker` and those that were started before it.
+fn from(worker: *mut Worker) -> impl Iterator<Item = &'static Worker> {
+    iter::successors(worker_at(worker), |worker| worker_at(worker.next.load(Ordering::Relaxed)))
 }
 
-/// A fork holds the rounds first: a worker stops between two of them, with no lock of the allocator.
-fn before_fork() {
+/// The first that a fork does: it holds the rounds, so that each worker is between two of them, without a lock of the
+/// allocator.
+fn hold() {
     let newest = NEWEST.load(Ordering::Acquire);
-    for worker in since(newest) {
+    for worker in from(newest) {
         worker.round.hold_for_fork();
     }
     HELD.store(newest, Ordering::Relaxed);
 }
 
-fn after_fork() {
-    for worker in since(HELD.load(Ordering::Relaxed)) {
+fn release() {
+    for worker in from(HELD.load(Ordering::Relaxed)) {
         worker.round.release_after_fork();
     }
 }
 
-/// The worker's thread exists in the parent alone.
-fn in_child() {
+/// The workers' threads exist in the parent only.
+fn release_in_child() {
     let held = HELD.load(Ordering::Relaxed).cast_const();
     for worker in workers().take_while(|&worker| !ptr::eq(worker, held)) {
-        // It began while the fork was under way, and may have been in the middle of a round.
+        // It was started during the fork, and may have been in the middle of a round.
         worker.task.reset_after_fork();
         worker.round.forget_holder();
     }
@@ -289,7 +271,7 @@ fn in_child() {
             worker.state.store(NONE as u32, Ordering::Relaxed);
         }
     }
-    after_fork();
+    release();
 }
 
 extern "C" fn at_exit() {
@@ -297,8 +279,9 @@ extern "C" fn at_exit() {
         let state = u64::from(worker.state.swap(STOPPED as u32, Ordering::SeqCst));
         if state == AWAKE || state == ASLEEP {
             futex::wake(&worker.state, 1);
-            // SAFETY: the thread was started and is joined once, here.
-            unsafe { libc::pthread_join((*worker.thread.get()).assume_init_read(), ptr::null_mut()) };
+            // SAFETY: the state says that `spawn` started the thread and that it stored its number (SeqCst orders
+            // that). Only the one call that replaces that state by STOPPED comes here, so the thread is joined once.
+            unsafe { thread::join(worker.thread.load(Ordering::Relaxed)) };
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Model of the publication of a registry leaf: several threads make one, one wins, and whoever reads it reads it whole. The
-//! protocol under test is the product's own code, on loom's atomics; the variant without orderings must fail.
+//! Model of the publication of a page-map leaf: several threads make one, one of them wins, and every reader sees it
+//! complete. The code under test is the allocator's own, on loom's atomics; the variant without orderings must fail.
 
 use hakmem_runtime::protocol::{Word, publish_once};
 use loom::cell::UnsafeCell;
@@ -26,7 +26,7 @@ impl<const ORDERED: bool> Word for LoomWord<ORDERED> {
     }
 }
 
-/// Two threads publish leaf 1 and leaf 2, each written by its maker alone before.
+/// Two threads publish leaf 1 and leaf 2, each of which writes to its leaf before.
 fn two_makers<const ORDERED: bool>() {
     loom::model(|| {
         let shared = Arc::new((
@@ -35,12 +35,14 @@ fn two_makers<const ORDERED: bool>() {
         ));
         let publish = |shared: &(LoomWord<ORDERED>, [UnsafeCell<u32>; 3]), mine: u64| {
             let found = publish_once(&shared.0, || {
-                // SAFETY: the leaf is its maker's until it is published; loom reports it if that is not so.
+                // SAFETY: nobody else uses the leaf before it is published. If the protocol is wrong, loom reports the
+                // race and fails the test.
                 shared.1[mine as usize].with_mut(|leaf| unsafe { *leaf = 7 });
                 mine
             });
-            let found = found.expect("both make one");
-            // SAFETY: published leaves are only read.
+            let found = found.expect("both threads make a leaf");
+            // SAFETY: a published leaf is not written to any more. If the protocol is wrong, loom reports the race and
+            // fails the test.
             shared.1[found as usize].with(|leaf| assert_eq!(unsafe { *leaf }, 7, "a leaf seen before it was written"));
             found
         };
@@ -48,14 +50,14 @@ fn two_makers<const ORDERED: bool>() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || publish(&shared, 1))
         };
-        thread::yield_now(); // Else the model may never run the other thread first.
+        thread::yield_now(); // Otherwise the model may never run the other thread first.
         let mine = publish(&shared, 2);
-        assert_eq!(mine, other.join().unwrap(), "two winners");
+        assert_eq!(mine, other.join().unwrap(), "the threads disagree on the winner");
     });
 }
 
 #[test]
-fn one_leaf_wins_and_is_seen_whole() {
+fn one_leaf_wins_and_is_seen_complete() {
     two_makers::<true>();
 }
 

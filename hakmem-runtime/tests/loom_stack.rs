@@ -1,5 +1,5 @@
-//! Model of the lock-free stack of slabs: pushes and pops by several threads, with nodes that come back. The protocol
-//! under test is the product's own code, on loom's atomics; the variant without a tag must fail.
+//! Model of the lock-free stack: several threads push and pop, and nodes come back (ABA). The code under test is the
+//! allocator's own, on loom's atomics; the variant without a tag must fail.
 
 mod common;
 
@@ -10,25 +10,27 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
 
-/// A stack and its nodes, numbered from 1. `owner` is written by whoever has the node: loom sees two owners as a race.
-struct Shelf<W> {
+/// A stack and its nodes, numbered from 1. A node's owner writes to its cell in `owned`, so loom reports two owners as
+/// a data race.
+struct Nodes<W> {
     stack: TaggedStack<W>,
     links: Vec<W>,
     owned: Vec<UnsafeCell<u32>>,
 }
 
-impl<W: Word> Shelf<W> {
-    fn new(nodes: usize, word: impl Fn() -> W) -> Shelf<W> {
-        Shelf {
+impl<W: Word> Nodes<W> {
+    fn new(count: usize, word: impl Fn() -> W) -> Nodes<W> {
+        Nodes {
             stack: TaggedStack::new(word()),
-            links: (0..=nodes).map(|_| word()).collect(),
-            owned: (0..=nodes).map(|_| UnsafeCell::new(0)).collect(),
+            links: (0..=count).map(|_| word()).collect(),
+            owned: (0..=count).map(|_| UnsafeCell::new(0)).collect(),
         }
     }
 
     /// Writes to a node as its owner would.
     fn touch(&self, node: u64) {
-        // SAFETY: whoever has the node is alone with it; where that is not so, loom says so.
+        // SAFETY: the caller believes that it owns the node, so that nobody else is here. If the protocol is wrong
+        // about that, loom reports the race and fails the test.
         self.owned[node as usize].with_mut(|times| unsafe { *times += 1 });
     }
 
@@ -44,23 +46,23 @@ impl<W: Word> Shelf<W> {
     }
 }
 
-/// Two threads push and pop: every node is somewhere at the end, and never in two hands.
+/// Two threads push a node each and pop one. They get different ones, and none is left.
 #[test]
 fn nodes_have_one_owner() {
     loom::model(|| {
-        let shelf = Arc::new(Shelf::new(2, || LoomWord(AtomicU64::new(0))));
+        let nodes = Arc::new(Nodes::new(2, || LoomWord(AtomicU64::new(0))));
         let other = {
-            let shelf = Arc::clone(&shelf);
+            let nodes = Arc::clone(&nodes);
             thread::spawn(move || {
-                shelf.push(1);
-                shelf.pop()
+                nodes.push(1);
+                nodes.pop()
             })
         };
-        shelf.push(2);
-        let mine = shelf.pop();
+        nodes.push(2);
+        let mine = nodes.pop();
         let theirs = other.join().unwrap();
         assert!(mine.is_some() && theirs.is_some() && mine != theirs);
-        assert_eq!(shelf.pop(), None);
+        assert_eq!(nodes.pop(), None);
     });
 }
 
@@ -68,22 +70,22 @@ fn nodes_have_one_owner() {
 #[test]
 fn nodes_are_counted() {
     loom::model(|| {
-        let shelf = Arc::new(Shelf::new(3, || LoomWord(AtomicU64::new(0))));
-        let push = |shelf: &Shelf<LoomWord>, node| {
-            shelf.touch(node);
-            shelf.stack.push_counted(node, |node| &shelf.links[node as usize]);
+        let nodes = Arc::new(Nodes::new(3, || LoomWord(AtomicU64::new(0))));
+        let push = |nodes: &Nodes<LoomWord>, node| {
+            nodes.touch(node);
+            nodes.stack.push_counted(node, |node| &nodes.links[node as usize]);
         };
         let other = {
-            let shelf = Arc::clone(&shelf);
-            thread::spawn(move || push(&shelf, 1))
+            let nodes = Arc::clone(&nodes);
+            thread::spawn(move || push(&nodes, 1))
         };
-        push(&shelf, 2);
-        assert!(shelf.pop().is_some());
-        push(&shelf, 3);
+        push(&nodes, 2);
+        assert!(nodes.pop().is_some());
+        push(&nodes, 3);
         other.join().unwrap();
         for left in (0..=2).rev() {
-            assert_eq!(shelf.stack.depth(|node| &shelf.links[node as usize]), left);
-            assert_eq!(shelf.pop().is_some(), left > 0);
+            assert_eq!(nodes.stack.depth(|node| &nodes.links[node as usize]), left);
+            assert_eq!(nodes.pop().is_some(), left > 0);
         }
     });
 }
@@ -93,32 +95,32 @@ fn aba<W: Word + 'static>(word: fn() -> W) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
     model.check(move || {
-        let shelf = Arc::new(Shelf::new(2, word));
-        shelf.push(2);
-        shelf.push(1);
+        let nodes = Arc::new(Nodes::new(2, word));
+        nodes.push(2);
+        nodes.push(1);
         let other = {
-            let shelf = Arc::clone(&shelf);
+            let nodes = Arc::clone(&nodes);
             thread::spawn(move || {
-                let first = shelf.pop();
-                let second = shelf.pop();
+                let first = nodes.pop();
+                let second = nodes.pop();
                 if let Some(node) = first {
-                    shelf.push(node);
+                    nodes.push(node);
                 }
                 second
             })
         };
-        let mine = shelf.pop();
+        let mine = nodes.pop();
         let kept = other.join().unwrap();
-        let left = shelf.pop();
-        let last = shelf.pop();
+        let left = nodes.pop();
+        let last = nodes.pop();
         let mut all: Vec<u64> = [mine, kept, left, last].into_iter().flatten().collect();
         all.sort_unstable();
-        assert_eq!(all, [1, 2], "a node was lost or is in two hands");
+        assert_eq!(all, [1, 2], "a node was lost or has two owners");
     });
 }
 
 #[test]
-fn a_node_that_comes_back_is_recognised() {
+fn a_node_that_comes_back_is_noticed() {
     aba(|| LoomWord(AtomicU64::new(0)));
 }
 
@@ -142,6 +144,6 @@ impl Word for Untagged {
 
 #[test]
 #[should_panic]
-fn without_a_tag_it_is_not() {
+fn a_missing_tag_is_caught() {
     aba(|| Untagged(AtomicU64::new(0)));
 }

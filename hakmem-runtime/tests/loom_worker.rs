@@ -1,13 +1,13 @@
-//! Model of how a worker falls asleep and is woken: no wish stays behind while it sleeps. The protocol under test is the
-//! product's own code, on loom's atomics; the variant that does not look again must fail.
+//! Model of how a worker falls asleep and is woken: it never sleeps while there is a request. The code under test is
+//! the allocator's own, on loom's atomics; the variant that does not look again must fail.
 
 use hakmem_runtime::protocol::{Word, fall_asleep, wake};
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use loom::thread;
 
-/// loom's atomic as the protocol's word. loom takes an access that is `SeqCst` for one that is not; between two fences, which
-/// it knows, it is one.
+/// loom's atomic as the protocol's word. loom treats `SeqCst` accesses as weaker ones, but knows `SeqCst` fences:
+/// between two of them an access is as strong as it should be.
 struct LoomWord(AtomicU64);
 
 fn ordered<T>(access: impl FnOnce() -> T) -> T {
@@ -32,43 +32,43 @@ impl Word for LoomWord {
 const AWAKE: u64 = 1;
 const STOPPED: u64 = 3;
 
-/// A thread wishes for something while the worker is on its way to sleep, and for something else after that.
-fn two_wishes(looks_again: bool) {
+/// A thread makes a request while the worker is about to sleep, and another one after that.
+fn two_requests(looks_again: bool) {
     loom::model(move || {
         let state = Arc::new(LoomWord(AtomicU64::new(AWAKE)));
-        let wish = Arc::new(AtomicBool::new(false));
-        let wisher = {
-            let (state, wish) = (Arc::clone(&state), Arc::clone(&wish));
+        let request = Arc::new(AtomicBool::new(false));
+        let requester = {
+            let (state, request) = (Arc::clone(&state), Arc::clone(&request));
             thread::spawn(move || {
                 [(); 2].map(|()| {
-                    ordered(|| wish.store(true, Ordering::SeqCst));
+                    ordered(|| request.store(true, Ordering::SeqCst));
                     wake(&*state)
                 })
             })
         };
-        let serve = || ordered(|| wish.swap(false, Ordering::SeqCst));
+        let serve = || ordered(|| request.swap(false, Ordering::SeqCst));
         let asleep = fall_asleep(&*state, || looks_again && serve());
-        let woken = wisher.join().unwrap();
-        // All is said. A worker that sleeps on has nothing left to do; one that does not will look.
-        let sleeps_on = asleep && state.load(Ordering::SeqCst) != AWAKE;
-        assert!(!(sleeps_on && wish.load(Ordering::SeqCst)), "asleep beside a wish");
+        let woken = requester.join().unwrap();
+        // No more requests follow. A worker that stays asleep must have nothing to do; one that does not will look.
+        let stays_asleep = asleep && state.load(Ordering::SeqCst) != AWAKE;
+        assert!(!(stays_asleep && request.load(Ordering::SeqCst)), "asleep despite a request");
         assert!(woken != [true, true], "woken twice from one sleep");
     });
 }
 
 #[test]
-fn no_wish_is_slept_through() {
-    two_wishes(true);
+fn no_request_is_missed() {
+    two_requests(true);
 }
 
 #[test]
-#[should_panic(expected = "asleep beside a wish")]
+#[should_panic(expected = "asleep despite a request")]
 fn not_looking_again_is_caught() {
-    two_wishes(false);
+    two_requests(false);
 }
 
 #[test]
-fn the_end_is_not_undone() {
+fn a_stopped_worker_stays_stopped() {
     loom::model(|| {
         let state = Arc::new(LoomWord(AtomicU64::new(AWAKE)));
         let other = Arc::clone(&state);

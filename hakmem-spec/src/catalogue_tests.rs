@@ -1,4 +1,4 @@
-//! Another catalogue, to show that a layer is a line in it and nothing else.
+//! Tests with another catalogue: a layer is an entry of the catalogue, and nothing else in this crate names it.
 
 use crate::layers::{LayerKind, bounded, unbounded};
 use crate::{Plan, Source, Spec, parse_with};
@@ -25,12 +25,12 @@ fn a_new_layer_parses_with_its_parameter() {
     let spec = spec("[[class]]\nsizes = [64, 512]\nlayers = ['pair', 'ring', 'sll']\nring = { slots = 9 }\n");
     let limits: Vec<_> = spec.classes[1].stack.iter().map(|layer| (layer.kind.type_name, layer.limit)).collect();
     assert_eq!(limits, [("Pair", 0), ("Ring", 9), ("Sll", 64)]);
-    // `pair` says nothing of what it holds, so `ring` is the first that bounds the batch.
+    // `pair` has no limit, so `ring` is the first layer that limits the batch.
     assert_eq!(spec.classes.iter().map(|class| class.batch).collect::<Vec<_>>(), [9, 8]);
 }
 
 #[test]
-fn groups_are_group_major_in_the_order_of_their_smallest_class() {
+fn classes_are_ordered_by_group_and_groups_by_their_smallest_class() {
     let spec = spec(
         "[[class]]\nsizes = [8, 16]\n[[class]]\nsizes = [32, 64]\nlayers = ['ring']\n[[class]]\nsize = 128\n\
          [[class]]\nsize = 256\nlayers = ['ring', 'unified']\n[[class]]\nsize = 512\nspecialise = false\n",
@@ -39,7 +39,7 @@ fn groups_are_group_major_in_the_order_of_their_smallest_class() {
     let groups: Vec<_> = plan
         .groups
         .iter()
-        .map(|g| (g.layers.iter().map(|l| l.name).collect(), g.specialise, g.slots.clone()))
+        .map(|g| (g.layers.iter().map(|l| l.name).collect(), g.specialise, g.classes.clone()))
         .collect();
     assert_eq!(
         groups,
@@ -50,11 +50,11 @@ fn groups_are_group_major_in_the_order_of_their_smallest_class() {
             (vec!["unified", "sll"], false, 6..7),
         ]
     );
-    assert_eq!(plan.slots.iter().map(|slot| slot.size).collect::<Vec<_>>(), [8, 16, 128, 32, 64, 256, 512]);
-    assert_eq!(plan.slot_of_class, [0, 1, 3, 4, 2, 5, 6]);
-    assert_eq!(plan.slot_for(17, 8), Some(3));
-    assert_eq!(plan.small.slot(17), Some(3));
-    assert_eq!(plan.small.slot(65), Some(2));
+    assert_eq!(plan.classes.iter().map(|class| class.size).collect::<Vec<_>>(), [8, 16, 128, 32, 64, 256, 512]);
+    assert_eq!(plan.index_of_class, [0, 1, 3, 4, 2, 5, 6]);
+    assert_eq!(plan.class_for(17, 8), Some(3));
+    assert_eq!(plan.small.class_index(17), Some(3));
+    assert_eq!(plan.small.class_index(65), Some(2));
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The spec in force where the user gives none.
+//! The built-in spec, used where `hakmem::allocator!` names no other.
 
-/// What messages call it.
+/// Its name in messages.
 pub(crate) const NAME: &str = "hakmem's default classes.toml";
 
-/// The workspace's `classes.toml`: `default.toml` is a link to it, so that there is one text, and `cargo package`
-/// puts the file itself in the archive.
+/// The workspace's `classes.toml`. `default.toml` is a symbolic link to it, in whose place `cargo package` puts the
+/// file.
 pub(crate) const TEXT: &str = include_str!("../default.toml");

@@ -1,4 +1,4 @@
-//! Errors, and how they are shown.
+//! Errors in a spec, rendered as rustc renders its own.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -8,13 +8,13 @@ use crate::source::Source;
 /// One error in a spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// What is wrong, as a rule that was broken.
+    /// The rule that is broken.
     pub message: String,
-    /// What it is about the underlined text that breaks it.
+    /// How the underlined text breaks it.
     pub label: String,
-    /// What would be right.
+    /// How to fix it.
     pub help: Option<String>,
-    /// The bytes of the source to underline.
+    /// The bytes of the source that are underlined.
     pub span: Range<usize>,
 }
 
@@ -28,16 +28,16 @@ impl Diagnostic {
         Self { message: message.into(), label: label.into(), help: Some(help.into()), span }
     }
 
-    /// The error as rustc shows one, without the leading `error:` and without a final newline.
+    /// The error in rustc's format, without the leading `error:` and without a final newline.
     ///
-    /// Rustc prints a message of several lines as it is, and editors make the `-->` line a link. Of a span of several
-    /// lines only the first is shown.
+    /// Rustc prints a `compile_error!` message of several lines unchanged, and editors turn the `-->` line into a link.
+    /// Only the first line of a span is shown.
     pub fn render(&self, source: &Source) -> String {
         let line = source.line_at(self.span.start);
         let text = &source.text[line.clone()];
         let start = source.text.floor_char_boundary(self.span.start.min(line.end));
         let end = source.text.floor_char_boundary(self.span.end.clamp(start, line.end));
-        // A tab stays a tab, so that the carets stand under the text whatever a terminal makes of it.
+        // Tabs are kept, so that the carets are aligned with the text at any tab width.
         let indent: String = text[..start - line.start].chars().map(|c| if c == '\t' { c } else { ' ' }).collect();
         let carets = "^".repeat(source.text[start..end].chars().count().max(1));
 
@@ -66,8 +66,8 @@ impl Diagnostic {
 pub(crate) struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Adds an error, unless the same one is there: a wrong default is met again by each class that inherits it, and a
-    /// wrong range by each of its members.
+    /// Adds an error unless it was reported before: each class that inherits a wrong default, and each member of a
+    /// wrong range, would report it again.
     pub(crate) fn push(&mut self, new: Diagnostic) {
         if !self.0.iter().any(|old| old.span == new.span && old.message == new.message) {
             self.0.push(new);
@@ -85,12 +85,12 @@ impl Diagnostics {
         self.push(Diagnostic::new(span, message, label, help));
     }
 
-    /// The value, or the errors in the order of the text. Without a value there is an error.
+    /// The value, or the errors in the order of the text. Where there is no value, an error must have been reported.
     pub(crate) fn finish<T>(mut self, value: Option<T>) -> Result<T, Vec<Diagnostic>> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
             _ => {
-                debug_assert!(!self.0.is_empty(), "a spec was refused without a reason");
+                debug_assert!(!self.0.is_empty(), "a spec was rejected without an error");
                 self.0.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
                 Err(self.0)
             }

@@ -1,28 +1,37 @@
-//! The layer catalogue: the only place that names a layer.
+//! The catalogue of layers: the only place in the parser, the planner and the macro that names a layer.
 //!
-//! Parsing, validation and planning read the table below and nothing else, so another layer is another line in it (and
-//! a type of that name in the runtime).
+//! To add a layer, add a line here and a type of that name to the runtime (`docs/ADDING_A_LAYER.md`).
 
-/// The layers a spec may name.
+/// The layers that a spec may name.
 pub static LAYERS: &[LayerKind] = &[
-    bounded("unified", "Unified", "list of free blocks, last in first out").per_block("capacity", 16384, 2, 256),
-    unbounded("sll", "Sll", "list of any length, spilled at a high-water mark").per_byte("high_water", 32 << 10),
-    bounded("ring", "Ring", "ring of pointers, first in first out")
+    bounded("unified", "Unified", "a list, last in first out; when full, it flushes its older half")
+        .per_block("capacity", 16384, 2, 256),
+    unbounded("sll", "Sll", "a list that takes every block; at its high-water mark, it flushes all to the slabs")
+        .per_byte("high_water", 32 << 10),
+    bounded("ring", "Ring", "a ring of pointers, first in first out; when full, it flushes its older half")
         .per_block("capacity", 8192, 2, 63)
         .array(Array::Ring),
-    bounded("fast", "Fast", "small stack of pointers").per_block("capacity", 4096, 2, 32).array(Array::Stack),
-    bounded("sfc", "Sfc", "stack of pointers that adapts its size")
+    bounded("fast", "Fast", "a small stack of pointers; when full, it flushes its older half")
+        .per_block("capacity", 4096, 2, 32)
+        .array(Array::Stack),
+    bounded("sfc", "Sfc", "a stack of pointers that adapts its capacity to the traffic")
         .per_block("capacity", 16384, 2, 256)
         .array(Array::Stack),
-    bounded("c23", "C23", "list without a count").per_block("capacity", 16384, 2, 256),
-    bounded("ultrahot", "UltraHot", "two to four slots in front of all")
+    bounded("c23", "C23", "a list without a count; when found too long, it is flushed whole")
+        .per_block("capacity", 16384, 2, 256),
+    bounded("ultrahot", "UltraHot", "two to four slots of one block each, inline before the next layer")
         .slots("slots", 2, 4)
         .array(Array::Stack)
-        .ahead(),
-    bounded("heapv2", "HeapV2", "two magazines, exchanged with a depot").per_block("capacity", 8192, 2, 64).shares(),
-    bounded("hot", "Hot", "run of fresh blocks, then a list").per_block("capacity", 16384, 2, 256),
-    unbounded("pages", "Pages", "lists in the slabs themselves").per_block("pending", 16384, 1, 64).in_slabs(),
-    bounded("quarantine", "Quarantine", "freed blocks wait, and are looked at before they are used again")
+        .inline(),
+    bounded("heapv2", "HeapV2", "two magazines of pointers, exchanged whole with a depot that all threads share")
+        .per_block("capacity", 8192, 2, 64)
+        .shares(),
+    bounded("hot", "Hot", "a run of neighbouring blocks to allocate from, and a list of freed ones")
+        .per_block("capacity", 16384, 2, 256),
+    unbounded("pages", "Pages", "free lists in the slabs; a free finds its slab by masking the address")
+        .per_block("pending", 16384, 1, 64)
+        .in_slabs(),
+    bounded("quarantine", "Quarantine", "a ring of freed blocks, filled with a pattern and checked before reuse")
         .per_block("capacity", 16384, 2, 200)
         .array(Array::Queue),
 ];
@@ -30,55 +39,57 @@ pub static LAYERS: &[LayerKind] = &[
 /// The stack of a class where neither the class nor `[defaults]` names one.
 pub(crate) const DEFAULT_STACK: &[&str] = &["unified", "sll"];
 
-/// The most blocks a layer may hold: limits are stored in 16 bits.
+/// The largest limit of a layer in blocks: limits are stored in 16 bits.
 pub(crate) const MAX_LIMIT: u32 = u16::MAX as u32;
 
-/// One mechanism of the thread-local front.
+/// One kind of layer in a thread cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerKind {
     /// Its name in a spec.
     pub name: &'static str,
-    /// The type of the runtime that implements it.
+    /// The runtime's type that implements it.
     pub type_name: &'static str,
     /// What a spec may set, if anything.
     pub parameter: Option<Parameter>,
-    /// Whether it refuses a block when it is full. One that never does must be the last of its stack.
+    /// Whether it refuses a block when it is full. A layer that never does must be the last of its stack.
     pub bounded: bool,
-    /// Whether it stands first and inline, ahead of a layer that does the work.
-    pub ahead: bool,
-    /// Whether threads share blocks in it, which the runtime may ask for.
+    /// Whether it must be the first of its stack, where it is tried inline together with the next layer and takes no
+    /// part in refills and flushes.
+    pub inline: bool,
+    /// Whether it has blocks that all threads of the class share, which the runtime may take back.
     pub shares: bool,
-    /// What the type of the runtime is generic over.
+    /// What its type is generic over.
     pub arguments: Arguments,
-    /// What it is, in a line.
+    /// What it is, in one line.
     pub summary: &'static str,
 }
 
-/// What a layer's type in the runtime is generic over.
+/// What a layer's type is generic over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Arguments {
     /// Nothing.
     None,
-    /// Places in an array, enough for the largest limit of a group.
+    /// The length of an array that serves the largest limit of a group.
     Array(Array),
-    /// The logarithms of the bytes of a slab and of a region, and whether a hit prefetches the next block. Blocks are then found
-    /// from their address, which needs classes whose spans are one slab.
+    /// The base-2 logarithms of the sizes of a slab and of a region, and whether a hit prefetches the next block. Such
+    /// a layer finds the slab of a block by masking its address, which requires spans of one slab.
     Geometry,
 }
 
-/// How many places an array needs for a limit.
+/// How long an array must be for a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Array {
-    /// As many.
+    /// As long as the limit.
     Stack,
-    /// A power of two above it.
+    /// The next power of two above the limit.
     Ring,
-    /// A power of two, a quarter above it or more: for what waits, and what has waited.
+    /// The power of two that leaves room for a quarter more than the limit, and one: for blocks that wait, and blocks
+    /// that have waited.
     Queue,
 }
 
 impl Array {
-    /// The most blocks, so that an array takes 8 KiB for each class in each thread.
+    /// The largest limit: an array takes at most 8 KiB for each class in each thread.
     const fn most(self) -> u64 {
         match self {
             Array::Stack | Array::Ring => 1023,
@@ -86,7 +97,7 @@ impl Array {
         }
     }
 
-    /// The places for `limit` blocks.
+    /// The length of the array for `limit` blocks.
     pub fn places(self, limit: u32) -> u32 {
         match self {
             Array::Stack => limit,
@@ -96,18 +107,18 @@ impl Array {
     }
 }
 
-/// The number that bounds a layer.
+/// The number that limits what a layer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
     /// Its key in the layer's table.
     pub key: &'static str,
     /// What it counts.
     pub unit: Unit,
-    /// The limit of a class for which it is not set.
+    /// The limit where it is not set.
     pub default: SizedDefault,
-    /// The least value, in its unit.
+    /// The smallest value, in its unit.
     pub min: u64,
-    /// The greatest value.
+    /// The largest value, in its unit.
     pub max: u64,
 }
 
@@ -116,14 +127,14 @@ pub struct Parameter {
 pub enum Unit {
     /// Blocks, whatever their size.
     Blocks,
-    /// Bytes, divided by the class's size.
+    /// Bytes: the limit is this many divided by the size of the class.
     Bytes,
 }
 
-/// A limit that follows from a class's size: as many blocks as fit `bytes`, but from `min` to `max`.
+/// A limit that follows from the size of the class: `clamp(bytes / size, min, max)` blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SizedDefault {
-    /// The bytes to fill.
+    /// Bytes of blocks.
     pub bytes: u32,
     /// The fewest blocks.
     pub min: u32,
@@ -132,7 +143,7 @@ pub struct SizedDefault {
 }
 
 impl Parameter {
-    /// The limit, in blocks, that the parameter sets for a class when it is written as `value`, or left out.
+    /// The limit in blocks for a class of `size`, where the spec sets the parameter to `value` or leaves it out.
     pub fn limit(&self, value: Option<u64>, size: u32) -> u32 {
         let blocks = match (value, self.unit) {
             (None, _) => (self.default.bytes / size).clamp(self.default.min, self.default.max).into(),
@@ -144,26 +155,26 @@ impl Parameter {
     }
 }
 
-/// A line of the catalogue: a layer that refuses a block when it is full.
+/// An entry of the catalogue: a layer that refuses a block when it is full.
 pub(crate) const fn bounded(name: &'static str, type_name: &'static str, summary: &'static str) -> LayerKind {
     let arguments = Arguments::None;
-    LayerKind { name, type_name, parameter: None, bounded: true, ahead: false, shares: false, arguments, summary }
+    LayerKind { name, type_name, parameter: None, bounded: true, inline: false, shares: false, arguments, summary }
 }
 
-/// A line of the catalogue: a layer that takes every block.
+/// An entry of the catalogue: a layer that takes every block.
 pub(crate) const fn unbounded(name: &'static str, type_name: &'static str, summary: &'static str) -> LayerKind {
     LayerKind { bounded: false, ..bounded(name, type_name, summary) }
 }
 
 impl LayerKind {
-    /// Adds a parameter in blocks, by default as many as fit `bytes` but from `min` to `max`.
+    /// Adds a parameter in blocks, by default `clamp(bytes / size, min, max)`.
     pub(crate) const fn per_block(self, key: &'static str, bytes: u32, min: u32, max: u32) -> Self {
         let default = SizedDefault { bytes, min, max };
         let parameter = Parameter { key, unit: Unit::Blocks, default, min: 1, max: MAX_LIMIT as u64 };
         Self { parameter: Some(parameter), ..self }
     }
 
-    /// Adds a parameter in blocks that does not depend on the size: from `min`, which is the default, to `max`.
+    /// Adds a parameter in blocks whose default does not depend on the size: from `min`, the default, to `max`.
     pub(crate) const fn slots(self, key: &'static str, min: u32, max: u32) -> Self {
         let default = SizedDefault { bytes: 0, min, max };
         Self {
@@ -178,7 +189,7 @@ impl LayerKind {
         Self { parameter: Some(Parameter { key, unit: Unit::Bytes, default, min: 1, max: 1 << 30 }), ..self }
     }
 
-    /// Says that its state is an array, which bounds the parameter.
+    /// Its state is an array, which limits the parameter.
     pub(crate) const fn array(self, array: Array) -> Self {
         let parameter = match self.parameter {
             Some(parameter) if parameter.max > array.most() => Some(Parameter { max: array.most(), ..parameter }),
@@ -187,17 +198,17 @@ impl LayerKind {
         Self { arguments: Arguments::Array(array), parameter, ..self }
     }
 
-    /// Says that it stands in front of others.
-    pub(crate) const fn ahead(self) -> Self {
-        Self { ahead: true, ..self }
+    /// It is tried inline, together with the next layer.
+    pub(crate) const fn inline(self) -> Self {
+        Self { inline: true, ..self }
     }
 
-    /// Says that threads share blocks in it.
+    /// It has blocks that all threads share.
     pub(crate) const fn shares(self) -> Self {
         Self { shares: true, ..self }
     }
 
-    /// Says that it keeps blocks in their slabs.
+    /// It keeps free blocks in their slabs.
     pub(crate) const fn in_slabs(self) -> Self {
         Self { arguments: Arguments::Geometry, ..self }
     }
@@ -223,6 +234,14 @@ mod tests {
             assert!(LAYERS[..i].iter().all(|other| other.name != kind.name && other.type_name != kind.type_name));
         }
         assert!(DEFAULT_STACK.iter().all(|name| find(LAYERS, name).is_some()));
+    }
+
+    #[test]
+    fn summaries_are_noun_phrases_of_one_line() {
+        for LayerKind { name, summary, .. } in LAYERS {
+            assert!(!summary.contains('\n') && !summary.ends_with('.') && summary.len() <= 90, "{name}: {summary}");
+            assert!(!summary.starts_with(char::is_uppercase) && !summary.contains('|'), "{name}: {summary}");
+        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The spec of a hakmem allocator: the parser of `classes.toml`, its validated model, and the plan made from it.
 //!
 //! ```text
-//! Source ──raw──▶ spanned syntax tree ──validate──▶ Spec ──Plan::new──▶ groups, slots, size tables
+//! Source ──raw──▶ spanned syntax tree ──validate──▶ Spec ──Plan::new──▶ groups, classes, size tables
 //!                          └──────── Vec<Diagnostic> ────────┘
 //! ```
 //!
-//! The proc macro generates code from a [`Spec`] and its [`Plan`]; nothing here knows of tokens, so that a
-//! command-line tool can use the same parser and print the same messages.
+//! The procedural macro generates code from a [`Spec`] and its [`Plan`]. This crate does not depend on a token
+//! representation, so the command-line tool uses the same parser and prints the same messages.
 //!
 //! ```
 //! let source = hakmem_spec::Source::file("classes.toml", "[[class]]\nsize = 20\n");
@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+mod classes;
 mod default;
 mod diagnostic;
 mod layers;
@@ -35,9 +36,10 @@ mod validate;
 pub use diagnostic::Diagnostic;
 pub use layers::{Arguments, Array, LAYERS, LayerKind, Parameter, SizedDefault, Unit};
 pub use model::{
-    Budget, Class, Free, Geometry, Header, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, Purge, Refill, SlabShape, Spec, Tls,
+    Budget, Class, Free, Geometry, Header, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, MEDIUM_GRAIN, Purge, Refill,
+    SMALL_GRAIN, SMALL_MAX, SlabShape, Spec, Tls,
 };
-pub use plan::{Group, MEDIUM_GRAIN, NO_SLOT, Plan, SMALL_GRAIN, SMALL_MAX, SizeTable, Slot};
+pub use plan::{Group, NO_CLASS, Plan, PlannedClass, SizeTable};
 pub use source::{Position, Source};
 pub use table::table;
 pub use units::{UnitError, format_bytes, parse_bytes};
@@ -46,13 +48,13 @@ use diagnostic::Diagnostics;
 
 /// Parses and validates a spec.
 ///
-/// Every error that can be told apart from the consequences of another is reported, in the order of the text. A text
-/// that is not TOML yields its syntax errors only: what recovery guesses at would raise errors nobody made.
+/// Reports every error that is not a mere consequence of another, in the order of the text. A text that is not TOML
+/// yields its syntax errors only: checking what the TOML parser recovered would report mistakes that nobody made.
 pub fn parse(source: &Source) -> Result<Spec, Vec<Diagnostic>> {
     parse_with(source, LAYERS)
 }
 
-/// [`parse`] against another catalogue, so that the tests can show that nothing but the catalogue names a layer.
+/// [`parse`] with another catalogue of layers: the tests use it to show that nothing but the catalogue names a layer.
 fn parse_with(source: &Source, catalogue: &'static [LayerKind]) -> Result<Spec, Vec<Diagnostic>> {
     let mut diagnostics = Diagnostics::default();
     let spec = raw::read(source, catalogue, &mut diagnostics)

@@ -1,44 +1,62 @@
-//! The validated model: what a spec says, complete and known to be consistent.
+//! The validated model: a spec with every default filled in, known to be consistent.
 
+use std::fmt;
 use std::ops::Range;
 
 use crate::layers::LayerKind;
-use crate::plan::{MEDIUM_GRAIN, SMALL_GRAIN, SMALL_MAX};
 
-/// The most classes of a spec: a slot is a byte, and 255 means none.
+/// The largest size of the fine-grained size table: [`Plan::small`](crate::Plan::small).
+pub const SMALL_MAX: u32 = 1024;
+
+/// Class sizes up to [`SMALL_MAX`] are multiples of this.
+pub const SMALL_GRAIN: u32 = 8;
+
+/// Class sizes above [`SMALL_MAX`] are multiples of this.
+pub const MEDIUM_GRAIN: u32 = 128;
+
+/// The most classes of a spec: a class index is a byte, and 255 means no class.
 pub const MAX_CLASSES: usize = 254;
 
-/// The greatest alignment of a class: a page, beyond which a block's place in its slab promises nothing.
+/// The largest alignment of a class: a page. Blocks of a slab cannot promise more.
 pub const MAX_ALIGN: u32 = 4096;
 
 /// A valid spec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spec {
-    /// How address space is cut.
+    /// How address space is divided.
     pub geometry: Geometry,
-    /// When empty memory goes back to the system.
+    /// When free memory is returned to the system.
     pub purge: Purge,
-    /// What is done with blocks above the largest class.
+    /// How blocks above the largest class are treated.
     pub large: Large,
     /// Whether SuperSlabs ask for huge pages.
     pub huge_pages: bool,
-    /// Where a thread's front is.
+    /// Where thread caches are stored.
     pub tls: Tls,
     /// The classes, ascending in size; at least one, at most [`MAX_CLASSES`].
     pub classes: Vec<Class>,
 }
 
-/// Where a thread's front is, and how code gets there.
+impl Spec {
+    /// The classes, each with the smallest request that it serves: one byte more than the largest of the class below.
+    pub fn classes_with_smallest_request(&self) -> impl Iterator<Item = (&Class, u32)> {
+        let below = std::iter::once(0).chain(self.classes.iter().map(Class::usable));
+        self.classes.iter().zip(below).map(|(class, below)| (class, below + 1))
+    }
+}
+
+/// Where a thread cache is stored, and how code reaches it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Tls {
-    /// An ordinary thread-local: at a known place in an executable, behind a call in a shared library.
+    /// In an ordinary thread-local: at a constant offset in an executable, behind a call in a shared library.
     #[default]
     Native,
-    /// Beside the thread's heap, behind one word of static thread-local memory: the same code in both.
+    /// Beside the thread's heap, reached through one word of static thread-local memory: the same code in an executable
+    /// and in a shared library.
     InitialExec,
 }
 
-/// The sizes of a SuperSlab and of the slabs it is cut in: powers of two, in bytes.
+/// The sizes of a SuperSlab and of the slabs that it is divided into: powers of two, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
     /// The size and alignment of a SuperSlab.
@@ -53,14 +71,9 @@ impl Geometry {
         self.superslab / self.slab
     }
 
-    /// The most slabs one class's span may take, and in bytes the largest class: half a SuperSlab.
-    pub fn max_units(&self) -> u32 {
+    /// The most slabs in a span: half a SuperSlab, which in bytes is also the limit of a class's size.
+    pub fn max_span_slabs(&self) -> u32 {
         self.slabs() / 2
-    }
-
-    /// The span of a class of `size` whose spec says nothing of it.
-    pub fn shape(&self, size: u32) -> SlabShape {
-        crate::shape::derive(*self, size, 0)
     }
 }
 
@@ -70,12 +83,12 @@ impl Default for Geometry {
     }
 }
 
-/// When empty memory goes back to the system.
+/// When free memory is returned to the system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Purge {
-    /// The delay after memory became empty; `None` never.
+    /// How long memory must have been free; `None`: it is never returned.
     pub delay_ms: Option<u32>,
-    /// Whether a thread of the allocator's own sees to it.
+    /// Whether a background thread of the allocator does it.
     pub background: bool,
 }
 
@@ -85,10 +98,10 @@ impl Default for Purge {
     }
 }
 
-/// What is done with blocks above the largest class.
+/// How blocks above the largest class are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Large {
-    /// The bytes of freed mappings kept for reuse.
+    /// The most bytes of freed mappings that are kept for reuse.
     pub cache: u64,
 }
 
@@ -105,32 +118,32 @@ pub struct Class {
     pub size: u32,
     /// The alignment of every block: a power of two from 8 to [`MAX_ALIGN`] that divides the size.
     pub align: u32,
-    /// The layers of the thread-local front, in the order in which they are tried.
+    /// The layers of the thread cache, in the order in which they are tried.
     pub stack: Vec<LayerUse>,
-    /// The blocks of one refill.
+    /// The most blocks of one refill.
     pub batch: u32,
-    /// What the generated code may cost, if the spec says so.
+    /// The most instructions of its hit paths, if the spec sets a limit.
     pub budget: Option<Budget>,
-    /// Whether the class gets code of its own, in which its numbers are constants.
+    /// Whether code is specialised for the class, with its parameters as constants.
     pub specialise: bool,
-    /// How its first layer is filled from the slabs.
+    /// How its thread cache is refilled from slabs.
     pub refill: Refill,
-    /// When its first layer takes a freed block in.
+    /// When a freed block enters its thread cache.
     pub free: Free,
-    /// What stands in front of each block.
+    /// What precedes each block.
     pub header: Header,
-    /// Whether its layers count what they do.
+    /// Whether its layers count operations.
     pub stats: bool,
-    /// Whether `cargo hakmem tune` must leave it as it is. The generated code knows nothing of it.
+    /// Whether `cargo hakmem tune` must leave it as it is. It does not affect the generated code.
     pub pinned: bool,
-    /// What its blocks are cut from.
+    /// The shape of its spans.
     pub slab: SlabShape,
-    /// Where the spec says its size.
+    /// Where in the text of the spec its size is written.
     pub span: Range<usize>,
 }
 
 impl Class {
-    /// The bytes of the largest request it serves: a multiple of the size tables' grain.
+    /// The largest request that it serves, in bytes: a multiple of [`SMALL_GRAIN`] or [`MEDIUM_GRAIN`].
     pub fn usable(&self) -> u32 {
         match self.header {
             Header::None => self.size,
@@ -143,29 +156,29 @@ impl Class {
     }
 }
 
-/// How the slabs fill a front.
+/// How a thread cache is refilled from slabs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Refill {
-    /// A batch from the slab to the layer that asked.
+    /// A batch goes from the slab straight to the layer that missed.
     #[default]
     FrontDirect,
-    /// From the slab to `sll`, and from there to the layer that asked.
+    /// Four batches go from the slab to `sll`, and from there one to the layer that missed.
     Legacy,
-    /// From a queue that a thread of the allocator's own keeps filled.
+    /// A batch is taken from a queue that a background thread of the allocator keeps filled.
     Background,
 }
 
-/// When a freed block reaches the front.
+/// When a freed block enters the thread cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Free {
     /// At once.
     #[default]
     Immediate,
-    /// With 255 others.
+    /// In a batch of 256.
     Deferred,
 }
 
-/// What stands in front of a block.
+/// What precedes a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Header {
     /// Nothing.
@@ -180,16 +193,26 @@ pub enum Header {
 pub struct LayerUse {
     /// The layer.
     pub kind: &'static LayerKind,
-    /// The blocks it holds, 1 to 65 535; 0 for a layer without a parameter, whose own code fixes what it holds.
+    /// The value of its parameter in blocks, 1 to 65,535; 0 for a layer without a parameter.
     pub limit: u32,
 }
 
-/// The instructions of a hit.
+/// `unified 40`: the name, and the limit if there is one.
+impl fmt::Display for LayerUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.limit {
+            0 => f.write_str(self.kind.name),
+            limit => write!(f, "{} {limit}", self.kind.name),
+        }
+    }
+}
+
+/// The most instructions of a hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Of an allocation that the first layer serves.
+    /// For an allocation that the first layer serves.
     pub alloc: u32,
-    /// Of a free that the first layer takes.
+    /// For a free that the first layer takes.
     pub free: u32,
 }
 
@@ -197,11 +220,11 @@ pub struct Budget {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlabShape {
     /// Consecutive slabs in the span.
-    pub units: u32,
-    /// Bytes in front of the first block: room for its header.
-    pub lead: u32,
+    pub slabs: u32,
+    /// Where the first block begins, in bytes: room for its header.
+    pub first_block_offset: u32,
     /// Blocks in the span.
     pub blocks: u32,
-    /// Bytes left over at its end.
-    pub tail: u32,
+    /// Bytes behind the last block.
+    pub slack: u32,
 }

@@ -1,33 +1,30 @@
-//! From a spec to what the generated code is made of: groups, slots and size tables.
+//! What code generation needs of a spec: groups of classes, the classes in the order of their groups, and size tables.
 
 use std::ops::Range;
 
 use crate::layers::LayerKind;
-use crate::model::{Class, Free, Header, Refill, Spec};
+use crate::model::{Class, Free, Header, MEDIUM_GRAIN, Refill, SMALL_GRAIN, SMALL_MAX, Spec};
 
-/// The largest size that [`Plan::small`] covers.
-pub const SMALL_MAX: u32 = 1024;
-/// A size table's entry where no class qualifies.
-pub const NO_SLOT: u8 = u8::MAX;
-/// Bytes per entry of the tables up to [`SMALL_MAX`]: classes there are multiples of it.
-pub const SMALL_GRAIN: u32 = 8;
-/// Bytes per entry of the table above it: classes there are multiples of it.
-pub const MEDIUM_GRAIN: u32 = 128;
+/// A size table's entry where no class serves.
+pub const NO_CLASS: u8 = u8::MAX;
 
-/// The classes in the order of the generated code, and the tables from a size to its class.
+/// The classes in the order of the generated code, and the tables that map a size to its class.
+///
+/// A class index, here and in the generated code, is an index into [`classes`](Self::classes).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// The classes with the same code, in the order of their smallest class.
+    /// The classes that share code, ordered by their smallest class.
     pub groups: Vec<Group>,
-    /// The classes, group after group and ascending in each. With one group it is the order of the spec.
-    pub slots: Vec<Slot>,
-    /// The slot of each class of the spec.
-    pub slot_of_class: Vec<usize>,
-    /// Sizes to 1024, or to the largest class if that is less, by 8.
+    /// The classes, group after group, ascending within each. If there is one group, this is the order of the spec.
+    pub classes: Vec<PlannedClass>,
+    /// The class index of each class of [`Spec::classes`].
+    pub index_of_class: Vec<usize>,
+    /// Sizes up to [`SMALL_MAX`], or up to the largest class if that is less, in steps of [`SMALL_GRAIN`].
     pub small: SizeTable,
     /// The same for requests aligned to 16, 32, 64 and 128.
     pub aligned: [SizeTable; 4],
-    /// Sizes to the largest class by 128, if there are classes above 1024. Below 1025 it is right but coarse.
+    /// Sizes up to the largest class in steps of [`MEDIUM_GRAIN`], if there are classes above [`SMALL_MAX`]. Its
+    /// entries for sizes up to [`SMALL_MAX`] are correct too, but coarser than those of [`small`](Self::small).
     pub medium: Option<SizeTable>,
 }
 
@@ -36,54 +33,54 @@ pub struct Plan {
 pub struct Group {
     /// Their layers, in the order in which they are tried.
     pub layers: Vec<&'static LayerKind>,
-    /// Whether each of them gets code of its own.
+    /// Whether code is specialised for each class.
     pub specialise: bool,
-    /// How their slabs fill the front.
+    /// How the thread cache is refilled from slabs.
     pub refill: Refill,
-    /// When the front takes freed blocks in.
+    /// When a freed block enters the thread cache.
     pub free: Free,
-    /// What stands in front of their blocks.
+    /// What precedes each block.
     pub header: Header,
-    /// Whether their layers count.
+    /// Whether their layers count operations.
     pub stats: bool,
-    /// Their slots.
-    pub slots: Range<usize>,
+    /// Their class indices.
+    pub classes: Range<usize>,
 }
 
-/// A class's place in the generated code.
+/// A class as the generated code knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slot {
+pub struct PlannedClass {
     /// The index of the class in [`Spec::classes`].
     pub class: usize,
-    /// The index of its group.
+    /// The index of its group in [`Plan::groups`].
     pub group: usize,
-    /// The class's size.
+    /// The bytes of a block.
     pub size: u32,
     /// The largest request it serves.
     pub usable: u32,
-    /// The class's alignment.
+    /// The alignment of every block.
     pub align: u32,
 }
 
-/// A table from a request's size to the slot that serves it.
+/// A table from the size of a request to the class that serves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SizeTable {
     /// Bytes per entry: entry `i` is for sizes above `(i - 1) * granularity`, up to `i * granularity`.
     pub granularity: u32,
-    /// The alignment that every slot in the table gives.
+    /// The alignment that every class in the table has at least.
     pub align: u32,
-    /// The slot of the smallest class that is large enough for all sizes of the entry and aligned to
-    /// [`align`](Self::align), or [`NO_SLOT`].
+    /// The index of the smallest class that is large enough for all sizes of the entry and aligned to
+    /// [`align`](Self::align), or [`NO_CLASS`].
     pub entries: Vec<u8>,
 }
 
 impl SizeTable {
-    /// A table for sizes up to `max`, which the granularity divides.
-    fn new(slots: &[Slot], granularity: u32, align: u32, max: u32) -> Self {
-        let entry = |i: u32| match smallest(slots, (i * granularity).into(), align.into()) {
-            // At most 254 classes: the number fits.
-            Some(slot) => slot as u8,
-            None => NO_SLOT,
+    /// A table for sizes up to `max`, a multiple of the granularity.
+    fn new(classes: &[PlannedClass], granularity: u32, align: u32, max: u32) -> Self {
+        let entry = |i: u32| match smallest(classes, (i * granularity).into(), align.into()) {
+            // There are at most 254 classes, so the index fits.
+            Some(index) => index as u8,
+            None => NO_CLASS,
         };
         Self { granularity, align, entries: (0..=max / granularity).map(entry).collect() }
     }
@@ -93,33 +90,45 @@ impl SizeTable {
         (self.entries.len() as u32 - 1) * self.granularity
     }
 
-    /// What the generated code finds for a size.
-    pub fn slot(&self, size: usize) -> Option<usize> {
+    /// The class index that the generated code finds for a size.
+    pub fn class_index(&self, size: usize) -> Option<usize> {
         let entry = *self.entries.get(size.div_ceil(self.granularity as usize))?;
-        (entry != NO_SLOT).then_some(entry.into())
+        (entry != NO_CLASS).then_some(entry.into())
+    }
+
+    /// The entries run-length encoded: the index of the last entry of each run of equal entries, and their value.
+    pub fn runs(&self) -> Vec<(u32, u8)> {
+        let mut runs: Vec<(u32, u8)> = Vec::new();
+        for (index, &entry) in (0..).zip(&self.entries) {
+            match runs.last_mut() {
+                Some((last, value)) if *value == entry => *last = index,
+                _ => runs.push((index, entry)),
+            }
+        }
+        runs
     }
 }
 
 impl Plan {
     /// The plan of a spec.
     pub fn new(spec: &Spec) -> Self {
-        let same = |class: &Class, first: &Class| {
+        let same_code = |class: &Class, first: &Class| {
             class.specialise == first.specialise
                 && (class.refill, class.free) == (first.refill, first.free)
                 && (class.header, class.stats) == (first.header, first.stats)
                 && class.stack.iter().map(|l| l.kind).eq(first.stack.iter().map(|l| l.kind))
         };
-        // The members of each group. Classes ascend, so groups come in the order of their smallest, and so do members.
+        // The members of each group. Classes ascend, so groups are ordered by their smallest class, and members ascend.
         let mut members: Vec<Vec<usize>> = Vec::new();
         for (index, class) in spec.classes.iter().enumerate() {
-            match members.iter_mut().find(|group| same(class, &spec.classes[group[0]])) {
+            match members.iter_mut().find(|group| same_code(class, &spec.classes[group[0]])) {
                 Some(group) => group.push(index),
                 None => members.push(vec![index]),
             }
         }
 
-        let (mut groups, mut slots) = (Vec::new(), Vec::new());
-        let mut slot_of_class = vec![0; spec.classes.len()];
+        let (mut groups, mut classes) = (Vec::new(), Vec::new());
+        let mut index_of_class = vec![0; spec.classes.len()];
         for (group, members) in members.into_iter().enumerate() {
             let first = &spec.classes[members[0]];
             groups.push(Group {
@@ -129,37 +138,40 @@ impl Plan {
                 free: first.free,
                 header: first.header,
                 stats: first.stats,
-                slots: slots.len()..slots.len() + members.len(),
+                classes: classes.len()..classes.len() + members.len(),
             });
             for class in members {
-                slot_of_class[class] = slots.len();
+                index_of_class[class] = classes.len();
                 let Class { size, align, .. } = spec.classes[class];
-                slots.push(Slot { class, group, size, usable: spec.classes[class].usable(), align });
+                classes.push(PlannedClass { class, group, size, usable: spec.classes[class].usable(), align });
             }
         }
 
-        let largest = slots.iter().map(|slot| slot.usable).max().unwrap_or(0);
-        let least_align = |above: u32| slots.iter().filter(|slot| slot.usable > above).map(|slot| slot.align).min();
-        let small = |align| SizeTable::new(&slots, SMALL_GRAIN, align, largest.min(SMALL_MAX));
+        let largest = classes.iter().map(|class| class.usable).max().unwrap_or(0);
+        let least_align =
+            |above: u32| classes.iter().filter(|class| class.usable > above).map(|class| class.align).min();
+        let small = |align| SizeTable::new(&classes, SMALL_GRAIN, align, largest.min(SMALL_MAX));
         Self {
             small: small(least_align(0).unwrap_or(SMALL_GRAIN)),
             aligned: [16, 32, 64, 128].map(small),
-            medium: (largest > SMALL_MAX)
-                .then(|| SizeTable::new(&slots, MEDIUM_GRAIN, least_align(SMALL_MAX).unwrap_or(SMALL_GRAIN), largest)),
+            medium: (largest > SMALL_MAX).then(|| {
+                SizeTable::new(&classes, MEDIUM_GRAIN, least_align(SMALL_MAX).unwrap_or(SMALL_GRAIN), largest)
+            }),
             groups,
-            slot_of_class,
-            slots,
+            index_of_class,
+            classes,
         }
     }
 
-    /// The slot of the smallest class that fits a request, of which the tables are a faster form.
-    pub fn slot_for(&self, size: usize, align: usize) -> Option<usize> {
-        smallest(&self.slots, size as u64, align as u64)
+    /// The index of the smallest class that serves a request. The size tables are a faster form of this search.
+    pub fn class_for(&self, size: usize, align: usize) -> Option<usize> {
+        smallest(&self.classes, size as u64, align as u64)
     }
 }
 
-/// The slot of the smallest class of at least a size and an alignment.
-fn smallest(slots: &[Slot], size: u64, align: u64) -> Option<usize> {
-    let fits = |slot: &Slot| u64::from(slot.usable) >= size && u64::from(slot.align) >= align;
-    slots.iter().enumerate().filter(|(_, slot)| fits(slot)).min_by_key(|(_, slot)| slot.size).map(|(index, _)| index)
+/// The index of the smallest class of at least a size and an alignment.
+fn smallest(classes: &[PlannedClass], size: u64, align: u64) -> Option<usize> {
+    let fits = |class: &PlannedClass| u64::from(class.usable) >= size && u64::from(class.align) >= align;
+    let fitting = classes.iter().enumerate().filter(|(_, class)| fits(class));
+    fitting.min_by_key(|(_, class)| class.size).map(|(index, _)| index)
 }

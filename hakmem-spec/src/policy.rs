@@ -1,4 +1,4 @@
-//! What `[defaults]` and `[[class]]` say of the front: stacks, limits, batches and budgets.
+//! The keys that `[defaults]` and `[[class]]` share: stacks, limits, batches, budgets and policies.
 
 use std::ops::Range;
 
@@ -11,12 +11,12 @@ use crate::raw::{OrNone, RawParameter, RawPolicy};
 use crate::suggest;
 use crate::units::format_bytes;
 
-/// The greatest batch.
+/// The largest batch.
 const MAX_BATCH: u64 = 1024;
-/// The greatest budget, in instructions.
+/// The largest budget, in instructions.
 const MAX_BUDGET: u64 = 1000;
 
-/// A policy with each part checked by itself. `None` is what the text does not say, or what is wrong with it.
+/// The keys of one table, each checked by itself. `None`: not written, or wrong and reported.
 #[derive(Debug, Clone)]
 pub(crate) struct Policy {
     pub(crate) stack: Option<Vec<&'static LayerKind>>,
@@ -52,7 +52,7 @@ impl Policy {
         Self { stack, batch, specialise, budget, refill, free, header, stats, parameters }
     }
 
-    /// This policy, with what it does not say taken from another.
+    /// This policy, with what it does not set taken from `defaults`.
     pub(crate) fn or(mut self, defaults: &Self) -> Self {
         self.stack = self.stack.or_else(|| defaults.stack.clone());
         self.batch = self.batch.or_else(|| defaults.batch.clone());
@@ -62,7 +62,7 @@ impl Policy {
         self.free = self.free.or_else(|| defaults.free.clone());
         self.header = self.header.or_else(|| defaults.header.clone());
         self.stats = self.stats.or(defaults.stats);
-        // Looked up from the front, so that the class's own come first.
+        // The first entry of a layer counts, so those of the class precede the defaults.
         self.parameters.extend_from_slice(&defaults.parameters);
         self
     }
@@ -91,12 +91,12 @@ impl Policy {
         self.stack.iter().flatten().map(|kind| LayerUse { kind, limit: limit(kind) }).collect()
     }
 
-    /// The batch of a class of `size`: as written, or about a page of blocks. The first bounded layer must be able to
-    /// hold it.
+    /// The batch of a class of `size`: as written, or a page of blocks but from 1 to 32. The first bounded layer that
+    /// takes part in refills must be able to hold it.
     pub(crate) fn batch(&self, size: u32, stack: &[LayerUse], diagnostics: &mut Diagnostics) -> u32 {
         let bounds = |layer: &&LayerUse| layer.kind.bounded && layer.limit > 0;
-        // One ahead of another takes no part in refills.
-        let holder = stack.iter().filter(|layer| !layer.kind.ahead || stack.len() == 1).find(bounds);
+        // An inline layer takes no part in refills, unless it is alone.
+        let holder = stack.iter().filter(|layer| !layer.kind.inline || stack.len() == 1).find(bounds);
         let Some(batch) = &self.batch else {
             return (4096 / size).clamp(1, 32).min(holder.map_or(u32::MAX, |layer| layer.limit));
         };
@@ -117,7 +117,7 @@ impl Policy {
     }
 }
 
-/// The stack that a list of names stands for.
+/// The layers of a list of names, if they can form a stack.
 pub(crate) fn resolve(
     names: &Spanned<Vec<Spanned<String>>>,
     catalogue: &'static [LayerKind],
@@ -148,7 +148,7 @@ pub(crate) fn resolve(
         } else if let Some(sink) = stack.iter().find(|layer| !layer.bounded) {
             let label = format!("`{}` in front of it never refuses a block", sink.name);
             wrong(span, format!("layer `{name}` can never be reached"), label, format!("put `{}` last", sink.name));
-        } else if kind.ahead && !stack.is_empty() {
+        } else if kind.inline && !stack.is_empty() {
             let label = format!("`{}` stands in front of it", stack[0].name);
             wrong(span, format!("layer `{name}` must be the first"), label, format!("put `{name}` first"));
         }
@@ -157,7 +157,8 @@ pub(crate) fn resolve(
     correct.then_some(stack)
 }
 
-/// The value of a layer's table. One out of range counts as the greatest, so that nothing else seems not to fit it.
+/// The value in a layer's table. A value out of range is reported and replaced by the largest, which causes no further
+/// errors.
 fn parameter(raw: &RawParameter, diagnostics: &mut Diagnostics) -> Option<u64> {
     let (value, parameter) = (raw.value.as_ref()?, raw.layer.parameter?);
     if (parameter.min..=parameter.max).contains(value.get_ref()) {
@@ -176,7 +177,7 @@ fn parameter(raw: &RawParameter, diagnostics: &mut Diagnostics) -> Option<u64> {
     Some(parameter.max)
 }
 
-/// A number that must lie in a range; the range must fit 32 bits.
+/// A number that must be within a range; `max` must fit 32 bits.
 pub(crate) fn in_range(
     value: &Spanned<u64>,
     key: &str,

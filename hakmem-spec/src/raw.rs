@@ -1,6 +1,6 @@
-//! From TOML to a syntax tree: every key known, every value of the right type, each with its place in the text.
+//! From TOML to a syntax tree: every key is known, and every value has the right type and its span in the text.
 //!
-//! What the values mean, and whether they fit together, is for [`crate::validate`] to say.
+//! Whether values are in range and fit together is checked by [`crate::validate`].
 
 use std::ops::Range;
 
@@ -27,14 +27,14 @@ pub(crate) struct RawSpec {
     pub(crate) classes: Vec<RawClass>,
 }
 
-/// A value for which a word may stand that means there is none, such as `delay_ms = "never"`.
+/// A value, or a word that means none, such as `delay_ms = "never"`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum OrNone<T> {
     None,
     Some(T),
 }
 
-/// What `[defaults]` and each `[[class]]` may say.
+/// The keys that `[defaults]` and `[[class]]` share.
 #[derive(Debug, Default)]
 pub(crate) struct RawPolicy {
     pub(crate) layers: Option<Spanned<Vec<Spanned<String>>>>,
@@ -64,7 +64,7 @@ pub(crate) struct RawParameter {
 
 #[derive(Debug)]
 pub(crate) struct RawClass {
-    /// `None` if what is written cannot be read, which is reported.
+    /// `None`: wrong, and reported.
     pub(crate) sizes: Option<RawSizes>,
     pub(crate) align: Option<Spanned<u64>>,
     pub(crate) slab_units: Option<Spanned<u64>>,
@@ -79,14 +79,14 @@ pub(crate) enum RawSizes {
     Range { span: Range<usize>, from: Spanned<u64>, to: Spanned<u64>, spacing: Spacing },
 }
 
-/// How far apart the members of a range are.
+/// The spacing of the members of a range.
 #[derive(Debug)]
 pub(crate) enum Spacing {
     Step(Spanned<u64>),
     StepsPerDoubling(Spanned<u64>),
 }
 
-/// Reads the syntax tree. `None` if the text is not TOML; otherwise there may be errors besides the tree.
+/// Reads the syntax tree. `None`: the text is not TOML. Errors may be reported in either case.
 pub(crate) fn read(source: &Source, catalogue: &'static [LayerKind], diagnostics: &mut Diagnostics) -> Option<RawSpec> {
     let (document, errors) = DeTable::parse_recoverable(&source.text);
     if errors.is_empty() {
@@ -116,7 +116,7 @@ const RANGE_KEYS: &[&str] = &["from", "to", "step", "steps_per_doubling"];
 const RANGE_EXAMPLE: &str = "sizes = { from = 16, to = 128, step = 16 }";
 const BUDGET_EXAMPLE: &str = "budget = { alloc = 5, free = 6 }";
 
-/// The entries of a table: key, place of the key, value.
+/// The entries of a table: key, span of the key, value.
 fn entries<'v, 'a>(table: &'v DeTable<'a>) -> impl Iterator<Item = (&'v str, Range<usize>, &'v Value<'a>)> {
     table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value))
 }
@@ -160,14 +160,14 @@ impl Reader<'_> {
             self.diagnostics.error(
                 0..0,
                 "a spec needs at least one class",
-                "there is none in it",
-                "write, for example, `[[class]]` and below it `size = 64`",
+                "this has none",
+                "write, for example, `[[class]]` and, on the next line, `size = 64`",
             );
         }
         spec
     }
 
-    /// A table with fixed keys; `each` is given those it may have.
+    /// Reads a table: calls `each` for the keys in `keys`, and reports all others.
     fn section<'v, 'a>(
         &mut self,
         value: &'v Value<'a>,
@@ -194,11 +194,11 @@ impl Reader<'_> {
         Some(Spanned::new(value.span(), delay))
     }
 
-    /// The keys that `[defaults]` and `[[class]]` share; `each` is given those in `more`.
+    /// Reads the keys that `[defaults]` and `[[class]]` share, and calls `each` for those in `more`.
     fn policy<'v, 'a>(
         &mut self,
         table: &'v DeTable<'a>,
-        place: &str,
+        table_name: &str,
         more: &[&str],
         mut each: impl FnMut(&mut Self, &str, &'v Value<'a>),
     ) -> RawPolicy {
@@ -221,7 +221,7 @@ impl Reader<'_> {
                     }
                     None => {
                         let possible = [more, POLICY_KEYS, &layers::names(self.catalogue)].concat();
-                        self.unknown_key(key, key_span, place, &possible);
+                        self.unknown_key(key, key_span, table_name, &possible);
                     }
                 },
             }
@@ -306,7 +306,7 @@ impl Reader<'_> {
                 self.diagnostics.error(
                     value.span(),
                     "`sizes` must not be empty",
-                    "no class would come of this",
+                    "this makes no class",
                     format!("write, for example, `{key} = [64, 96]`"),
                 );
                 None

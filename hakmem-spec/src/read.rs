@@ -1,4 +1,4 @@
-//! Taking typed values out of TOML, with an error where the type is another.
+//! Reading typed values from TOML; a value of another type is an error.
 
 use std::ops::Range;
 
@@ -13,10 +13,10 @@ use crate::units::parse_bytes;
 /// A value of a TOML document.
 pub(crate) type Value<'a> = Spanned<DeValue<'a>>;
 
-/// What reading needs at every level.
+/// Reads values and reports errors.
 ///
-/// Each method takes the key that the value belongs to and an example of it for the help, and has reported why if it
-/// returns `None`.
+/// Each method takes the key of the value and an example for the help text. A method that returns `None` has reported
+/// why.
 #[derive(Debug)]
 pub(crate) struct Reader<'d> {
     pub(crate) catalogue: &'static [LayerKind],
@@ -74,7 +74,7 @@ impl Reader<'_> {
         }
     }
 
-    /// One of a few words, for what each stands for.
+    /// The meaning of one of a few words.
     pub(crate) fn word<T: Copy>(&mut self, value: &Value<'_>, key: &str, words: &[(&str, T)]) -> Option<Spanned<T>> {
         let (first, _) = words.first()?;
         let DeValue::String(word) = value.get_ref() else {
@@ -133,18 +133,18 @@ impl Reader<'_> {
         None
     }
 
-    /// Reports a key that its table does not have.
-    pub(crate) fn unknown_key(&mut self, key: &str, span: Range<usize>, place: &str, possible: &[&str]) {
+    /// Reports a key that is unknown in `table`.
+    pub(crate) fn unknown_key(&mut self, key: &str, span: Range<usize>, table: &str, possible: &[&str]) {
         let help = match possible {
-            [] => format!("nothing can be set in {place}; remove it"),
+            [] => format!("nothing can be set in {table}; remove it"),
             _ => suggest::names(key, possible),
         };
-        self.diagnostics.error(span, format!("unknown key `{key}` in {place}"), "nothing reads this", help);
+        self.diagnostics.error(span, format!("unknown key `{key}` in {table}"), "nothing reads this", help);
     }
 
-    /// Reports a key that its table needs and does not have.
-    pub(crate) fn missing_key(&mut self, key: &str, span: Range<usize>, place: &str, example: &str) {
-        self.diagnostics.error(span, format!("{place} has no `{key}`"), "it is missing here", for_example(example));
+    /// Reports a key that is missing in `table`.
+    pub(crate) fn missing_key(&mut self, key: &str, span: Range<usize>, table: &str, example: &str) {
+        self.diagnostics.error(span, format!("{table} has no `{key}`"), "it is missing here", for_example(example));
     }
 }
 

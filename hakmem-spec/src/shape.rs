@@ -2,8 +2,15 @@
 
 use crate::model::{Geometry, SlabShape};
 
-/// Fewer blocks than this, and a span is full or empty too often to be worth keeping. The larger the blocks, the fewer:
-/// a span with one block left keeps the memory of all others from every other class.
+impl Geometry {
+    /// The shape of the spans of a class of `size` that does not set `slab_units`.
+    pub fn shape(&self, size: u32) -> SlabShape {
+        derive(*self, size, 0)
+    }
+}
+
+/// A span should hold at least this many blocks: with fewer, it is full or empty too often to be worth keeping. Larger
+/// blocks get by with fewer, because one block in use keeps the memory of the whole span from every other class.
 fn enough_blocks(geometry: Geometry, size: u32) -> u32 {
     match geometry.slab / size.max(1) {
         8.. => 8,
@@ -11,40 +18,44 @@ fn enough_blocks(geometry: Geometry, size: u32) -> u32 {
         _ => 2,
     }
 }
-/// One part in this many may be lost at the end of a span: address space, which nobody touches.
-const TAIL_PARTS: u32 = 8;
 
-/// The span of `units` slabs, cut in blocks of `size` behind `lead` bytes.
-pub(crate) fn of(geometry: Geometry, units: u32, size: u32, lead: u32) -> SlabShape {
-    let bytes = units * geometry.slab;
+/// At most one part in this many of a span should be slack. It costs address space only: slack is never touched.
+const SLACK_PARTS: u32 = 8;
+
+/// A span of `slabs` slabs, cut in blocks of `size` that begin after `first_block_offset` bytes.
+pub(crate) fn of(geometry: Geometry, slabs: u32, size: u32, first_block_offset: u32) -> SlabShape {
+    let bytes = slabs * geometry.slab;
     // The runtime keeps a bit for each 16 bytes of a slab.
-    let blocks = bytes.saturating_sub(lead) / size.max(16);
-    SlabShape { units, lead, blocks, tail: bytes - (lead + blocks * size).min(bytes) }
+    let blocks = bytes.saturating_sub(first_block_offset) / size.max(16);
+    let used = first_block_offset + blocks * size;
+    SlabShape { slabs, first_block_offset, blocks, slack: bytes - used.min(bytes) }
 }
 
-/// The shape of a class whose spec does not say: the shortest span that holds enough blocks and wastes little; where
-/// none does, the one that wastes least, if possible among those with enough blocks.
+/// The shape of a class whose spec does not set one: the shortest span with enough blocks and little slack; if there is
+/// none, the one with the least slack, among those with enough blocks if possible.
 ///
 /// The size is at most half a SuperSlab, so that the longest span holds a block.
-pub(crate) fn derive(geometry: Geometry, size: u32, lead: u32) -> SlabShape {
+pub(crate) fn derive(geometry: Geometry, size: u32, first_block_offset: u32) -> SlabShape {
     let enough = enough_blocks(geometry, size);
-    let shapes = || (1..=geometry.max_units()).map(|units| of(geometry, units, size, lead));
+    let shapes = || (1..=geometry.max_span_slabs()).map(|slabs| of(geometry, slabs, size, first_block_offset));
     if let Some(good) =
-        shapes().find(|shape| shape.blocks >= enough && shape.tail <= shape.units * geometry.slab / TAIL_PARTS)
+        shapes().find(|shape| shape.blocks >= enough && shape.slack <= shape.slabs * geometry.slab / SLACK_PARTS)
     {
         return good;
     }
-    let least_waste = |at_least: u32| {
+    let least_slack = |at_least: u32| {
         shapes()
             .filter(|shape| shape.blocks >= at_least)
-            // tail/units compared as fractions; `reduce` keeps the earlier, shorter one of two equals.
+            // slack/slabs compared as fractions; of two equals `reduce` keeps the first, which is the shorter.
             .reduce(|best, next| {
                 let (a, b) =
-                    (u64::from(next.tail) * u64::from(best.units), u64::from(best.tail) * u64::from(next.units));
+                    (u64::from(next.slack) * u64::from(best.slabs), u64::from(best.slack) * u64::from(next.slabs));
                 if a < b { next } else { best }
             })
     };
-    least_waste(enough).or_else(|| least_waste(1)).unwrap_or_else(|| of(geometry, geometry.max_units(), size, lead))
+    least_slack(enough)
+        .or_else(|| least_slack(1))
+        .unwrap_or_else(|| of(geometry, geometry.max_span_slabs(), size, first_block_offset))
 }
 
 #[cfg(test)]
@@ -53,7 +64,7 @@ mod tests {
 
     fn shape(size: u32) -> (u32, u32, u32) {
         let shape = derive(Geometry::default(), size, 0);
-        (shape.units, shape.blocks, shape.tail)
+        (shape.slabs, shape.blocks, shape.slack)
     }
 
     #[test]
@@ -72,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_largest_take_what_wastes_least() {
+    fn the_largest_take_the_least_slack() {
         assert_eq!(shape(262_144), (8, 2, 0));
         assert_eq!(shape(196_608), (6, 2, 0));
         assert_eq!(shape(786_432), (12, 1, 0)); // two do not fit
@@ -84,8 +95,8 @@ mod tests {
         for geometry in [Geometry::default(), Geometry { superslab: 256 << 10, slab: 64 << 10 }] {
             for size in (8..=geometry.superslab / 2).step_by(1016) {
                 let shape = derive(geometry, size, 0);
-                assert!(shape.blocks >= 1 && shape.units <= geometry.max_units());
-                assert_eq!(shape.blocks * size + shape.tail, shape.units * geometry.slab);
+                assert!(shape.blocks >= 1 && shape.slabs <= geometry.max_span_slabs());
+                assert_eq!(shape.blocks * size + shape.slack, shape.slabs * geometry.slab);
             }
         }
     }

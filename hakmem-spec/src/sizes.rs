@@ -1,22 +1,21 @@
-//! The sizes an entry stands for: ranges expanded, each size checked by itself.
+//! The class sizes of an entry: ranges are expanded, and each size is checked by itself.
 
 use std::ops::Range;
 
 use toml::Spanned;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::model::{MAX_ALIGN, MAX_CLASSES};
-use crate::plan::{MEDIUM_GRAIN, SMALL_GRAIN, SMALL_MAX};
+use crate::model::{MAX_ALIGN, MAX_CLASSES, MEDIUM_GRAIN, SMALL_GRAIN, SMALL_MAX};
 use crate::raw::{RawSizes, Spacing};
 
-/// One size and where it is written; the members of a range share the range's place.
+/// A size and its span in the text; the members of a range share the span of the range.
 #[derive(Debug, Clone)]
 pub(crate) struct Member {
     pub(crate) size: u64,
     pub(crate) span: Range<usize>,
 }
 
-/// The legal sizes of an entry. Of a range in error, none: its members would only repeat the error.
+/// The valid sizes of an entry. A wrong range yields none, since its members would only repeat the error.
 pub(crate) fn expand(sizes: &RawSizes, diagnostics: &mut Diagnostics) -> Vec<Member> {
     let members: Vec<Member> = match sizes {
         RawSizes::List(sizes) => sizes.iter().map(|size| Member { size: *size.get_ref(), span: size.span() }).collect(),
@@ -31,7 +30,7 @@ pub(crate) fn expand(sizes: &RawSizes, diagnostics: &mut Diagnostics) -> Vec<Mem
     members.into_iter().filter(|member| check(member, diagnostics)).collect()
 }
 
-/// Whether a size can be a class at all.
+/// Whether a size can be that of a class; reported if not.
 fn check(member: &Member, diagnostics: &mut Diagnostics) -> bool {
     let size = member.size;
     let grain = if size > SMALL_MAX.into() { MEDIUM_GRAIN } else { SMALL_GRAIN };
@@ -48,14 +47,14 @@ fn check(member: &Member, diagnostics: &mut Diagnostics) -> bool {
     false
 }
 
-/// The legal sizes on both sides of an illegal one.
+/// Names the valid sizes below and above an invalid one.
 fn nearest(size: u64, grain: u32) -> String {
     let below = size / u64::from(grain) * u64::from(grain);
     let above = below.saturating_add(grain.into());
     if below == 0 { format!("the nearest is {above}") } else { format!("the nearest are {below} and {above}") }
 }
 
-/// The members of a range, or if there are too many the first of them, which are still too many.
+/// The members of a range. If there are more than a spec may have, only the first are returned, one more than that.
 fn range(from: &Spanned<u64>, to: &Spanned<u64>, spacing: &Spacing) -> Result<Vec<u64>, Diagnostic> {
     let (first, last) = (*from.get_ref(), *to.get_ref());
     let grain = u64::from(SMALL_GRAIN);
@@ -74,7 +73,7 @@ fn range(from: &Spanned<u64>, to: &Spanned<u64>, spacing: &Spacing) -> Result<Ve
     let (mut at, mut next) = (first, after(first, spacing));
     while next <= last {
         if members.len() > MAX_CLASSES {
-            return Ok(members); // Too many already; a range may have billions of members.
+            return Ok(members); // A range may have billions of members.
         }
         members.push(next);
         (at, next) = (next, after(next, spacing));
@@ -87,7 +86,7 @@ fn range(from: &Spanned<u64>, to: &Spanned<u64>, spacing: &Spacing) -> Result<Ve
     Ok(members)
 }
 
-/// The member of a range that follows another.
+/// The member of a range after `member`.
 fn after(member: u64, spacing: &Spacing) -> u64 {
     member.saturating_add(match spacing {
         Spacing::Step(step) => *step.get_ref(),
@@ -95,7 +94,7 @@ fn after(member: u64, spacing: &Spacing) -> u64 {
     })
 }
 
-/// Whether the members of a range that begins at `from` are multiples of the grain and, in a geometric range, include
+/// Checks that the members of a range from `from` on are multiples of the grain and, with `steps_per_doubling`, include
 /// each power of two.
 fn check_spacing(from: &Spanned<u64>, spacing: &Spacing) -> Result<(), Diagnostic> {
     let first = *from.get_ref();
@@ -145,8 +144,8 @@ fn check_spacing(from: &Spanned<u64>, spacing: &Spacing) -> Result<(), Diagnosti
     Ok(())
 }
 
-/// The alignment of the blocks of a class that does not say: whatever its size guarantees.
+/// The alignment of a class that does not set it: the largest that its size guarantees.
 pub(crate) fn natural_align(size: u64) -> u32 {
-    // The minimum bounds it to 32 bits.
+    // At most `MAX_ALIGN`, so it fits 32 bits.
     (1_u64 << size.trailing_zeros()).min(MAX_ALIGN.into()) as u32
 }

@@ -1,9 +1,9 @@
-//! The text of a spec and where it came from.
+//! The text of a spec, and its position in a file.
 
-/// A spec's text, with what is needed to name a place in it to a person.
+/// A spec's text, with the file name and the position that messages show.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
-    /// The path to show, as the user wrote it.
+    /// The path as the user wrote it.
     pub name: String,
     /// The TOML.
     pub text: String,
@@ -13,7 +13,7 @@ pub struct Source {
     pub first_column: usize,
 }
 
-/// A place in a source as editors count it.
+/// A position in a source, counted as editors do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The line, from 1.
@@ -23,26 +23,26 @@ pub struct Position {
 }
 
 impl Source {
-    /// A spec that is a file of its own.
+    /// A spec in a file of its own.
     pub fn file(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self::inline(name, text, 1, 1)
     }
 
-    /// A spec written inside another file, whose first character stands at the given line and column of it.
+    /// A spec written inside another file, which begins at the given line and column of it.
     pub fn inline(name: impl Into<String>, text: impl Into<String>, first_line: usize, first_column: usize) -> Self {
         Self { name: name.into(), text: text.into(), first_line, first_column }
     }
 
-    /// The spec in force where the user gives none.
+    /// The built-in spec, used where `hakmem::allocator!` names no other.
     pub fn default_spec() -> Self {
         Self::file(crate::default::NAME, crate::default::TEXT)
     }
 
-    /// The place of a byte of the text; one past the end is the end.
+    /// The position of a byte of the text; an offset past the end counts as the end.
     pub fn position(&self, offset: usize) -> Position {
         let before = &self.text[..self.text.floor_char_boundary(offset)];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        // Only the first line of an inline spec shares its line with what stands in front of it.
+        // The first line of an inline spec begins in the middle of a line of its file.
         let shift = if line_start == 0 { self.first_column } else { 1 };
         Position {
             line: self.first_line + before.matches('\n').count(),
@@ -50,7 +50,7 @@ impl Source {
         }
     }
 
-    /// The byte range of the line that holds a byte, without its line ending.
+    /// The byte range of the line that contains an offset, without the line ending.
     pub(crate) fn line_at(&self, offset: usize) -> std::ops::Range<usize> {
         let offset = self.text.floor_char_boundary(offset);
         let start = self.text[..offset].rfind('\n').map_or(0, |newline| newline + 1);

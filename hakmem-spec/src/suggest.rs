@@ -1,6 +1,6 @@
-//! "Did you mean".
+//! Suggestions for misspelt names: "did you mean".
 
-/// A sentence that says which names are possible, leading with the one that was probably meant.
+/// Lists the possible names, after the one that was probably meant.
 pub(crate) fn names(wrong: &str, possible: &[&str]) -> String {
     match closest(wrong, possible) {
         Some(name) => format!("did you mean `{name}`? Possible here: {}", list(possible)),
@@ -13,7 +13,7 @@ pub(crate) fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// The possible name nearest to a wrong one, if it is near enough to be a slip of the pen.
+/// The possible name closest to a wrong one, if it is close enough to be a typing mistake.
 fn closest<'a>(wrong: &str, possible: &[&'a str]) -> Option<&'a str> {
     let wrong: Vec<char> = wrong.to_lowercase().chars().collect();
     possible
@@ -24,7 +24,7 @@ fn closest<'a>(wrong: &str, possible: &[&'a str]) -> Option<&'a str> {
         .map(|(_, name)| name)
 }
 
-/// Edits that make one word the other: insert, delete, replace, swap neighbours (optimal string alignment).
+/// The number of edits from one word to the other: insert, delete, replace, swap neighbours (optimal string alignment).
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
     for (i, row) in rows.iter_mut().enumerate() {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finds_slips_of_the_pen() {
+    fn finds_typing_mistakes() {
         let possible = ["size", "sizes", "layers", "batch", "steps_per_doubling"];
         assert_eq!(closest("sise", &possible), Some("size"));
         assert_eq!(closest("szie", &possible), Some("size"));

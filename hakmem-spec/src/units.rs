@@ -1,4 +1,4 @@
-//! Byte quantities as people write them.
+//! Byte quantities with units: `"64 KiB"`.
 
 use std::fmt;
 
@@ -9,11 +9,11 @@ const UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 <
 pub enum UnitError {
     /// It does not begin with a whole number.
     NotANumber,
-    /// A number alone: a string says its unit.
+    /// It is a number without a unit, which a string needs.
     NoUnit,
-    /// The unit is none of B, KiB, MiB, GiB.
+    /// The unit is not B, KiB, MiB or GiB.
     UnknownUnit,
-    /// More than 64 bits of bytes.
+    /// It is more than 64 bits can hold.
     TooLarge,
 }
 
@@ -23,15 +23,15 @@ impl fmt::Display for UnitError {
             Self::NotANumber => "this does not begin with a whole number",
             Self::NoUnit => "the unit is missing",
             Self::UnknownUnit => "the unit is not one of B, KiB, MiB, GiB",
-            Self::TooLarge => "this is more than 64 bits can count",
+            Self::TooLarge => "this is more than 64 bits can hold",
         })
     }
 }
 
 impl std::error::Error for UnitError {}
 
-/// Reads `"64 KiB"`. The space is optional and case does not matter, but the `i` does: a KB is 1000 bytes to some and
-/// 1024 to others.
+/// Reads a byte quantity such as `"64 KiB"`. The space is optional and case does not matter. The `i` is required: a KB
+/// is 1000 bytes to some and 1024 to others.
 pub fn parse_bytes(text: &str) -> Result<u64, UnitError> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

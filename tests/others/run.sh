@@ -9,7 +9,8 @@ top=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 (cd "$top" && cargo build --quiet --release --example preload) || exit 1
-library=${CARGO_TARGET_DIR:-$top/target}/release/examples/libpreload.so
+# The loader takes spaces in LD_PRELOAD for the ends of names, but not those in LD_LIBRARY_PATH.
+folders=${CARGO_TARGET_DIR:-$top/target}/release/examples${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 
 fetch() { # name, address, clone if given, folders
     local from=$3
@@ -38,7 +39,7 @@ try() {
     local name=$1; shift
     local before after
     timeout 120 "$@" >/dev/null 2>&1; before=$?
-    LD_PRELOAD=$library timeout 120 "$@" >"$work/output" 2>&1; after=$?
+    LD_PRELOAD=libpreload.so LD_LIBRARY_PATH=$folders timeout 120 "$@" >"$work/output" 2>&1; after=$?
     case $before/$after in
         0/0) echo "pass  $name" ;;
         77/*) echo "skip  $name: unsupported" ;;

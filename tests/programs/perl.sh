@@ -1,6 +1,7 @@
 # Hashes of strings and of hashes, regular expressions, sorting.
 perl -e '
     use strict;
+    use File::Glob ":bsd_glob"; # a space does not end a pattern
     my (%count, %by, @lines);
     for my $file (sort glob("$ENV{TOP}/docs/*.md"), sort glob("$ENV{TOP}/hakmem-*/src/*.rs")) {
         open my $in, "<", $file or die;

@@ -2,7 +2,7 @@
 //!
 //! Every library is pure Rust and allocates through the global allocator alone. What a program works on is committed
 //! under `input/` or made from a seed by `input.rs`, so a run needs neither network nor files, and its checksum is the
-//! same on every machine and under every allocator. What each is called and how much it does is told by the table in
+//! same on every machine and under every allocator. What each is called and how much it does is in the table in
 //! `benches/src/workloads/programs.rs`, which the standings read without building any of this.
 
 #![forbid(unsafe_code)]

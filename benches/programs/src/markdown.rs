@@ -63,7 +63,7 @@ pub(crate) fn run(scale: u32) -> u64 {
         sum.text(&page);
         book.push_str(&source);
     }
-    // One text of megabytes to one string that is not told how long it will be.
+    // One text of megabytes to one string that does not know how long it will be.
     let events = Parser::new_ext(&book, Options::all()).map(|event| match event {
         Event::SoftBreak => Event::Text(" ".into()),
         event => event,

@@ -31,7 +31,7 @@ enum Message {
 
 type Mailbox = mpsc::Sender<Box<Message>>;
 
-/// What `key` holds, whoever asks and whenever: so the answer does not depend on the order of requests.
+/// What `key` holds, at any time and for any client: so the answer does not depend on the order of requests.
 fn content(key: u64, words: &[&str]) -> String {
     let mut rng = Rng::new(key);
     let count = 4 + rng.skewed(60);

@@ -1,17 +1,24 @@
-//! Real programs under `examples/preload` and under the allocators that the distribution packages: time and peak memory.
+//! Real programs under `examples/preload` and under the allocators that the distribution packages: time and peak
+//! memory.
 //!
 //! `cargo run --release -p hakmem-benches --bin preloaded -- [--rounds N] [--only NAME]… [--output FILE]`. The programs
-//! are those of `tests/programs`, whose test installs them; the libraries are Debian's `libjemalloc2`, `libmimalloc2.0` and
-//! `libtcmalloc-minimal4`. Each round runs every library once on a program, one after the other, hakmem's a second time as
-//! a measure of the noise. What each wrote is compared with what it wrote under glibc.
+//! are those of `tests/programs`, whose test installs them; the libraries are Debian's `libjemalloc2`, `libmimalloc2.0`
+//! and `libtcmalloc-minimal4`. Each round runs every library once on a program, one after the other, hakmem's a second
+//! time as a measure of the noise. What each wrote is compared with what it wrote under glibc.
 
-use serde::Serialize;
-use std::error::Error;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
 use std::{env, fs, io};
+
+use clap::Parser;
+use clap::builder::PossibleValuesParser;
+use hakmem_harness::output;
+use hakmem_harness::process;
+use hakmem_harness::progress::{Progress, note};
+use hakmem_harness::statistics::{geometric_mean, median};
+use serde::Serialize;
 
 /// A program and the script that drives it.
 const PROGRAMS: [(&str, &str); 7] = [
@@ -30,41 +37,35 @@ struct Library {
     path: Option<PathBuf>,
 }
 
+/// What one run of a program took.
 #[derive(Serialize)]
-struct Run {
+struct Cost {
     seconds: f64,
     processor: f64,
     /// Of the largest process of the script's, in KiB.
-    peak_resident: i64,
+    peak_resident: u64,
 }
 
 #[derive(Serialize)]
 struct Row {
     program: &'static str,
     library: &'static str,
-    runs: Vec<Run>,
+    runs: Vec<Cost>,
 }
 
-struct Arguments {
-    rounds: usize,
+/// Runs real programs under examples/preload and under the allocators that the distribution packages.
+#[derive(Parser)]
+#[command(name = "preloaded")]
+struct Options {
+    /// Run each program N times under each library
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// This program, and others so named [default: all]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(PROGRAMS.map(|(name, _)| name)))]
     only: Vec<String>,
-    output: PathBuf,
-}
-
-fn arguments() -> Result<Arguments, Box<dyn Error>> {
-    let mut found = Arguments { rounds: 5, only: Vec::new(), output: "preloaded.json".into() };
-    let mut given = env::args().skip(1);
-    while let Some(option) = given.next() {
-        let value = given.next().ok_or_else(|| format!("{option} needs a value"))?;
-        match option.as_str() {
-            "--rounds" => found.rounds = value.parse::<usize>()?.max(1),
-            "--only" if PROGRAMS.iter().any(|(name, _)| *name == value) => found.only.push(value),
-            "--only" => return Err(format!("there is no program {value}").into()),
-            "--output" => found.output = value.into(),
-            _ => return Err(format!("{option} is not --rounds, --only or --output").into()),
-        }
-    }
-    Ok(found)
+    /// Write everything that was measured there [default: target/preloaded.json]
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
 }
 
 /// This repository.
@@ -72,13 +73,14 @@ fn top() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-fn libraries() -> Result<Vec<Library>, Box<dyn Error>> {
-    let build = ["build", "--release", "--quiet", "--example", "preload"];
-    if !Command::new(env!("CARGO")).args(build).current_dir(top()).status()?.success() {
-        return Err("examples/preload does not build".into());
+fn libraries(target: &Path) -> Result<Vec<Library>, String> {
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--release", "--quiet", "--example", "preload", "--target-dir"]).arg(target);
+    let built = build.current_dir(top()).status().map_err(|error| format!("cannot start cargo: {error}"))?;
+    if !built.success() {
+        return Err("examples/preload does not build".to_owned());
     }
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| top().join("target"), PathBuf::from);
-    let ours = fs::canonicalize(target.join("release/examples/libpreload.so"))?;
+    let ours = target.join("release/examples/libpreload.so");
     let mut all = vec![
         Library { name: "glibc", path: None },
         Library { name: "hakmem", path: Some(ours.clone()) },
@@ -91,14 +93,14 @@ fn libraries() -> Result<Vec<Library>, Box<dyn Error>> {
         if path.exists() {
             all.push(Library { name, path: Some(path) });
         } else {
-            eprintln!("{name} is not installed: {} is not there", path.display());
+            note(format_args!("{name} is not installed: there is no {}", path.display()));
         }
     }
     Ok(all)
 }
 
-/// Runs the script in a folder of its own and returns what it took and what it wrote.
-fn run(script: &str, library: &Library) -> Result<(Run, Vec<u8>), Box<dyn Error>> {
+/// Runs the script in a folder of its own. Returns what it took and what it wrote; none where it has failed.
+fn run(script: &str, library: &Library) -> io::Result<Option<(Cost, Vec<u8>)>> {
     let folder = env::temp_dir().join(format!("hakmem-preloaded-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let written = fs::File::create(folder.join("written"))?;
@@ -118,85 +120,72 @@ fn run(script: &str, library: &Library) -> Result<(Run, Vec<u8>), Box<dyn Error>
         command.env("LD_PRELOAD", path);
     }
     let start = Instant::now();
-    // Its group ends with it, should this program be interrupted.
+    // In a process group of its own: a signal that the script sends to its group does not reach this program.
     let child = command.process_group(0).spawn()?;
-    let (mut status, mut usage) = (0, std::mem::MaybeUninit::<libc::rusage>::zeroed());
-    // SAFETY: both are places for what the call returns; the child is ours, and nobody else waits for it.
-    let ended = unsafe { libc::wait4(child.id().cast_signed(), &raw mut status, 0, usage.as_mut_ptr()) };
+    let (success, usage) = process::wait(child)?;
     let seconds = start.elapsed().as_secs_f64();
-    if ended < 0 {
-        return Err(io::Error::last_os_error().into());
-    }
-    // SAFETY: all zero is a value of the struct, and the call has filled it in.
-    let usage = unsafe { usage.assume_init() };
     let text = fs::read(folder.join("written"))?;
     fs::remove_dir_all(&folder)?;
-    if status != 0 {
-        return Err(format!("fails under {}", library.name).into());
-    }
-    let time = |value: libc::timeval| value.tv_sec as f64 + value.tv_usec as f64 / 1e6;
-    let processor = time(usage.ru_utime) + time(usage.ru_stime);
-    Ok((Run { seconds, processor, peak_resident: usage.ru_maxrss }, text))
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+    let cost = Cost { seconds, processor: usage.user + usage.system, peak_resident: usage.peak_resident / 1024 };
+    Ok(success.then_some((cost, text)))
 }
 
 /// A table of medians, each with its ratio to hakmem's: below 1 it is less.
-fn table(title: &str, libraries: &[Library], rows: &[Row], of: impl Fn(&Run) -> f64) {
-    print!("\n{title:<22}");
+fn table(title: &str, libraries: &[Library], rows: &[Row], of: impl Fn(&Cost) -> f64) -> String {
+    let mut out = format!("\n{title:<22}");
     for library in libraries {
-        print!("{:>20}", library.name);
+        out += &format!("{:>20}", library.name);
     }
-    let mut products = vec![(0.0, 0_u32); libraries.len()];
+    let mut ratios = vec![Vec::new(); libraries.len()];
     for program in rows.chunks(libraries.len()) {
-        let medians: Vec<f64> = program.iter().map(|row| median(row.runs.iter().map(&of))).collect();
-        print!("\n{:<22}", program[0].program);
-        for (median, (sum, count)) in medians.iter().zip(&mut products) {
+        let median = |row: &Row| median(&row.runs.iter().map(&of).collect::<Vec<_>>()).unwrap_or(f64::NAN);
+        let medians: Vec<f64> = program.iter().map(median).collect();
+        out += &format!("\n{:<22}", program[0].program);
+        for (median, ratios) in medians.iter().zip(&mut ratios) {
             let ratio = median / medians[1];
-            print!("{median:>13.2} {ratio:>6.2}");
-            *sum += ratio.ln();
-            *count += 1;
+            out += &format!("{median:>13.2} {ratio:>6.2}");
+            ratios.push(ratio);
         }
     }
-    print!("\n{:<22}", "geometric mean");
-    for (sum, count) in products {
-        print!("{:>20.3}", (sum / f64::from(count.max(1))).exp());
+    out += &format!("\n{:<22}", "geometric mean");
+    for ratios in ratios {
+        out += &format!("{:>20.3}", geometric_mean(&ratios).unwrap_or(f64::NAN));
     }
-    println!();
+    out + "\n"
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let Arguments { rounds, only, output } = arguments()?;
-    let libraries = libraries()?;
+fn main() -> ExitCode {
+    output::exit_code("preloaded", measure(&Options::parse()))
+}
+
+fn measure(Options { rounds, only, output }: &Options) -> Result<(), String> {
+    let target = output::target()?;
+    let libraries = libraries(&target)?;
+    let chosen = PROGRAMS.iter().filter(|(name, _)| only.is_empty() || only.iter().any(|chosen| chosen == name));
+    let chosen: Vec<_> = chosen.collect();
+    let mut progress = Progress::new(chosen.len() * *rounds as usize * libraries.len());
     let mut rows = Vec::new();
-    for (program, script) in PROGRAMS {
-        if !only.is_empty() && !only.iter().any(|name| name == program) {
-            continue;
-        }
-        let mut of_program: Vec<Row> =
-            libraries.iter().map(|library| Row { program, library: library.name, runs: Vec::new() }).collect();
+    for (program, script) in chosen {
+        let first = rows.len();
+        rows.extend(libraries.iter().map(|library| Row { program, library: library.name, runs: Vec::new() }));
         let mut expected = None;
-        for round in 1..=rounds {
-            for (library, row) in libraries.iter().zip(&mut of_program) {
-                eprint!("\r{program}: round {round} of {rounds}, {:<12}", library.name);
-                let (run, text) = run(script, library).map_err(|error| format!("{program}: {error}"))?;
+        for round in 1..=*rounds {
+            for (library, row) in libraries.iter().zip(&mut rows[first..]) {
+                progress.turn(program, format_args!("round {round} of {rounds}, {}", library.name));
+                let outcome = run(script, library).map_err(|error| format!("{program}: {error}"))?;
+                let (cost, text) = outcome.ok_or_else(|| format!("{program} fails under {}", library.name))?;
                 if *expected.get_or_insert_with(|| text.clone()) != text {
-                    return Err(format!("{program} writes something else under {}", library.name).into());
+                    return Err(format!("{program} writes something else under {}", library.name));
                 }
-                row.runs.push(run);
+                row.runs.push(cost);
             }
         }
-        rows.append(&mut of_program);
     }
-    eprintln!();
-    table("seconds", &libraries, &rows, |run| run.seconds);
-    table("processor seconds", &libraries, &rows, |run| run.processor);
-    table("peak RSS, MiB", &libraries, &rows, |run| run.peak_resident as f64 / 1024.0);
-    fs::write(&output, serde_json::to_string_pretty(&rows)?)?;
-    println!("\nwritten to {}", output.display());
-    Ok(())
+    progress.clear();
+    output::print(&table("seconds", &libraries, &rows, |cost| cost.seconds))?;
+    output::print(&table("processor seconds", &libraries, &rows, |cost| cost.processor))?;
+    output::print(&table("peak RSS, MiB", &libraries, &rows, |cost| cost.peak_resident as f64 / 1024.0))?;
+    let path = output.clone().unwrap_or_else(|| target.join("preloaded.json"));
+    output::save(&path, |file| Ok(serde_json::to_writer_pretty(file, &rows)?))?;
+    output::print(&format!("\nwritten to {}\n", path.display()))
 }

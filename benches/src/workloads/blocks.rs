@@ -1,12 +1,19 @@
-//! Memory that is written when it is allocated and checked when it is freed.
-//!
-//! Each block has a tag in its first word. If an allocator hands out a block twice, or writes into one, the tag is
-//! another when the block is freed.
+//! Memory that is written when it is allocated and checked when it is freed: each block has a [`tag`] in its first
+//! word.
 
 use std::alloc::{self, Layout, handle_alloc_error};
 use std::ptr::NonNull;
 
-use super::growth::Written;
+use hakmem_harness::tag;
+
+/// How much of a block is written when it has grown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Its last byte: what counts is whether the block is copied.
+    Last,
+    /// Each page: what counts, too, is whether the pages are there.
+    Pages,
+}
 
 /// A block whose size the compiler does not know, at least 8 bytes.
 #[derive(Debug)]
@@ -15,7 +22,7 @@ pub(super) struct Block {
     size: usize,
 }
 
-// SAFETY: a block is memory that its holder owns.
+// SAFETY: a block is memory that only its holder uses, and std's allocator is for any thread.
 unsafe impl Send for Block {}
 
 const PAGE: usize = 4096;
@@ -42,7 +49,9 @@ impl Block {
     #[inline(always)]
     fn write(&self, from: usize, tag: u64) {
         let bytes: NonNull<u8> = self.address.cast();
-        // SAFETY: within the block, which is ours, aligned to a word and not smaller than one.
+        // SAFETY: `at` and the last byte are below `size`, so they lie in the block; its first word does, because no
+        // block is smaller than a word, and it is aligned to one. `&self` is the only reference: no other thread uses
+        // the block.
         unsafe {
             let mut at = from;
             while at < self.size {
@@ -57,25 +66,23 @@ impl Block {
     /// Checks that the block still holds its tag.
     #[inline(always)]
     pub(super) fn check(&self, tag: u64) {
-        // SAFETY: the block is ours and its first word was written.
+        // SAFETY: the first word lies in the block, is aligned, and was written when the block was allocated.
         let found = unsafe { self.address.read() };
-        if found != tag {
-            corrupted(self.address, tag, found);
-        }
+        tag::check(self.address, found, tag);
     }
 
     /// Checks the tag and frees the block.
     #[inline(always)]
     pub(super) fn free(self, tag: u64) {
         self.check(tag);
-        // SAFETY: allocated with this layout, and used up here.
+        // SAFETY: the block was allocated with this layout, and `self` is consumed: nothing uses it any more.
         unsafe { alloc::dealloc(self.address.as_ptr().cast(), layout(self.size)) };
     }
 
     /// The block with `size` bytes, which is more than it had.
     #[inline(always)]
     pub(super) fn grow(self, size: usize, tag: u64, written: Written) -> Block {
-        // SAFETY: allocated with this layout; the size is not 0.
+        // SAFETY: the block was allocated with this layout, `self` is consumed, and the new size is not 0.
         let address = unsafe { alloc::realloc(self.address.as_ptr().cast(), layout(self.size), size) };
         let Some(address) = NonNull::new(address) else { handle_alloc_error(layout(size)) };
         let block = Block { address: address.cast(), size };
@@ -103,16 +110,11 @@ pub(super) fn words<const N: usize>(tag: u64) -> Words<N> {
 #[inline(always)]
 pub(super) fn free_words<const N: usize>(block: Words<N>, tag: u64) {
     let (first, last) = (block[0], block[N - 1]);
+    // One branch for both.
     if (first ^ tag) | (last ^ tag) != 0 {
-        corrupted(NonNull::from(&block[0]), tag, if first == tag { last } else { first });
+        tag::check(NonNull::from(&block[0]), if first == tag { last } else { first }, tag);
     }
     drop(block);
-}
-
-#[cold]
-#[inline(never)]
-fn corrupted(address: NonNull<u64>, tag: u64, found: u64) -> ! {
-    panic!("the block at {address:?} was changed while it was in use: it holds {found:#x}, not {tag:#x}");
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::mem::MaybeUninit;
 
-use super::{Outcome, Random, Scale, Workload, pattern, repeat};
+use hakmem_harness::random::Random;
+
+use super::{Outcome, Scale, Workload, pattern, repeat};
 
 macro_rules! boxes {
     ($($name:literal $function:ident $bytes:literal $pairs:literal $about:literal,)*) => {

@@ -5,9 +5,12 @@ use std::ptr;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use hakmem_harness::process;
+use hakmem_harness::random::Random;
+
 use super::blocks::Block;
-use super::{Outcome, Random, Scale, outcome};
-use crate::{Sample, process};
+use super::{Outcome, Scale, outcome};
+use crate::Sample;
 
 /// What a program does after its burst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,10 +34,15 @@ impl Link {
     }
 }
 
+/// Resident bytes of this process that no file backs.
+fn resident() -> u64 {
+    process::anonymous().unwrap_or(0)
+}
+
 /// 400 MiB of small blocks, freed; then two seconds of watching. What is timed is the burst.
 pub(super) fn burst(scale: Scale, after: After) -> Outcome {
     let total = scale.of(400 << 20);
-    let before = process::anonymous();
+    let before = resident();
     let mut timeline = Vec::with_capacity(128);
     let mut random = Random::new(0);
     let started = Instant::now();
@@ -55,7 +63,7 @@ pub(super) fn burst(scale: Scale, after: After) -> Outcome {
         count += 1;
     }
     let allocated = started.elapsed();
-    let full = Sample { seconds: 0.0, resident: process::anonymous(), live };
+    let full = Sample { seconds: 0.0, resident: resident(), live };
     let freeing = Instant::now();
     let mut checked = 0;
     while !head.is_null() {
@@ -77,10 +85,10 @@ pub(super) fn burst(scale: Scale, after: After) -> Outcome {
     for turn in 0.. {
         let seconds = quiet.elapsed().as_secs_f64();
         if turn % 5 == 0 {
-            timeline.push(Sample { seconds, resident: process::anonymous(), live: 0 });
+            timeline.push(Sample { seconds, resident: resident(), live: 0 });
         }
         if kept.is_none() && seconds >= 1.0 {
-            kept = Some(process::anonymous().saturating_sub(before));
+            kept = Some(resident().saturating_sub(before));
         }
         if seconds >= 2.0 {
             break;
@@ -115,7 +123,7 @@ pub(super) fn gaps(scale: Scale) -> Outcome {
     let mut blocks: Vec<Block> = Vec::with_capacity(2 << 20);
     let (mut elapsed, mut count, mut live) = (Duration::ZERO, 0, 0_u64);
     let mut sample = |elapsed: Duration, live| {
-        timeline.push(Sample { seconds: elapsed.as_secs_f64(), resident: process::anonymous(), live });
+        timeline.push(Sample { seconds: elapsed.as_secs_f64(), resident: resident(), live });
     };
     sample(elapsed, live);
     for round in 0..ROUNDS {

@@ -1,16 +1,7 @@
 //! Reallocation.
 
-use super::blocks::Block;
+use super::blocks::{Block, Written};
 use super::{Outcome, Scale, repeat};
-
-/// How much of a block is written when it has grown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Written {
-    /// Its last byte: what counts is whether the block is copied.
-    Last,
-    /// Each page: what counts, too, is whether the pages are there.
-    Pages,
-}
 
 /// A block doubled from 16 B to 64 MiB. An operation is a call of `realloc`.
 pub(super) fn doubling(scale: Scale, written: Written) -> Outcome {

@@ -1,15 +1,19 @@
-//! Single operations, each timed by itself. An allocation is done when the block is written to; a free begins with a block
-//! that is in the cache.
+//! Single operations, each timed by itself. An allocation is done when the block is written to; a free begins with a
+//! block that is in the cache.
 
 use std::hint::black_box;
 use std::time::Instant;
 
+use hakmem_harness::clock::Clock;
+use hakmem_harness::histogram::Histogram;
+use hakmem_harness::random::Random;
+
 use super::blocks::{Block, free_words, words};
 use super::places::Places;
-use super::{Outcome, Random, Scale, Workload, outcome, pattern};
-use crate::clock::{Rate, Ticks};
+use super::{Outcome, Scale, Workload, outcome, pattern};
+use crate::Latency;
 
-/// What is told about single operations.
+/// Workloads that time single operations.
 pub(super) const LATENCY: [Workload; 2] = [
     pattern("latency", "latency_64", "1,000 blocks of 64 B, one at random replaced, each operation timed", constant),
     pattern("latency", "latency_mixed", "10,000 blocks of 16–1,024 B, one at random replaced, each timed", mixed),
@@ -48,16 +52,23 @@ fn mixed(scale: Scale) -> Outcome {
     outcome
 }
 
+/// Percentiles of `durations`, less the clock's own time.
+fn latency(durations: &Histogram) -> Latency {
+    let clock = Clock::get();
+    let at = |share| clock.nanoseconds(durations.percentile(share));
+    Latency { p50: at(0.5), p99: at(0.99), p99_9: at(0.999), max: at(1.0), step: clock.step() }
+}
+
 /// `step` does an allocation and a free and times each.
 #[inline(always)]
-fn measured(scale: Scale, mut step: impl FnMut(&mut Ticks, &mut Ticks)) -> Outcome {
+fn measured(scale: Scale, mut step: impl FnMut(&mut Histogram, &mut Histogram)) -> Outcome {
     let steps = scale.of(STEPS);
-    let ticks = || Ticks::with_capacity(steps as usize);
-    let (mut allocation, mut free) = (ticks(), ticks());
+    let (mut allocation, mut free) = (Histogram::default(), Histogram::default());
     (0..steps / 16).for_each(|_| step(&mut allocation, &mut free));
-    (allocation, free) = (ticks(), ticks());
-    let (rate, started) = (Rate::start(), Instant::now());
+    allocation.clear();
+    free.clear();
+    let started = Instant::now();
     (0..steps).for_each(|_| step(&mut allocation, &mut free));
     let outcome = outcome(steps, started.elapsed());
-    Outcome { allocation: Some(allocation.latency(&rate)), free: Some(free.latency(&rate)), ..outcome }
+    Outcome { allocation: Some(latency(&allocation)), free: Some(latency(&free)), ..outcome }
 }

@@ -3,8 +3,10 @@
 use std::cell::Cell;
 use std::hint::black_box;
 
+use hakmem_harness::random::Random;
+
 use super::blocks::{Block, Words, free_words, words};
-use super::{Outcome, Random, Scale, Workload, pattern, repeat};
+use super::{Outcome, Scale, Workload, pattern, repeat};
 
 /// Blocks alive at a time in the comprehensive group.
 const DEPTH: usize = 100;

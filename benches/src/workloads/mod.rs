@@ -127,10 +127,10 @@ pub fn all() -> Vec<Workload> {
         }),
         pattern("suite", "thread_churn", "a thread for every 100 blocks of 16–512 B", threads::churn),
         pattern("suite", "realloc_growth", "a block doubled from 16 B to 64 MiB, its last byte written", |scale| {
-            growth::doubling(scale, growth::Written::Last)
+            growth::doubling(scale, blocks::Written::Last)
         }),
         pattern("suite", "realloc_written", "a block doubled from 16 B to 64 MiB, each page written", |scale| {
-            growth::doubling(scale, growth::Written::Pages)
+            growth::doubling(scale, blocks::Written::Pages)
         }),
         pattern("suite", "realloc_small", "100 vectors that grow by pushing, to 4 KiB", growth::vectors),
         pattern("suite", "burst_idle", "400 MiB of 16–256 B freed, then 2 s of a trickle", |scale| {
@@ -149,7 +149,7 @@ pub fn all() -> Vec<Workload> {
     all
 }
 
-/// `operations` done in `elapsed`, and nothing else to tell.
+/// `operations` done in `elapsed`, and nothing else.
 fn outcome(operations: u64, elapsed: Duration) -> Outcome {
     Outcome { operations, nanoseconds: u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), ..Outcome::default() }
 }
@@ -163,47 +163,6 @@ fn repeat(scale: Scale, repeats: u64, operations_each: u64, mut work: impl FnMut
     outcome(repeats * operations_each, started.elapsed())
 }
 
-/// Random numbers (xorshift64*), the same in every run.
-#[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
-
-impl Random {
-    /// A sequence; each seed has its own.
-    pub(crate) fn new(seed: u64) -> Random {
-        Random((seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15))
-    }
-
-    /// 32 random bits.
-    #[inline(always)]
-    fn next(&mut self) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 32) as u32
-    }
-
-    /// A number below `bound`.
-    #[inline(always)]
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        ((u64::from(self.next()) * bound as u64) >> 32) as usize
-    }
-
-    /// A number from `from` to `to`.
-    #[inline(always)]
-    pub(crate) fn within(&mut self, from: usize, to: usize) -> usize {
-        from + self.below(to - from + 1)
-    }
-
-    /// The numbers below `count`, shuffled.
-    fn order(&mut self, count: usize) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..count as u32).collect();
-        for last in (1..count).rev() {
-            order.swap(last, self.below(last + 1));
-        }
-        order
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,15 +174,5 @@ mod tests {
         let names: HashSet<_> = all.iter().map(|workload| workload.name).collect();
         assert_eq!(names.len(), all.len());
         assert!(all.iter().all(|workload| !names.contains(workload.group)));
-    }
-
-    #[test]
-    fn random_numbers_stay_within_and_an_order_has_all() {
-        let mut random = Random::new(0);
-        assert!((0..1000).map(|_| random.within(16, 18)).all(|number| (16..=18).contains(&number)));
-        let mut order = random.order(100);
-        assert!(!order.is_sorted());
-        order.sort_unstable();
-        assert!(order.into_iter().eq(0..100));
     }
 }

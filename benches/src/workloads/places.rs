@@ -3,8 +3,10 @@
 use std::thread;
 use std::time::Instant;
 
+use hakmem_harness::random::Random;
+
 use super::blocks::Block;
-use super::{Outcome, Random, Scale, outcome};
+use super::{Outcome, Scale, outcome};
 
 /// A working set of `COUNT` blocks of `FROM` to `TO` bytes.
 #[derive(Debug)]

@@ -1,13 +1,15 @@
-//! Blocks that wander between threads, and threads that come and go.
+//! Blocks that are freed by another thread than allocated them, and threads that start and end.
 
 use std::array;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Instant;
 
+use hakmem_harness::random::Random;
+
 use super::blocks::{Block, Words, free_words, words};
 use super::places::{self, Places};
-use super::{Outcome, Random, Scale, Workload, outcome, pattern};
+use super::{Outcome, Scale, Workload, outcome, pattern};
 
 /// The same work in other numbers of threads.
 pub(super) const SCALING: [Workload; 5] = [

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use hakmem_harness::statistics::median;
 use serde_json::Value;
 
 /// A row for each program: waste predicted and realised, and medians against the default spec.
@@ -16,18 +17,17 @@ pub(crate) fn markdown(programs: &[Value]) -> String {
             let (waste, requested) = (of[what].as_f64().unwrap_or(0.0), of["requested"].as_f64().unwrap_or(1.0));
             format!("{:.2} %", 100.0 * waste / requested)
         };
-        let median = |which: &str, field: &str| {
+        let typical = |which: &str, field: &str| {
             let runs = program["runs"][which].as_array().map_or(&[][..], Vec::as_slice);
-            let mut values: Vec<f64> = runs.iter().filter_map(|run| run[field].as_f64()).collect();
-            values.sort_by(f64::total_cmp);
-            values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+            let values: Vec<f64> = runs.iter().filter_map(|run| run[field].as_f64()).collect();
+            median(&values).unwrap_or(f64::NAN)
         };
         let against = |which: &str, field: &str| {
-            format!("{:+.1} %", 100.0 * (median(which, field) / median("default", field) - 1.0))
+            format!("{:+.1} %", 100.0 * (typical(which, field) / typical("default", field) - 1.0))
         };
         // What the default's classes waste, in parts of all that is resident.
         let wasted = tuning["before"]["waste"].as_f64().unwrap_or(f64::NAN) / tuning["runs"].as_f64().unwrap_or(1.0);
-        let resident = median("default", "peak_rss_kib") * 1024.0;
+        let resident = typical("default", "peak_rss_kib") * 1024.0;
         let _ = writeln!(
             table,
             "| {} | {} → {} | {} | {} | {} | {:.1} MiB | {:.1} % | {} | {} | {:.2} s | {} | {} |",
@@ -41,7 +41,7 @@ pub(crate) fn markdown(programs: &[Value]) -> String {
             100.0 * wasted / resident,
             against("tuned", "peak_rss_kib"),
             against("greedy", "peak_rss_kib"),
-            median("default", "processor_seconds"),
+            typical("default", "processor_seconds"),
             against("tuned", "processor_seconds"),
             against("greedy", "processor_seconds"),
         );

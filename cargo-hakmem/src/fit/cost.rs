@@ -1,22 +1,22 @@
-//! What a class costs, in bytes of memory.
+//! The cost of a class in bytes of memory.
 
 use std::iter::Sum;
 use std::ops::{Add, Mul, Sub};
 
 use hakmem_spec::{Geometry, SMALL_MAX};
 
-/// An OS page: memory becomes resident in pieces of it.
-const PAGE: f64 = 4096.0;
+/// An OS page, the unit in which memory becomes resident.
+pub(super) const PAGE: u32 = 4096;
 
-/// Bytes of a class in each thread and in the runtime: its lists, its bin, the entry of a slab.
+/// Bytes of metadata of a class: its lists, its bin, the metadata of a slab.
 const STATE: f64 = 512.0;
 
-/// What a class is needed for, in bytes. Between two sizes it is the difference of what is up to each.
+/// Bytes that a class serves. Sums over all sizes up to some size are subtracted to get those between two sizes.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Use {
-    /// Alive at the peak of all.
+    /// Live at the peak of the program.
     pub(crate) live: f64,
-    /// Needed beyond that by sizes at their own peaks.
+    /// Live beyond that at the peaks of the individual sizes.
     pub(crate) idle: f64,
 }
 
@@ -50,7 +50,7 @@ impl Sum for Use {
     }
 }
 
-/// What classes cost under a geometry, in a program of so many busy threads.
+/// Computes the costs of classes for a geometry and a number of busy threads.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Prices {
     geometry: Geometry,
@@ -62,22 +62,23 @@ impl Prices {
         Self { geometry, threads: threads as f64 }
     }
 
-    /// The memory that a block of a class takes: its size, and its part of what is resident at its span's end. Whole pages
-    /// there are never touched.
+    /// The memory that a block takes: its size, and its share of the span's resident slack. Whole pages of slack are
+    /// never touched.
     pub(crate) fn block(&self, size: u32) -> f64 {
         let shape = self.geometry.shape(size);
-        let resident_tail = f64::from(shape.tail) % PAGE;
-        f64::from(size) + resident_tail / f64::from(shape.blocks.max(1))
+        let resident_slack = f64::from(shape.slack % PAGE);
+        f64::from(size) + resident_slack / f64::from(shape.blocks.max(1))
     }
 
-    /// The price of having a class at all: its state; in each thread what a front keeps of large blocks; and the free memory
-    /// of the spans that a thread has begun: half a span, if the class fills as much; else what it needs only at times, and
-    /// half of what it always needs. A page comes back only with all of its span, so it does not matter whether the blocks are
-    /// free again or were never used; and sizes that take turns share it in one class. (docs/LEDGER.md has what a class less saved in four programs: 25 to 30 KiB a thread.)
+    /// The fixed cost of a class: its metadata, the blocks above [`SMALL_MAX`] that a thread cache keeps, and the free
+    /// memory in the spans that a thread has started. That is half a span, or less if the class does not fill one: half
+    /// of the bytes that are live at the peak, and all that are live only at other times. Free and never used blocks
+    /// count alike, since memory is returned by the span; sizes that peak at different times share this memory if they
+    /// share a class.
     pub(crate) fn class(&self, size: u32, of: Use) -> f64 {
         let kept = if size > SMALL_MAX { f64::from((8192 / size).clamp(2, 8)) * f64::from(size) } else { 0.0 };
-        let span = f64::from(self.geometry.shape(size).units) * f64::from(self.geometry.slab);
-        let free = ((of.live / 2.0 + of.idle) / self.threads).clamp(PAGE / 2.0, span / 2.0);
+        let span = f64::from(self.geometry.shape(size).slabs) * f64::from(self.geometry.slab);
+        let free = ((of.live / 2.0 + of.idle) / self.threads).clamp(f64::from(PAGE) / 2.0, span / 2.0);
         self.threads.mul_add(free + kept, STATE)
     }
 }

@@ -1,4 +1,4 @@
-//! How much memory each size stands for.
+//! The demand of a profile: how many blocks and bytes each size stands for.
 
 use std::collections::BTreeMap;
 
@@ -7,48 +7,48 @@ use hakmem_spec::{MEDIUM_GRAIN, SMALL_GRAIN, SMALL_MAX};
 use super::cost::Use;
 use crate::profile::{Profile, Request};
 
-/// What the classes are chosen for.
+/// What to optimise for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Goal {
-    /// Blocks count as they are alive: resident memory
+    /// Resident memory: blocks count while they are live
     Memory,
-    /// Blocks count as they are allocated: the cache that they pass through
+    /// Time: blocks count when they are allocated, as they pass through the processor's cache
     Speed,
-    /// Half of each
+    /// Half memory, half speed
     #[default]
     Balanced,
 }
 
-/// The part of all live bytes that is spread over all sizes, seen or not: another input asks for other sizes, and they
-/// should not end up in blocks of many times theirs.
+/// The fraction of all live bytes that is spread over all sizes, seen or not. Another input may request other sizes,
+/// which should not get blocks many times their size.
 const UNSEEN: f64 = 0.01;
 
-/// The sizes that a profile asks for, as far as a class may serve them.
+/// The requests of a profile that a class may serve.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Demand {
-    /// By the smallest class that would serve: blocks, and the bytes asked for in them. Requests aligned to a word.
+    /// Requests aligned to at most 8, by the smallest class that would serve them.
     pub(crate) word: BTreeMap<u32, Weight>,
-    /// The same of requests aligned to 16 or more, which need a class that is a multiple of 16.
+    /// Requests aligned to 16 or more, which need a class that is a multiple of 16.
     pub(crate) wide: BTreeMap<u32, Weight>,
-    /// Bytes of sizes at the peak of all, and beyond that at their own.
+    /// Bytes live at the peak of the program and at the peak of each size.
     pub(crate) uses: BTreeMap<u32, Use>,
-    /// The largest size seen that a class may serve.
+    /// The largest class that a request of the profile needs.
     pub(crate) largest: u32,
 }
 
-/// Above this the end of a block that was not asked for is mostly pages that nobody touches: as many blocks count as one.
+/// Above this size the unused end of a block is mostly untouched pages, so a block counts as a quarter.
 const UNTOUCHED: (u64, f64) = (32 << 10, 4.0);
 
-/// What a size stands for.
+/// Blocks and bytes of a size.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Weight {
     /// Blocks.
     pub(crate) blocks: f64,
-    /// Bytes asked for in them.
+    /// Bytes requested.
     pub(crate) bytes: f64,
 }
 
-/// A size rounded up to what a class may have. `None`: it is too large for any.
+/// The smallest valid class size for `size` bytes. `None`: no class can be so large.
 pub(crate) fn class_size(size: u64) -> Option<u32> {
     let size = u32::try_from(size.max(1)).ok()?;
     let grain = if size <= SMALL_MAX { SMALL_GRAIN } else { MEDIUM_GRAIN };
@@ -61,7 +61,7 @@ impl Demand {
         let runs = profile.runs.max(1) as f64;
         let idle_part = profile.idle_part();
         let idle = |request: &Request| request.idle() as f64 * idle_part / runs;
-        // What was needed before or after the peak is not back at the peak, or comes again.
+        // Blocks live before or after the peak: not yet returned to the system at the peak, or needed again.
         let alive = |request: &Request| request.at_peak as f64 / runs + idle(request);
         let sum_alive: f64 = profile.requests.values().map(alive).sum();
         let traffic: f64 = profile.allocations() as f64;
@@ -90,7 +90,7 @@ impl Demand {
         demand
     }
 
-    /// Adds what stands for the sizes that were not seen: the same bytes to each of four steps a doubling.
+    /// Adds demand for sizes that were not seen: the same number of bytes at four sizes per doubling.
     fn spread(&mut self, most: u32) {
         let bytes: f64 = self.word.values().chain(self.wide.values()).map(|weight| weight.bytes).sum();
         let steps = (0_u32..).map(|step| 8.0 * (f64::from(step) / 4.0).exp2());

@@ -1,4 +1,4 @@
-//! A `[[class]]` entry with other sizes and settings in it.
+//! Writes sizes and settings into a `[[class]]` entry.
 
 use toml_edit::{Item, Table, Value, value};
 
@@ -6,26 +6,26 @@ use super::kept;
 use super::settings::Settings;
 use crate::failure::Outcome;
 
-/// Columns of a list of sizes.
+/// The width of the lines of a list of sizes.
 const WIDTH: usize = 96;
 
-/// A class to be written.
+/// A chosen class.
 #[derive(Debug, Clone)]
 pub(crate) struct NewClass {
     pub(crate) size: u32,
     pub(crate) settings: Settings,
-    /// Whether the profile asks for it.
+    /// Whether a request of the profile needs it.
     pub(crate) seen: bool,
 }
 
-/// Sizes and settings into an entry.
+/// Writes the sizes and settings of `classes`, which share the settings, into an entry.
 pub(super) fn write(table: &mut Table, classes: &[NewClass]) -> Outcome<()> {
     let mut sizes: Value = match classes {
         [only] => i64::from(only.size).into(),
         several => list(several).parse::<Value>()?,
     };
     let key = if classes.len() == 1 { "size" } else { "sizes" };
-    // The comments around the sizes stay, whatever the key is called.
+    // Keep the comments around the sizes, also where the key changes.
     let mut around = None;
     for old in ["size", "sizes"] {
         if let Some((name, item)) = table.remove_entry(old) {
@@ -42,7 +42,7 @@ pub(super) fn write(table: &mut Table, classes: &[NewClass]) -> Outcome<()> {
     table.sort_values_by(|one, _, other, _| (one != key).cmp(&(other != key)));
     let settings = &classes[0].settings;
     if let Some(layers) = &settings.layers {
-        // The tables of layers that are not there would be errors, and a batch may not fit.
+        // Tables of layers that are not in the stack are errors, and the batch may not fit the new layers.
         for layer in hakmem_spec::LAYERS.iter().filter(|layer| !layers.contains(&layer.name)) {
             table.remove(layer.name);
         }
@@ -71,7 +71,7 @@ pub(super) fn write(table: &mut Table, classes: &[NewClass]) -> Outcome<()> {
     Ok(())
 }
 
-/// `[8, 24, …]`, in lines.
+/// `[8, 24, …]`, in lines of [`WIDTH`].
 fn list(classes: &[NewClass]) -> String {
     let mut lines = vec![String::new()];
     for class in classes {
@@ -90,12 +90,12 @@ fn list(classes: &[NewClass]) -> String {
     }
 }
 
-/// Why an entry is there.
+/// A comment that says why an entry is there.
 pub(super) fn remark(classes: &[NewClass], indent: &str) -> String {
     let Some(class) = classes.first() else { return String::new() };
     let mut text = match class.seen {
         true => "chosen for the profile".to_owned(),
-        false => "not in the profile; for what another input may ask for".to_owned(),
+        false => "not in the profile; for sizes that another input may request".to_owned(),
     };
     for reason in &class.settings.reasons {
         text += "; ";

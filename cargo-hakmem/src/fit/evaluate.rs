@@ -1,54 +1,55 @@
-//! What a spec comes to for a profile, request by request, with the tables that the macro makes of it.
+//! A profile served by a spec: each request by the class that the generated size tables give it.
 
 use hakmem_spec::{Class, Plan, Spec};
 
-use super::cost::{Prices, Use};
+use super::cost::{PAGE, Prices, Use};
 use crate::profile::{Profile, Request};
 
-/// An OS page, of which large blocks are whole numbers.
-const PAGE: u64 = 4096;
-
-/// A block that lives less than so many nanoseconds, as a power of two, comes back while it is in the cache.
+/// Base-2 logarithm of a lifetime in nanoseconds. A shorter-lived block is freed while it is in the processor's cache.
 const BRIEF: u32 = 11;
 
-/// What a spec comes to.
+/// A profile served by a spec.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Evaluation {
     /// By class, ascending.
     pub(crate) classes: Vec<ClassUse>,
-    /// What no class serves.
+    /// Requests that no class serves.
     pub(crate) large: ClassUse,
-    /// The runs of which all this is the sum.
+    /// The number of runs that are added up.
     runs: f64,
 }
 
-/// What a class has to do.
+/// The traffic and memory of a class.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct ClassUse {
-    /// Its size; 0 of large blocks.
+    /// The size of the class; 0 for large blocks.
     pub(crate) size: u32,
-    /// The smallest and the largest request that it serves.
+    /// The smallest and the largest request.
     pub(crate) requests: Option<(u64, u64)>,
-    /// Allocations, frees, and frees from another thread than the one that allocated.
+    /// Allocations, including blocks that a reallocation moves here.
     pub(crate) arrivals: u64,
+    /// Frees.
     pub(crate) frees: u64,
+    /// Frees by another thread than the one that allocated.
     pub(crate) remote: u64,
     /// Frees of blocks that lived less than 2¹¹ nanoseconds.
     pub(crate) brief: u64,
-    /// Blocks alive at the peak of all, and each at its own.
+    /// Blocks live at the peak of the program.
     pub(crate) at_peak: u64,
+    /// Blocks live at the peaks of the individual sizes, added up.
     pub(crate) peak: u64,
-    /// Bytes of the first, and of those beyond that may be alive together.
+    /// Bytes live at the peak of the program, and beyond that at the peaks of sizes.
     pub(crate) bytes: Use,
-    /// Bytes asked for in those at the peak of all, and in blocks of them.
+    /// Bytes requested in the blocks live at the peak of the program.
     pub(crate) requested: u64,
+    /// Bytes of these blocks.
     pub(crate) granted: u64,
-    /// Allocations that the front has not ready.
+    /// Allocations that miss the thread cache.
     pub(crate) misses: u64,
 }
 
 impl Evaluation {
-    /// What a spec comes to.
+    /// Evaluates a spec for a profile.
     pub(crate) fn new(spec: &Spec, profile: &Profile) -> Self {
         let plan = Plan::new(spec);
         let mut classes: Vec<ClassUse> =
@@ -56,15 +57,16 @@ impl Evaluation {
         let mut large = ClassUse::default();
         let idle_part = profile.idle_part();
         for (&(size, align), request) in &profile.requests {
-            let slot = usize::try_from(size).ok().and_then(|size| plan.slot_for(size, usize::try_from(align).ok()?));
-            match slot {
-                Some(slot) => {
-                    let class = plan.slots[slot].class;
+            let index = usize::try_from(size).ok().and_then(|size| plan.class_for(size, usize::try_from(align).ok()?));
+            match index {
+                Some(index) => {
+                    let class = plan.classes[index].class;
                     classes[class].add(size, spec.classes[class].size.into(), request);
                     let used = Use { live: request.at_peak as f64, idle: request.idle() as f64 * idle_part };
                     classes[class].bytes = classes[class].bytes + used * size as f64;
                 }
-                None => large.add(size, size.next_multiple_of(PAGE), request),
+                // A large block is a number of whole pages.
+                None => large.add(size, size.next_multiple_of(PAGE.into()), request),
             }
         }
         for (class, used) in spec.classes.iter().zip(&mut classes) {
@@ -77,12 +79,12 @@ impl Evaluation {
         self.classes.iter().chain([&self.large])
     }
 
-    /// Bytes asked for at the peak.
+    /// Bytes requested in the blocks live at the peak.
     pub(crate) fn requested(&self) -> u64 {
         self.all().map(|used| used.requested).sum()
     }
 
-    /// Bytes at the peak that are in a block and were not asked for.
+    /// Bytes of these blocks beyond those requested.
     pub(crate) fn waste(&self) -> u64 {
         self.all().map(ClassUse::waste).sum()
     }
@@ -92,7 +94,7 @@ impl Evaluation {
         self.all().map(|used| used.arrivals).sum()
     }
 
-    /// The part of allocations by class that the front serves at once.
+    /// The fraction of the allocations served by classes that hit the thread cache.
     pub(crate) fn hit_rate(&self) -> f64 {
         let (misses, arrivals) = self
             .classes
@@ -101,13 +103,13 @@ impl Evaluation {
         1.0 - misses as f64 / arrivals.max(1) as f64
     }
 
-    /// The prices of the classes that are used, in all runs.
+    /// The fixed costs of the classes that are used, in all runs.
     pub(crate) fn prices(&self, prices: &Prices) -> f64 {
         let used = self.classes.iter().filter(|used| used.arrivals > 0);
         used.map(|used| prices.class(used.size, used.bytes * self.runs.recip())).sum::<f64>() * self.runs
     }
 
-    /// Resident bytes of the heap at the peak of all: the blocks, and what it costs to have the classes.
+    /// Resident bytes of the heap at the peak: blocks, and the fixed costs of the classes.
     pub(crate) fn resident(&self, prices: &Prices) -> f64 {
         let blocks: f64 = self.classes.iter().map(|used| prices.block(used.size) * used.at_peak as f64).sum();
         blocks + self.prices(prices) + self.large.granted as f64
@@ -129,18 +131,18 @@ impl ClassUse {
         self.granted += block * request.at_peak;
     }
 
-    /// Bytes in its blocks at the peak that were not asked for.
+    /// Bytes of its blocks at the peak beyond those requested.
     pub(crate) fn waste(&self) -> u64 {
         self.granted.saturating_sub(self.requested)
     }
 
-    /// Frees from another thread, as a part of all.
+    /// The fraction of the frees that another thread makes.
     pub(crate) fn remote_share(&self) -> f64 {
         self.remote as f64 / self.frees.max(1) as f64
     }
 }
 
-/// Allocations that find the front empty: a block is new, or another thread freed it, and they come in batches.
+/// Allocations that miss the thread cache: those of a new block or of one that another thread freed, a batch at a time.
 fn misses(class: &Class, used: &ClassUse) -> u64 {
     ((used.peak + used.remote) / u64::from(class.batch)).min(used.arrivals)
 }

@@ -1,9 +1,9 @@
-//! What stood in the spec before it was tuned, in comments of the tuned one.
+//! The entries that tuning replaced, kept as comments in the tuned spec.
 //!
-//! An entry that tuning replaces stays in the text, each line behind a mark:
+//! An entry that is replaced stays in the text, each line after a mark:
 //!
 //! ```toml
-//! # tune: in the place of
+//! # tune: replaces
 //! # tune:   [[class]]
 //! # tune:   sizes = { from = 8, to = 128, step = 8 }
 //! # tune: chosen for the profile
@@ -11,27 +11,27 @@
 //! sizes = [24, 40]
 //! ```
 //!
-//! The next time it begins from there again: what an earlier profile asked for leaves no trace in what a later one gets.
+//! The next tuning starts from these entries, so its result does not depend on earlier profiles.
 
 use toml_edit::{ArrayOfTables, DocumentMut, Item, Table};
 
 use crate::failure::{Outcome, fail};
 
-/// What all comments of tuning begin with.
+/// The start of every comment that tuning writes.
 const MARK: &str = "# tune:";
-/// The same before a line of an entry that was replaced.
+/// The start of a comment with a line of a replaced entry.
 const LINE: &str = "# tune:   ";
-/// What such an entry begins with.
+/// The first line of an entry.
 const HEADER: &str = "[[class]]";
 
-/// The text in front of an entry, or behind the last one.
+/// The text before an entry, or after the last one.
 #[derive(Debug, Default)]
 pub(super) struct Prefix {
-    /// Entries that were replaced, with the user's comments in front of each.
+    /// Replaced entries, each with the user's comments before it.
     pub(super) replaced: Vec<Table>,
-    /// The user's comments behind those.
+    /// The user's comments after those.
     pub(super) rest: String,
-    /// Whether a comment of tuning is in it.
+    /// Whether it contains a comment of tuning.
     pub(super) marked: bool,
 }
 
@@ -61,27 +61,27 @@ impl Prefix {
     }
 }
 
-/// An entry from its text, with comments in front of it.
+/// Parses a replaced entry; `comments` stand before it.
 fn entry(text: &str, comments: &str) -> Outcome<Table> {
     let classes = text.parse::<DocumentMut>().ok().and_then(|mut document| document.remove("class"));
     let table = classes.and_then(|classes| classes.into_array_of_tables().ok()?.into_iter().next());
     let Some(mut table) = table else {
         return fail(format!(
-            "what stood in the spec before it was tuned cannot be read: {text:?} (without any lines that begin with \
-             `{MARK}` the spec counts as it is)"
+            "an entry that was replaced by tuning cannot be read: {text:?} (remove all lines that begin with `{MARK}` to \
+             tune the spec as it is)"
         ));
     };
     table.decor_mut().set_prefix(comments);
     Ok(table)
 }
 
-/// The comments in front of an entry, and the space in front of its first bracket.
+/// The comments before an entry, and the indent of its first line.
 pub(super) fn comments_and_indent(table: &Table) -> (&str, &str) {
     let prefix = table.decor().prefix().and_then(|prefix| prefix.as_str()).unwrap_or_default();
     prefix.split_at(prefix.rfind('\n').map_or(0, |newline| newline + 1))
 }
 
-/// An entry that is replaced, as comments: the user's own, and the entry behind marks.
+/// A replaced entry as comments: the user's comments, then the marked lines of the entry.
 pub(super) fn keep(table: &Table) -> String {
     let (comments, indent) = comments_and_indent(table);
     let mut plain = table.clone();
@@ -90,15 +90,15 @@ pub(super) fn keep(table: &Table) -> String {
     document.insert("class", Item::ArrayOfTables(ArrayOfTables::from_iter([plain])));
     let text = document.to_string();
     let lines = text.lines().filter(|line| !line.trim().is_empty()).map(|line| format!("{indent}{LINE}{line}\n"));
-    format!("{comments}{}{}", remark(indent, "in the place of"), lines.collect::<String>())
+    format!("{comments}{}{}", remark(indent, "replaces"), lines.collect::<String>())
 }
 
-/// A line that is replaced, as a comment.
+/// A replaced line as a comment.
 pub(super) fn keep_line(indent: &str, line: &str) -> String {
-    format!("{}{indent}{LINE}{line}\n", remark(indent, "in the place of"))
+    format!("{}{indent}{LINE}{line}\n", remark(indent, "replaces"))
 }
 
-/// Comments without those of tuning; the lines that were replaced; and whether there was a comment of tuning at all.
+/// Splits comments: those of the user, the replaced lines, and whether tuning wrote any.
 pub(super) fn split(text: &str) -> (String, String, bool) {
     let is_mark = |line: &&str| line.trim_start().starts_with(MARK);
     let (marks, rest): (Vec<&str>, Vec<&str>) = text.split_inclusive('\n').partition(is_mark);

@@ -1,48 +1,49 @@
-//! Whether large blocks that were freed are worth keeping: `cache` in `[large]`.
+//! Whether to keep freed large blocks: `cache` in `[large]`.
 //!
-//! What is kept is resident until the purge delay is over, also while everything else is at its peak. Without it each
-//! large block is mapped anew, and its pages come one fault after the other. How much time that would take follows from the
-//! profile; where it is next to nothing, the memory is better.
+//! A kept block is resident until the purge delay is over. If none are kept, each large block is a new mapping, with a
+//! page fault for each page. The profile shows how much time that would cost; if it is next to none, saving memory is
+//! better.
 
 use toml_edit::{DocumentMut, Item, Table, value};
 
+use super::cost::PAGE;
 use super::demand::Goal;
 use super::kept;
 use crate::profile::Profile;
 
-/// Microseconds for a page that comes by a fault, and for mapping and unmapping a block (docs/LEDGER.md).
+/// Microseconds of a page fault, as measured.
 const FAULT: f64 = 2.4;
+/// Microseconds to map and unmap a block, as measured.
 const MAPPING: f64 = 5.0;
-const PAGE: f64 = 4096.0;
 
-/// What the default is, in the words of the default spec and of others. Any other value is the user's own choice.
+/// The default of `cache`. Any other value is the user's choice, and is not changed.
 pub(super) const DEFAULT: u64 = 128 << 20;
 
-/// The part of the recorded time that it would take at most to keep nothing.
-pub(crate) fn price_of_none(profile: &Profile, largest: u32) -> f64 {
+/// The fraction of the recorded time that it would cost, at most, to keep no freed large blocks.
+pub(crate) fn cost_without_cache(profile: &Profile, largest: u32) -> f64 {
     let large = profile.requests.iter().filter(|((size, _), _)| *size > u64::from(largest));
     let price = |(&(size, _), request): (&(u64, u64), &crate::profile::Request)| {
-        // A block that grows keeps its pages; the new ones are half of it, mostly.
+        // A block that grows keeps its pages. Typically half of it is new.
         let mapped = request.allocated as f64 + request.grown_to as f64 / 2.0;
-        mapped * size as f64 / PAGE * FAULT + request.allocated as f64 * MAPPING
+        mapped * size as f64 / f64::from(PAGE) * FAULT + request.allocated as f64 * MAPPING
     };
     large.map(price).sum::<f64>() / profile.microseconds.max(1) as f64
 }
 
-/// Whether nothing shall be kept, at such a price.
-pub(crate) fn keeps_none(price: f64, goal: Goal, cache: u64) -> bool {
+/// Whether to keep no freed large blocks, at this cost in time.
+pub(crate) fn should_keep_none(price: f64, goal: Goal, cache: u64) -> bool {
     let allowed = match goal {
         Goal::Memory => 0.1,
         Goal::Balanced => 0.05,
         Goal::Speed => 0.0,
     };
-    // A program without large blocks says nothing about them.
+    // Without large blocks in the profile there is no reason for a change.
     cache == DEFAULT && price > 0.0 && price < allowed
 }
 
-/// Has the spec keep nothing, and remember what it kept. A table in one line has no room for that, and stays.
+/// Sets `cache` to 0 and keeps the old value as a comment. An inline table has no room for comments and is not changed.
 pub(super) fn keep_none(document: &mut DocumentMut) {
-    let reason = kept::remark("", "what is kept of freed large blocks takes more memory than it saves time");
+    let reason = kept::remark("", "keeping freed large blocks would save little time for its memory");
     let added = !document.contains_key("large");
     let Some(table) = document.entry("large").or_insert(Item::Table(Table::new())).as_table_mut() else { return };
     if added {
@@ -63,7 +64,7 @@ pub(super) fn keep_none(document: &mut DocumentMut) {
     }
 }
 
-/// Takes back what `keep_none` did, if it did.
+/// Undoes [`keep_none`]; whether it had been applied.
 pub(super) fn restore(document: &mut DocumentMut) -> bool {
     let Some(table) = document.get_mut("large").and_then(Item::as_table_mut) else { return false };
     let Some(key) = table.key("cache") else { return false };
@@ -95,7 +96,7 @@ mod tests {
     use crate::profile::Request;
 
     #[test]
-    fn what_was_kept_is_remembered() {
+    fn the_old_value_is_restored() {
         for text in [
             "[large] # here\n# much\ncache = \"128 MiB\" # as ever\n\n[purge]\ndelay_ms = 1\n",
             "[purge]\ndelay_ms = 1\n",
@@ -117,13 +118,13 @@ mod tests {
     fn rare_large_blocks_are_not_kept() {
         let mut profile = Profile { microseconds: 1_000_000, runs: 1, ..Profile::default() };
         profile.requests.insert((1 << 20, 8), Request { allocated: 10, ..Request::default() });
-        let price = price_of_none(&profile, 262_144);
+        let price = cost_without_cache(&profile, 262_144);
         // 2,560 pages and ten mappings.
         assert!((price - (2_560.0 * FAULT + 50.0) / 1e6).abs() < 1e-9, "{price}");
-        assert!(keeps_none(price, Goal::Balanced, DEFAULT) && !keeps_none(price, Goal::Speed, DEFAULT));
-        assert!(!keeps_none(price, Goal::Memory, 1 << 20), "the user's own number");
-        assert_eq!(price_of_none(&profile, 2 << 20), 0.0);
+        assert!(should_keep_none(price, Goal::Balanced, DEFAULT) && !should_keep_none(price, Goal::Speed, DEFAULT));
+        assert!(!should_keep_none(price, Goal::Memory, 1 << 20), "the user's choice");
+        assert_eq!(cost_without_cache(&profile, 2 << 20), 0.0);
         profile.requests.insert((2 << 20, 8), Request { allocated: 100, ..Request::default() });
-        assert!(!keeps_none(price_of_none(&profile, 262_144), Goal::Balanced, DEFAULT));
+        assert!(!should_keep_none(cost_without_cache(&profile, 262_144), Goal::Balanced, DEFAULT));
     }
 }

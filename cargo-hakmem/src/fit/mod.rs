@@ -1,23 +1,25 @@
-//! Which classes waste least for a profile.
+//! Fitting the classes of a spec to a profile.
 //!
 //! ```text
-//! demand     how much memory each size stands for, from the profile
-//! cost       what a class costs: its waste, and a price for being there at all
-//! optimise   the cheapest classes, for each number of them: dynamic programming
-//! evaluate   what any spec comes to for a profile: classes as the macro's tables choose them
+//! demand     how many blocks and bytes each size stands for, from the profile
+//! cost       what a class costs in memory
+//! optimise   the cheapest classes for each number of them, by dynamic programming
+//! evaluate   a profile served by a spec: traffic, waste and misses of each class
 //! settings   layers, capacities and specialisation of a class, from its traffic
-//! large      whether freed large blocks are worth keeping
-//! rewrite    the spec's text with other classes in it, and the user's comments
-//! entry      an entry of it with other sizes and settings
-//! kept       what stood there before, which the next tuning begins with
+//! large      whether to keep freed large blocks
+//! kept       the entries that tuning replaced, kept as comments in the spec
+//! entry      writes sizes and settings into a `[[class]]` entry
+//! rewrite    rewrites the text of a spec, with the user's comments
+//! tuned      all of it: a spec fitted to a profile
 //! ```
 
 pub(crate) mod cost;
 pub(crate) mod demand;
-pub(crate) mod entry;
+mod entry;
 pub(crate) mod evaluate;
 mod kept;
-pub(crate) mod large;
+mod large;
 pub(crate) mod optimise;
-pub(crate) mod rewrite;
-pub(crate) mod settings;
+mod rewrite;
+mod settings;
+pub(crate) mod tuned;

@@ -1,11 +1,11 @@
-//! The cheapest classes, for each number of them.
+//! The cheapest classes for each number of them, by dynamic programming.
 //!
-//! Let the sizes that may be classes be numbered in their order. With a class *c* next above a class *p*, the requests
-//! between them cost `block(c) × blocks − bytes`, for which prefix sums of the demand are enough. So the cheapest choice
-//! that ends with *c* comes from the cheapest that end with some *p*: dynamic programming over the last class. Requests
-//! aligned to 16 or more are served by the next class that is a multiple of 16, so the last one of those is part of the
-//! state, too; above 1,024 bytes every class is one, and the two are the same. Nothing is approximated: within the demand
-//! and the prices, no other choice of as many classes is cheaper (the tests try them all).
+//! The candidate sizes are numbered in ascending order. If a class *c* is the next above a class *p*, the requests
+//! between them cost `block(c) × blocks − bytes`, which prefix sums of the demand give. So the cheapest choice that
+//! ends with *c* extends the cheapest choice that ends with some *p*. Requests aligned to 16 or more are served by the
+//! next class that is a multiple of 16, so the last such class ("wide") is part of the state; above 1,024 bytes every
+//! class is wide. The result is exact: for the given demand and costs, no other choice of as many classes is cheaper (a
+//! test tries all).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -15,21 +15,21 @@ use hakmem_spec::SMALL_MAX;
 use super::cost::{Prices, Use};
 use super::demand::{Demand, Weight};
 
-/// The cheapest classes of a number.
+/// The cheapest choice of some number of classes.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Choice {
     /// Their sizes, ascending.
     pub(crate) sizes: Vec<u32>,
-    /// Bytes that are lost to requests that are smaller than their block.
+    /// Bytes wasted by requests that are smaller than their block.
     pub(crate) waste: f64,
-    /// The same with the prices of the classes.
+    /// The same plus the fixed costs of the classes.
     pub(crate) cost: f64,
 }
 
-/// The state after a class: the numbers of the last class and of the last that is a multiple of 16. 0 is none.
+/// A state: the numbers of the last class and of the last wide class; 0 is none.
 type State = (usize, usize);
 
-/// A cost, and the state that it came from.
+/// The cost of a state, and the state that it extends.
 type Reached = (f64, State);
 
 struct Sizes<'a> {
@@ -41,8 +41,9 @@ struct Sizes<'a> {
     prices: &'a Prices,
 }
 
-/// The cheapest choices of 1, 2, … `most` classes. `forced` sizes are in each of them, other sizes from `closed` ranges in
-/// none; a number too small for that has no choice. The last class is the largest of what is asked for or forced.
+/// The cheapest choices of 1, 2, … `most` classes. Each contains all `forced` sizes, and no other size in a `closed`
+/// range; a number of classes too small for that has no choice. The last class is the largest size that is requested or
+/// forced.
 pub(crate) fn choices(
     demand: &Demand,
     forced: &[u32],
@@ -71,8 +72,8 @@ pub(crate) fn choices(
     choices
 }
 
-/// Classes chosen one after the other, each time the one that saves most: what the optimum is compared with. The largest
-/// and the forced ones are there from the beginning.
+/// A greedy choice, to compare with the optimum: starts with the largest and the forced classes, and adds one class
+/// after the other, each time the one that saves most.
 pub(crate) fn greedy(
     demand: &Demand,
     forced: &[u32],
@@ -97,7 +98,7 @@ pub(crate) fn greedy(
     (classes.len() == count).then(|| problem.priced(&classes, problem.cost_of(&chosen)))
 }
 
-/// The choice that costs least: more classes would cost more than they save.
+/// The cheapest choice: more classes would cost more than they save.
 pub(crate) fn knee(choices: &[Choice]) -> Option<&Choice> {
     choices.iter().min_by(|a, b| a.cost.total_cmp(&b.cost))
 }
@@ -105,13 +106,13 @@ pub(crate) fn knee(choices: &[Choice]) -> Option<&Choice> {
 impl<'a> Sizes<'a> {
     fn new(demand: &Demand, forced: &[u32], closed: &[RangeInclusive<u32>], prices: &'a Prices) -> Self {
         let mut sizes: BTreeSet<u32> = demand.word.keys().chain(demand.wide.keys()).chain(forced).copied().collect();
-        // A multiple of 16 may serve both kinds.
+        // Multiples of 16 may also serve requests aligned to 16 or more.
         sizes.extend(demand.wide.keys().map(|size| size.next_multiple_of(16)));
         if let Some(last) = sizes.last().copied() {
             sizes.insert(last.next_multiple_of(16));
         }
         sizes.retain(|size| forced.contains(size) || !closed.iter().any(|range| range.contains(size)));
-        // Number 0 is no class.
+        // Number 0 stands for no class.
         let sizes: Vec<u32> = std::iter::once(0).chain(sizes).collect();
         let sums = |of: &BTreeMap<u32, Weight>| {
             let up_to = |size: &u32| {
@@ -129,7 +130,7 @@ impl<'a> Sizes<'a> {
 
     fn empty(&self) -> Vec<Vec<Option<Reached>>> {
         let wides = self.sizes.iter().rposition(|size| size % 16 == 0 && *size <= SMALL_MAX).unwrap_or(0);
-        // Above 1,024 the last wide class is the last class, and needs no number of its own.
+        // Above 1,024 bytes the last wide class is the last class, so that one number is enough.
         (0..self.sizes.len()).map(|last| vec![None; last.min(wides) + 1]).collect()
     }
 
@@ -138,7 +139,7 @@ impl<'a> Sizes<'a> {
         if self.sizes[last] > SMALL_MAX { last } else { wide }
     }
 
-    /// Everything that one class more makes of a state.
+    /// Extends a state by each possible next class.
     fn extend(&self, state: State, cost: f64, next: &mut [Vec<Option<Reached>>]) {
         let wide = self.wide_of(state);
         for (class, places) in next.iter_mut().enumerate().skip(state.0 + 1) {
@@ -166,19 +167,19 @@ impl<'a> Sizes<'a> {
         }
     }
 
-    /// The price of a class above another.
-    fn price(&self, above: usize, class: usize) -> f64 {
-        self.prices.class(self.sizes[class], self.uses[class] - self.uses[above])
+    /// The fixed cost of `class` if the next class below it is `below`.
+    fn price(&self, below: usize, class: usize) -> f64 {
+        self.prices.class(self.sizes[class], self.uses[class] - self.uses[below])
     }
 
-    /// The choice of these classes, the last size among them, which cost as much.
+    /// The choice of these classes, whose cost is known.
     fn priced(&self, classes: &[usize], cost: f64) -> Choice {
         let below = std::iter::once(0).chain(classes.iter().copied());
-        let prices: f64 = below.zip(classes).map(|(above, &class)| self.price(above, class)).sum();
+        let prices: f64 = below.zip(classes).map(|(below, &class)| self.price(below, class)).sum();
         Choice { sizes: classes.iter().map(|&class| self.sizes[class]).collect(), waste: cost - prices, cost }
     }
 
-    /// What these classes cost, the last size among them.
+    /// The cost of these classes, which include the last size.
     fn cost_of(&self, classes: &BTreeSet<usize>) -> f64 {
         let (mut cost, mut last, mut wide) = (0.0, 0, 0);
         for &class in classes {
@@ -194,7 +195,7 @@ impl<'a> Sizes<'a> {
         cost
     }
 
-    /// The choice that ends with the last size, after the last of `reached`.
+    /// The cheapest choice that ends with the last size, with as many classes as `reached` has steps.
     fn choice(&self, reached: &[Vec<Vec<Option<Reached>>>]) -> Option<Choice> {
         let last = self.sizes.len() - 1;
         let ends = reached.last()?[last].iter().enumerate();
@@ -212,9 +213,9 @@ impl<'a> Sizes<'a> {
     }
 }
 
-/// What requests cost that are larger than one size, up to another, in blocks of `block` bytes.
-fn between(sums: &[Weight], above: usize, to: usize, block: f64) -> f64 {
-    block.mul_add(sums[to].blocks - sums[above].blocks, sums[above].bytes - sums[to].bytes)
+/// The waste of the requests above one size, up to another, in blocks of `block` bytes.
+fn between(sums: &[Weight], below: usize, to: usize, block: f64) -> f64 {
+    block.mul_add(sums[to].blocks - sums[below].blocks, sums[below].bytes - sums[to].bytes)
 }
 
 #[cfg(test)]
@@ -222,7 +223,7 @@ mod tests {
     use super::*;
     use hakmem_spec::Geometry;
 
-    /// What any classes cost, by asking each request which of them it goes to.
+    /// The cost of any classes: finds the class of each request.
     fn cost_of(demand: &Demand, prices: &Prices, classes: &[u32]) -> f64 {
         let of = |requests: &BTreeMap<u32, Weight>, grain: u32| {
             let cost = |(size, weight): (&u32, &Weight)| {
@@ -280,19 +281,19 @@ mod tests {
     }
 
     #[test]
-    fn greedy_is_never_cheaper_and_sometimes_dearer() {
+    fn greedy_is_never_cheaper_and_sometimes_more_expensive() {
         let prices = Prices::new(Geometry::default(), 1);
-        let (mut random, mut dearer) = (3, 0);
+        let (mut random, mut worse) = (3, 0);
         for _ in 0..60 {
             let demand = demand(&mut random, 12);
             for best in choices(&demand, &[], &[], &prices, 6) {
                 let greedy = greedy(&demand, &[], &[], &prices, best.sizes.len()).unwrap();
                 assert!(greedy.cost >= best.cost - 1e-6 * best.cost.abs(), "{greedy:?} is cheaper than {best:?}");
                 assert!((greedy.cost - cost_of(&demand, &prices, &greedy.sizes)).abs() < 1e-6 * greedy.cost.abs());
-                dearer += usize::from(greedy.cost > best.cost * (1.0 + 1e-6));
+                worse += usize::from(greedy.cost > best.cost * (1.0 + 1e-6));
             }
         }
-        assert!(dearer > 0);
+        assert!(worse > 0);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! The spec's text with other classes in it.
+//! Rewrites the text of a spec with other classes.
 //!
-//! Entries that are pinned stay as they are. Of the others each keeps its comments and its keys; its sizes are replaced by
-//! those new classes that fall into its range, and where these need different settings, entries like it follow. Comments
-//! of an entry without a class go to the next one. What stood there before is kept beside it (`kept`), and is what the
-//! next tuning begins with.
+//! Pinned entries are not changed. Every other entry keeps its comments and its keys, and gets the new classes that
+//! fall into its range; where these need different settings, copies of the entry follow. An entry without a class is
+//! dropped, and its comments go to the next one. The replaced entries are kept as comments (`kept`), and the next
+//! tuning starts from them.
 
 use hakmem_spec::{Class, Source, Spec};
 use toml_edit::{ArrayOfTables, Document, DocumentMut, Item, Table};
@@ -18,9 +18,9 @@ use crate::failure::{Failure, Outcome, fail};
 pub(crate) struct Entries {
     document: DocumentMut,
     entries: Vec<Entry>,
-    /// Where the entries stand among the document's tables.
+    /// The position of the entries among the tables of the document.
     position: Option<isize>,
-    /// Bytes of freed large blocks that are kept.
+    /// The value of `cache` in `[large]`.
     large_cache: u64,
 }
 
@@ -32,10 +32,10 @@ struct Entry {
 }
 
 impl Entries {
-    /// The entries of a spec's text. What an earlier tuning put there is replaced by what it replaced.
+    /// Reads the entries of a spec. Entries that an earlier tuning wrote are replaced by those that it replaced.
     pub(crate) fn new(text: &str, spec: &Spec) -> Outcome<Self> {
         let (mut document, present) = tables(text, spec)?;
-        // Only the default is ever replaced.
+        // Tuning replaces only the default.
         let large_cache = if large::restore(&mut document) { large::DEFAULT } else { spec.large.cache };
         let position = present.first().and_then(|(table, _)| table.position());
         let mut entries = Vec::new();
@@ -43,7 +43,7 @@ impl Entries {
         let trailing = Prefix::read(document.trailing().as_str().unwrap_or_default())?;
         let mut restored = !trailing.replaced.is_empty();
         for (mut table, classes) in present {
-            // What depends on a size is not carried over to another one.
+            // Keys that depend on the size must not be applied to other sizes.
             let pinned = classes.iter().any(|class| class.pinned)
                 || ["align", "slab_units"].iter().any(|key| table.contains_key(key));
             let (before, indent) = kept::comments_and_indent(&table);
@@ -71,13 +71,13 @@ impl Entries {
         Ok(entries)
     }
 
-    /// The classes of the entries that are not pinned, as they were when all of them were there.
+    /// Reads the classes of the entries that are not pinned, by parsing the spec as it was before tuning.
     fn read_classes(&mut self) -> Outcome<()> {
         let open = || self.entries.iter().filter(|entry| !entry.pinned);
         let mut document = self.document.clone();
         let classes = ArrayOfTables::from_iter(open().map(|entry| at(&entry.table, self.position)));
         document.insert("class", Item::ArrayOfTables(classes));
-        let source = Source::file("what the spec was before it was tuned", document.to_string());
+        let source = Source::file("the spec before tuning", document.to_string());
         let spec = hakmem_spec::parse(&source).map_err(|errors| Failure::of_spec(&source, &errors))?;
         let (_, tables) = tables(&source.text, &spec)?;
         let open = self.entries.iter_mut().filter(|entry| !entry.pinned);
@@ -90,7 +90,7 @@ impl Entries {
         self.entries.iter().filter(|entry| entry.pinned).map(|entry| &*entry.classes)
     }
 
-    /// Bytes of freed large blocks that are kept.
+    /// The value of `cache` in `[large]`.
     pub(crate) fn large_cache(&self) -> u64 {
         self.large_cache
     }
@@ -100,14 +100,14 @@ impl Entries {
         self.entries.iter().flat_map(|entry| &entry.classes).map(|class| class.size).max().unwrap_or(0)
     }
 
-    /// The entry in whose range a new class falls: the first that reaches as far, or the last.
+    /// The entry whose range contains a new class: the first whose largest class is large enough, or the last.
     fn entry_of(&self, size: u32) -> Option<usize> {
         let open = || self.entries.iter().enumerate().filter(|(_, entry)| !entry.pinned && !entry.classes.is_empty());
         let reaches = |entry: &Entry| entry.classes.last().is_some_and(|class| class.size >= size);
         open().find(|(_, entry)| reaches(entry)).or(open().next_back()).map(|(number, _)| number)
     }
 
-    /// The class whose settings a new one inherits.
+    /// The class whose settings a new class inherits.
     pub(crate) fn like(&self, size: u32) -> Option<&Class> {
         let classes = &self.entries[self.entry_of(size)?].classes;
         classes.iter().find(|class| class.size >= size).or(classes.last())
@@ -120,7 +120,7 @@ impl Entries {
         let mut above = String::new();
         for run in self.runs(classes) {
             let number = run.entry;
-            // Entries that are passed over for good leave their comments here.
+            // Entries without a class are kept as comments here.
             for (passed, taken) in self.entries[..number.unwrap_or(0)].iter().zip(&mut taken) {
                 if !std::mem::replace(taken, true) {
                     above += &kept::keep(&passed.table);
@@ -155,7 +155,7 @@ impl Entries {
         Ok(self.document.to_string())
     }
 
-    /// New and pinned classes in their order, as they will share entries.
+    /// New and pinned classes in ascending order, grouped into entries.
     fn runs(&self, classes: &[NewClass]) -> Vec<Run> {
         let has = |entry: &Entry, size: u32| entry.classes.iter().any(|class| class.size == size);
         let mut runs: Vec<Run> = Vec::new();
@@ -184,7 +184,7 @@ type ClassTables = Vec<(Table, Vec<Class>)>;
 /// The `[[class]]` tables of a text, and the rest of it.
 fn tables(text: &str, spec: &Spec) -> Outcome<(DocumentMut, ClassTables)> {
     let document = Document::parse(text.to_owned())?;
-    // The places in the text are known as long as it cannot be changed.
+    // Only an immutable document knows the spans of its values.
     let place = |table: &Table| table.get("sizes").or(table.get("size")).and_then(Item::span);
     let Some(tables) = document.get("class").and_then(Item::as_array_of_tables) else {
         return fail("the classes must be written as [[class]] entries");
@@ -199,7 +199,7 @@ fn tables(text: &str, spec: &Spec) -> Outcome<(DocumentMut, ClassTables)> {
     Ok((document, tables.into_iter().zip(classes).collect()))
 }
 
-/// A table, and those in it, at a place among a document's tables.
+/// A table and its subtables at a position in the document.
 fn at(table: &Table, position: Option<isize>) -> Table {
     let mut table = table.clone();
     table.set_position(position);
@@ -211,7 +211,7 @@ fn at(table: &Table, position: Option<isize>) -> Table {
     table
 }
 
-/// What becomes one entry: new classes with the same settings, or none and the entry stays.
+/// The classes of one entry: new ones with the same settings, or none for a pinned entry.
 struct Run {
     entry: Option<usize>,
     classes: Vec<NewClass>,
@@ -256,7 +256,7 @@ delay_ms = 100
         Entries::new(text, &spec).unwrap()
     }
 
-    /// The text with other classes, those from `own` on with layers of their own.
+    /// The text with other classes, of which those of at least `own` bytes have layers of their own.
     fn tuned(text: &str, sizes: &[u32], own: u32) -> String {
         let settings = Settings {
             layers: Some(vec!["heapv2"]),
@@ -275,12 +275,12 @@ delay_ms = 100
     }
 
     #[test]
-    fn what_is_the_users_stays() {
+    fn comments_and_pinned_entries_stay() {
         let text = tuned(SPEC, &[24, 40, 136, 2048], 2048);
         for kept in [
             "# Mine.\n",
             "# as ever\n",
-            "    # The small ones.\n    # tune: in the place of\n    # tune:   [[class]]\n",
+            "    # The small ones.\n    # tune: replaces\n    # tune:   [[class]]\n",
             "    # by eight\n    sizes = [24, 40] # all of them\n    unified = { capacity = 32 }\n",
             "# Ours.\n[[class]]\nsize = 136\npinned = true\n",
             "# tune:   capacity = 2 # few\n",
@@ -292,7 +292,7 @@ delay_ms = 100
     }
 
     #[test]
-    fn an_earlier_tuning_leaves_no_trace() {
+    fn the_result_does_not_depend_on_earlier_tunings() {
         let choices: [(&[u32], u32); 5] = [
             (&[24, 40, 136, 2048], 2048),
             (&[16, 48, 136, 512], 16),
@@ -305,14 +305,14 @@ delay_ms = 100
             for (earlier, its_own) in choices {
                 let once = tuned(SPEC, earlier, its_own);
                 assert_eq!(tuned(&once, sizes, own), fresh, "after {earlier:?}");
-                // The largest class is as far as any may reach, whatever was chosen meanwhile.
+                // The largest class of the original spec limits all later choices.
                 assert_eq!(entries(&once).largest(), 8192);
             }
         }
     }
 
     #[test]
-    fn an_entry_that_the_user_pins_is_the_users_from_then_on() {
+    fn an_entry_that_the_user_pins_is_not_changed() {
         let once = tuned(SPEC, &[24, 40, 136, 2048], 2048);
         let pinned = once.replace("size = 2048", "size = 2048\npinned = true # stays");
         let again = tuned(&pinned, &[32, 136, 512, 2048, 8192], 9999);
@@ -322,17 +322,17 @@ delay_ms = 100
     }
 
     #[test]
-    fn without_marks_the_spec_counts_as_it_is() {
+    fn without_marks_the_spec_is_tuned_as_it_is() {
         let once = tuned(SPEC, &[24, 40, 136, 2048], 2048);
         let unmarked: String = once.split_inclusive('\n').filter(|line| !line.contains("# tune:")).collect();
         assert_eq!(entries(&unmarked).largest(), 2048);
-        // A remark alone, with nothing to go back to, does not make an entry vanish.
+        // A comment of tuning without a replaced entry does not drop the entry.
         let remarks: String = once.split_inclusive('\n').filter(|line| !line.contains("# tune:   ")).collect();
         assert_eq!(entries(&remarks).largest(), 2048);
         let broken = once.replace("# tune:   sizes = [512, 1024, 8192]", "# tune:   sizes = [512");
         let source = Source::file("a spec", &*broken);
         let spec = hakmem_spec::parse(&source).unwrap();
         let failure = Entries::new(&broken, &spec).unwrap_err().to_string();
-        assert!(failure.contains("before it was tuned cannot be read"), "{failure}");
+        assert!(failure.contains("replaced by tuning cannot be read"), "{failure}");
     }
 }

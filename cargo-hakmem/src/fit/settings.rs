@@ -1,33 +1,34 @@
 //! Layers, capacities and specialisation of a class, from its traffic.
 //!
-//! What a class has already is the beginning, and is left alone unless the traffic says otherwise. The limits below are
-//! from the measurements in docs/LAYERS.md: which layer led, and by how much, where.
+//! A setting is changed only if the traffic calls for it. The thresholds follow from the measurements in
+//! docs/LAYERS.md.
 
 use hakmem_spec::{Class, Geometry, SMALL_MAX};
 
 use super::demand::Goal;
 use super::evaluate::ClassUse;
 
-/// The part of all traffic from which on a class may have layers of its own. Each different stack costs every
-/// allocation of a size known at run time a comparison.
+/// The fraction of all allocations from which a class may have layers of its own. Each further stack costs a comparison
+/// in every allocation whose size is known only at run time.
 const OWN_LAYERS: f64 = 0.05;
-/// The part of frees from other threads from which on whole magazines pay in time.
+/// The fraction of frees by other threads from which whole magazines save time.
 const REMOTE: f64 = 0.25;
-/// The same where memory counts, too: from one thread to another and hardly ever back. What a depot keeps of blocks that all
-/// threads allocate and free does not go home: with seven frees in ten from other threads `benches/programs/src/cache.rs` needed
-/// 115.7 MiB, and 108.7 with `pages`, in no less time.
+/// The same where memory counts too: blocks go from one thread to another and hardly ever back. Blocks in a depot do
+/// not return to their slabs: with seven of ten frees by other threads, `benches/programs/src/cache.rs` needed 115.7
+/// MiB, and 108.7 MiB with `pages` in the same time.
 const ONE_WAY: f64 = 0.9;
-/// The part of frees after a brief life from which on a short stack of pointers pays.
+/// The fraction of frees of short-lived blocks from which a short stack of pointers saves time.
 const BRIEF: f64 = 0.9;
-/// A class with less than this part of the traffic needs no code of its own.
+/// A class with a smaller fraction of all allocations needs no specialised code.
 const RARE: f64 = 0.0001;
-/// Bytes of a usual magazine, of 2 to 8 blocks.
+/// Bytes of blocks in a usual magazine of 2 to 8 blocks.
 const MAGAZINE: u32 = 8192;
-/// The part of a class's memory that magazines may keep, and what they may in any case.
+/// Magazines may keep one part in this many of a class's memory,
 const KEPT_PART: u64 = 16;
+/// and this many bytes in any case.
 const KEPT: u64 = 16 << 10;
 
-/// What is to be written in an entry. `None` leaves what is there.
+/// The settings to write into an entry. `None`: the entry keeps its own.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) layers: Option<Vec<&'static str>>,
@@ -38,7 +39,8 @@ pub(crate) struct Settings {
     pub(crate) reasons: Vec<&'static str>,
 }
 
-/// The settings of a class of `size` whose entry makes what `like` has, in a program with so many busy threads.
+/// The settings of a class with this traffic, whose entry gives it those of `like`, in a program with `threads` busy
+/// threads.
 pub(crate) fn settings(
     like: &Class,
     used: &ClassUse,
@@ -49,7 +51,7 @@ pub(crate) fn settings(
 ) -> Settings {
     let mut settings = Settings::default();
     let share = used.arrivals as f64 / all.max(1) as f64;
-    let in_one_slab = geometry.shape(used.size).units == 1;
+    let in_one_slab = geometry.shape(used.size).slabs == 1;
     let stack: Vec<&str> = like.stack.iter().map(|layer| layer.kind.name).collect();
     if used.size <= SMALL_MAX {
         let remote = match goal {
@@ -64,13 +66,13 @@ pub(crate) fn settings(
         }
         if goal == Goal::Memory && share < RARE && like.specialise {
             settings.specialise = Some(false);
-            settings.reasons.push("rare, without code of its own");
+            settings.reasons.push("rare, so not specialised");
         }
     } else if goal == Goal::Speed && share >= OWN_LAYERS && !like.specialise {
         settings.specialise = Some(true);
-        settings.reasons.push("frequent, inlined");
+        settings.reasons.push("frequent, so specialised");
     }
-    // A class that inherits layers which need one slab, and does not fit one.
+    // The class inherits `pages`, which needs spans of one slab, and does not fit one.
     if stack.contains(&"pages") && !in_one_slab {
         settings.own_layers(&["heapv2"], &stack, "longer than a slab");
     }
@@ -86,7 +88,7 @@ impl Settings {
         self.reasons.push(reason);
     }
 
-    /// Magazines that keep no more than a part of what the class needs at most.
+    /// Shortens magazines, so that they keep no more than a fraction of the class's memory.
     fn magazine(&mut self, like: &Class, used: &ClassUse, threads: u64) {
         let Some(old) = like.stack.first().map(|layer| layer.limit) else { return };
         let size = u64::from(used.size);
@@ -94,12 +96,12 @@ impl Settings {
         // Each thread has two.
         let fitting = (kept / (2 * size * threads.max(1))).max(1);
         let usual = (MAGAZINE / used.size).clamp(2, 8);
-        // Powers of two, so that neighbours are alike.
+        // A power of two, so that neighbouring classes can share an entry.
         let capacity = (1_u32 << fitting.ilog2().min(16)).min(usual);
         self.magazine = (capacity != old).then_some(capacity);
         self.batch = (like.batch > capacity).then_some(capacity);
         if capacity < usual {
-            self.reasons.push("short magazines, as few blocks are alive");
+            self.reasons.push("short magazines, since few blocks are live");
         }
     }
 }
@@ -108,7 +110,7 @@ impl Settings {
 mod tests {
     use super::*;
 
-    /// The layers of a frequent class of 64 bytes, of whose frees so many in a hundred are other threads'.
+    /// The layers of a frequent class of 64 bytes with `remote` percent of frees by other threads.
     fn layers(goal: Goal, remote: u64) -> Option<Vec<&'static str>> {
         let source = hakmem_spec::Source::file("test", "[[class]]\nsize = 64\n".to_owned());
         let Ok(spec) = hakmem_spec::parse(&source) else { panic!("a correct spec") };
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn who_frees_what_other_threads_allocate_gets_magazines_as_far_as_memory_allows() {
+    fn remote_frees_get_magazines_unless_memory_counts_more() {
         let heapv2 = || Some(vec!["heapv2"]);
         let with = |remote| [Goal::Memory, Goal::Balanced, Goal::Speed].map(|goal| layers(goal, remote));
         assert_eq!(with(20), [None, None, None]);

@@ -1,4 +1,4 @@
-//! A profile: what a recorded program asked of its allocator. Its text is described in docs/PROFILE.md.
+//! A profile: the recorded requests of a program to its allocator. Its format is described in docs/PROFILE.md.
 
 mod parse;
 mod text;
@@ -9,39 +9,39 @@ use std::path::{Path, PathBuf};
 use crate::failure::{Outcome, fail};
 use crate::files;
 
-/// One run of a program, or several together.
+/// One run of a program, or the sum of several.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Profile {
-    /// The program's file.
+    /// The path of the program.
     pub(crate) program: String,
-    /// How many runs, or processes.
+    /// The number of runs, that is, of processes.
     pub(crate) runs: u64,
-    /// How long they took, all together.
+    /// Their total time.
     pub(crate) microseconds: u64,
-    /// The most live bytes, added up over the runs.
+    /// The peak of live bytes, added up over the runs.
     pub(crate) peak: u64,
     /// Live bytes at the end.
     pub(crate) end: u64,
     /// Resident bytes at the end.
     pub(crate) resident: u64,
-    /// Threads by their place: a thread that began when another had ended may have taken its.
+    /// Threads by slot. A thread that starts after another has ended may reuse its slot.
     pub(crate) threads: Vec<Thread>,
-    /// What was asked for, by size and alignment.
+    /// Requests by size and alignment.
     pub(crate) requests: BTreeMap<(u64, u64), Request>,
-    /// Live bytes over time, of the run with the most of them.
+    /// Live bytes over time, of the run with the highest peak.
     pub(crate) samples: Vec<Sample>,
 }
 
-/// The traffic of a place for threads.
+/// The traffic of a thread slot.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Thread {
-    /// Threads that were there.
+    /// Threads that used the slot.
     pub(crate) threads: u64,
     /// Allocations.
     pub(crate) allocated: u64,
     /// Frees.
     pub(crate) freed: u64,
-    /// Frees of what another thread had allocated.
+    /// Frees of blocks that another thread allocated.
     pub(crate) remote: u64,
     /// Bytes allocated.
     pub(crate) bytes: u64,
@@ -50,7 +50,7 @@ pub(crate) struct Thread {
 /// Requests of one size and alignment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// The block that would have served it: the class of the spec in force, 0 for a large block.
+    /// The class of the recorded spec that served it; 0: a large block.
     pub(crate) block: u64,
     /// Allocations.
     pub(crate) allocated: u64,
@@ -62,20 +62,20 @@ pub(crate) struct Request {
     pub(crate) grown_from: u64,
     /// Reallocations from another size.
     pub(crate) grown_to: u64,
-    /// Blocks alive at the end.
+    /// Blocks live at the end.
     pub(crate) live: u64,
-    /// The most alive at a time.
+    /// The peak of live blocks of this request.
     pub(crate) peak: u64,
-    /// Those alive when all live bytes together were most.
+    /// Blocks live at the peak of the program.
     pub(crate) at_peak: u64,
-    /// Frees by the logarithm of the lifetime in nanoseconds.
+    /// Frees by the base-2 logarithm of the lifetime in nanoseconds.
     pub(crate) lifetimes: BTreeMap<u32, u64>,
 }
 
-/// A moment.
+/// Live and resident bytes at one time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Sample {
-    /// Since the beginning.
+    /// Time since the start.
     pub(crate) microseconds: u64,
     /// Live bytes.
     pub(crate) live: u64,
@@ -86,13 +86,13 @@ pub(crate) struct Sample {
 impl Profile {
     /// Reads one file.
     pub(crate) fn read(path: &Path) -> Outcome<Self> {
-        // What is no text is no profile either, which is the better message.
+        // Bytes that are not UTF-8 are replaced, so that the message is that the file is not a profile.
         let bytes = std::fs::read(path)
             .or_else(|error| fail(format!("cannot read the profile {}: {error}", path.display())))?;
         parse::profile(&String::from_utf8_lossy(&bytes)).or_else(|reason| fail(format!("{}: {reason}", path.display())))
     }
 
-    /// Reads several and merges them.
+    /// Reads several files and adds them up.
     pub(crate) fn read_all(paths: &[PathBuf]) -> Outcome<Self> {
         let mut all = Self::default();
         for path in paths {
@@ -106,7 +106,7 @@ impl Profile {
         files::write("the profile", path, &self.to_string())
     }
 
-    /// Adds another profile: everything is a sum, so the order does not matter; but samples are those of the larger peak.
+    /// Adds another profile. The samples are those of the run with the higher peak. The order does not matter.
     pub(crate) fn merge(&mut self, other: &Self) {
         if self.runs == 0 || other.peak > self.peak {
             self.samples.clone_from(&other.samples);
@@ -130,24 +130,24 @@ impl Profile {
         }
     }
 
-    /// Allocations, with those that a reallocation makes.
+    /// Allocations, including those that a reallocation makes.
     pub(crate) fn allocations(&self) -> u64 {
         self.requests.values().map(Request::arrivals).sum()
     }
 
-    /// Bytes that were alive at the peak, as far as requests tell.
+    /// Bytes live at the peak, from the requests.
     pub(crate) fn bytes_at_peak(&self) -> u64 {
         self.requests.iter().map(|((size, _), request)| size * request.at_peak).sum()
     }
 
-    /// The part of the blocks that a size has at its own peak, and not at that of all, which may be alive together. Sizes
-    /// that take turns have their peaks one after the other, and all of them never exceed the peak of all.
+    /// An estimate of how many of the blocks that sizes have only at their own peaks are live at the same time, as a
+    /// fraction. Sizes that peak at different times never exceed the peak of the program together.
     pub(crate) fn idle_part(&self) -> f64 {
         let idle: u64 = self.requests.iter().map(|((size, _), request)| size * request.idle()).sum();
         (self.bytes_at_peak() as f64 / idle.max(1) as f64).min(1.0) / 2.0
     }
 
-    /// Threads that allocate or free a hundredth of what all do: for how many of them memory is kept.
+    /// The number of threads with at least a hundredth of all traffic: each of them keeps memory.
     pub(crate) fn busy_threads(&self) -> u64 {
         let traffic = |thread: &Thread| thread.allocated + thread.freed;
         let all: u64 = self.threads.iter().map(traffic).sum();
@@ -166,18 +166,18 @@ impl Thread {
 }
 
 impl Request {
-    /// Blocks that became one of this size.
+    /// Allocations, including blocks that a reallocation moves to this size.
     pub(crate) fn arrivals(&self) -> u64 {
         self.allocated + self.grown_to
     }
 
-    /// Blocks at its own peak beyond those at the peak of all.
+    /// Blocks at its own peak beyond those at the peak of the program.
     pub(crate) fn idle(&self) -> u64 {
         self.peak.saturating_sub(self.at_peak)
     }
 
     fn merge(&mut self, other: &Self) {
-        // Runs under two specs: the later one's blocks.
+        // If the specs of the runs differ, the class of the later one.
         self.block = other.block;
         self.allocated += other.allocated;
         self.freed += other.freed;
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn merging_adds_and_does_not_depend_on_the_order() {
+    fn merging_adds_in_any_order() {
         let (one, mut other) = (sample(), sample());
         other.peak = 1000;
         other.samples[0].live = 1000;
@@ -242,10 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_profile_or_no_whole_one_is_refused() {
+    fn other_and_truncated_files_are_rejected() {
         let text = sample().to_string();
-        assert!(parse::profile("").unwrap_err().contains("no hakmem profile"));
-        assert!(parse::profile("[[class]]\nsize = 8\n").unwrap_err().contains("no hakmem profile"));
+        assert!(parse::profile("").unwrap_err().contains("not a hakmem profile"));
+        assert!(parse::profile("[[class]]\nsize = 8\n").unwrap_err().contains("not a hakmem profile"));
         assert!(parse::profile("hakmem-profile 1\nend 1\n").unwrap_err().contains("version"));
         for cut in 1..text.len() {
             assert!(parse::profile(&text[..cut]).is_err(), "{cut} bytes are accepted");

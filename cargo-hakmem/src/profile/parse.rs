@@ -1,16 +1,16 @@
-//! From text to a profile.
+//! Parses the text of a profile.
 
 use std::collections::BTreeMap;
 
 use super::{Profile, Request, Sample, Thread};
 
-/// Reads a profile, or says in a line why the text is none.
+/// Parses a profile; the error is a message of one line.
 pub(super) fn profile(text: &str) -> Result<Profile, String> {
     let Some(version) = text.lines().next().and_then(|line| line.strip_prefix("hakmem-profile ")) else {
-        return Err("this is no hakmem profile: it does not begin with `hakmem-profile`".into());
+        return Err("this is not a hakmem profile: it does not begin with `hakmem-profile`".into());
     };
     if version != "2" {
-        return Err(format!("this is a profile of version {version}, and only 2 is known: record it again"));
+        return Err(format!("this is a profile of version {version}, and only version 2 can be read: record it again"));
     }
     let lines: Vec<&str> = text.lines().collect();
     let count = lines.last().and_then(|line| line.strip_prefix("end ")?.parse::<usize>().ok());
@@ -43,7 +43,7 @@ fn read_line(profile: &mut Profile, line: &str) -> Result<(), String> {
             let fields = Fields::new(rest)?;
             let key = (fields.number("size")?, fields.number("align")?);
             if !key.1.is_power_of_two() {
-                return Err(format!("{} is no alignment", key.1));
+                return Err(format!("{} is not an alignment", key.1));
             }
             if profile.requests.insert(key, request(&fields)?).is_some() {
                 return Err(format!("a second request of size {} and alignment {}", key.0, key.1));
@@ -57,7 +57,7 @@ fn read_line(profile: &mut Profile, line: &str) -> Result<(), String> {
                 resident: fields.number("resident")?,
             });
         }
-        _ => return Err(format!("nothing begins with {kind:?}")),
+        _ => return Err(format!("unknown line {kind:?}")),
     }
     Ok(())
 }
@@ -75,7 +75,7 @@ fn thread(fields: &Fields<'_>) -> Result<Thread, String> {
 fn request(fields: &Fields<'_>) -> Result<Request, String> {
     let lifetimes = fields.text("lifetimes")?;
     let bucket = |pair: &str| {
-        let (bucket, count) = pair.split_once(':').ok_or_else(|| format!("{pair:?} is no lifetime"))?;
+        let (bucket, count) = pair.split_once(':').ok_or_else(|| format!("{pair:?} is not a lifetime"))?;
         Ok((u32::try_from(number(bucket)?).map_err(|error| error.to_string())?, number(count)?))
     };
     Ok(Request {
@@ -93,15 +93,15 @@ fn request(fields: &Fields<'_>) -> Result<Request, String> {
 }
 
 fn number(text: &str) -> Result<u64, String> {
-    text.parse().map_err(|_| format!("{text:?} is no number"))
+    text.parse().map_err(|_| format!("{text:?} is not a number"))
 }
 
-/// The `name=value` of a line.
+/// The `name=value` fields of a line.
 struct Fields<'a>(BTreeMap<&'a str, &'a str>);
 
 impl<'a> Fields<'a> {
     fn new(text: &'a str) -> Result<Self, String> {
-        let field = |word: &'a str| word.split_once('=').ok_or_else(|| format!("{word:?} is no NAME=VALUE"));
+        let field = |word: &'a str| word.split_once('=').ok_or_else(|| format!("{word:?} is not NAME=VALUE"));
         text.split(' ').map(field).collect::<Result<_, String>>().map(Self)
     }
 

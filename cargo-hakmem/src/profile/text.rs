@@ -1,4 +1,4 @@
-//! From a profile to text: what the recorder writes, too.
+//! Writes a profile as text, in the format of the recorder.
 
 use std::fmt;
 
@@ -16,9 +16,9 @@ impl fmt::Display for Profile {
         line(format!("runs {}", self.runs))?;
         line(format!("time microseconds={}", self.microseconds))?;
         line(format!("bytes peak={} end={} resident={}", self.peak, self.end, self.resident))?;
-        for (place, thread) in self.threads.iter().enumerate() {
+        for (slot, thread) in self.threads.iter().enumerate() {
             line(format!(
-                "thread place={place} threads={} allocated={} freed={} remote={} bytes={}",
+                "thread place={slot} threads={} allocated={} freed={} remote={} bytes={}",
                 thread.threads, thread.allocated, thread.freed, thread.remote, thread.bytes
             ))?;
         }

@@ -2,21 +2,21 @@
 
 use super::svg::{Chart, Scale};
 use crate::asm::ClassPaths;
+use crate::fit::tuned::Tuned;
 use crate::profile::Profile;
 use crate::record::rounded;
-use crate::tune::Tuned;
 
-/// Bars a doubling in the histogram.
+/// Bars per doubling in the histogram.
 const BARS: f64 = 4.0;
 
 fn bytes(value: f64) -> String {
     let value = value.round() as u64;
     let exact = hakmem_spec::format_bytes(value);
-    // A round number is written as one: 64 KiB.
+    // Round numbers are exact: 64 KiB.
     if exact.len() <= "1023 KiB".len() { exact } else { rounded(value) }
 }
 
-/// Sizes asked for: their part of the allocations, and of the live bytes; with the classes of both specs.
+/// Requested sizes: their percentage of the allocations and of the live bytes, with the classes of both specs.
 pub(super) fn histogram(profile: &Profile, before: &[u32], tuned: &Tuned) -> String {
     let bar_of = |size: u64| ((size.max(1) as f64).log2() * BARS).ceil() as usize;
     let bars = profile.requests.keys().map(|(size, _)| bar_of(*size)).max().unwrap_or(0) + 1;
@@ -35,24 +35,24 @@ pub(super) fn histogram(profile: &Profile, before: &[u32], tuned: &Tuned) -> Str
     let edge = |bar: usize| (bar as f64 / BARS).exp2();
     let mut chart = Chart::new(
         Scale::logarithmic(1.0, edge(bars)),
-        // Room for the rows of classes.
+        // Leaves room for the rows of classes.
         Scale::linear(most * 1.25),
-        ["bytes asked for", "percent"],
+        ["bytes requested", "percent"],
         bytes,
         |value| format!("{value:.0}"),
     );
     for bar in 0..bars {
         let (from, to) = (edge(bar.saturating_sub(1)), edge(bar));
         let middle = (from * to).sqrt();
-        let told = format!(
+        let tooltip = format!(
             "up to {}: {:.2} % of allocations, {:.2} % of live bytes",
             bytes(to.floor()),
             allocations[bar],
             live[bar]
         );
         if bar > 0 {
-            chart.bar(from, middle, allocations[bar], "one", &told);
-            chart.bar(middle, to, live[bar], "two", &told);
+            chart.bar(from, middle, allocations[bar], "one", &tooltip);
+            chart.bar(middle, to, live[bar], "two", &tooltip);
         }
     }
     chart.strokes(before.iter().map(|&size| f64::from(size)), "stroke-before", 0);
@@ -60,10 +60,10 @@ pub(super) fn histogram(profile: &Profile, before: &[u32], tuned: &Tuned) -> Str
     chart.finish("Histogram of sizes with the classes")
 }
 
-/// Waste against the number of classes, with and without their prices, and the number chosen.
+/// Waste against the number of classes, with and without the fixed costs, and the chosen number.
 pub(super) fn knee(tuned: &Tuned) -> String {
     let choices = &tuned.choices;
-    // The first few waste so much that nothing else could be told apart.
+    // Leave out the first few, which waste so much that the rest would be a flat line.
     let chosen = choices.iter().find(|choice| choice.sizes.len() == tuned.chosen);
     let least = chosen.map_or(1.0, |choice| choice.cost);
     let shown: Vec<_> = choices.iter().filter(|choice| choice.cost < least * 4.0).collect();
@@ -118,10 +118,10 @@ pub(super) fn code(paths: &[ClassPaths]) -> String {
     );
     for (number, class) in paths.iter().enumerate() {
         let (from, to) = (number as f64, number as f64 + 1.0);
-        let told = format!("{}: {} and {} bytes", class.size, bytes_of(class, 0), bytes_of(class, 1));
-        // The lower part is the allocation's.
-        chart.bar(from, to, sum(class), "two", &told);
-        chart.bar(from, to, bytes_of(class, 0), "one", &told);
+        let tooltip = format!("{}: {} and {} bytes", class.size, bytes_of(class, 0), bytes_of(class, 1));
+        // The lower part of the bar is the allocation.
+        chart.bar(from, to, sum(class), "two", &tooltip);
+        chart.bar(from, to, bytes_of(class, 0), "one", &tooltip);
     }
     chart.finish("Bytes of code by class")
 }

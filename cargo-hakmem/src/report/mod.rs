@@ -1,4 +1,4 @@
-//! `cargo hakmem report`: everything about a program's classes in one HTML file, which needs nothing else to be read.
+//! `cargo hakmem report`: a self-contained HTML page about a program's classes.
 
 mod charts;
 mod page;
@@ -10,23 +10,23 @@ use crate::asm::{self, ClassPaths};
 use crate::failure::{Outcome, say};
 use crate::files;
 use crate::fit::demand::Goal;
+use crate::fit::tuned::{self, Tuned};
 use crate::profile::Profile as Recording;
-use crate::project::{Build, LoadedSpec, Project, Selection};
-use crate::tune::{self, Tuned, Wish};
+use crate::project::{ANCHORS, Build, LoadedSpec, Project, Selection};
 
-/// Its command line.
+/// The command line of `cargo hakmem report`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Profiles of recorded runs, which are added up
+    /// Profiles of recorded runs; several are added up
     #[arg(required = true, value_name = "PROFILE")]
     profiles: Vec<PathBuf>,
-    /// Where the report goes
+    /// Where to write the report
     #[arg(short, long, value_name = "PATH", default_value = "hakmem-report.html")]
     output: PathBuf,
-    /// What the classes are chosen for
+    /// What to optimise for
     #[arg(long = "for", value_name = "GOAL", default_value = "balanced")]
     goal: Goal,
-    /// Leave out what needs the program to be built
+    /// Do not build the program; leave out its machine code
     #[arg(long)]
     no_asm: bool,
     #[command(flatten)]
@@ -35,25 +35,25 @@ pub(crate) struct Arguments {
     selection: Selection,
 }
 
-/// What a report tells of.
+/// What a report is about.
 struct Subject<'a> {
     recording: &'a Recording,
     spec: &'a LoadedSpec,
     tuned: &'a Tuned,
-    /// The hit paths of the spec in force; none where they were left out.
+    /// The hit paths under the current spec; empty with `--no-asm`.
     paths: &'a [ClassPaths],
 }
 
-/// Writes the report. Changes nothing else.
+/// Writes the report, and changes nothing else.
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let project = Project::find(&arguments.selection)?;
     let recording = Recording::read_all(&arguments.profiles)?;
     let spec = project.spec()?;
-    let tuned = tune::tune(&spec, &recording, Wish { goal: arguments.goal, ..Wish::default() })?;
+    let tuned = tuned::fit(&spec, &recording, tuned::Options { goal: arguments.goal, ..Default::default() })?;
     let paths = if arguments.no_asm {
         Vec::new()
     } else {
-        let binary = project.build(&arguments.build, "anchors")?;
+        let binary = project.build(&arguments.build, ANCHORS)?;
         asm::read(&project, &spec.spec.classes, &binary)?
     };
     let subject = Subject { recording: &recording, spec: &spec, tuned: &tuned, paths: &paths };

@@ -1,4 +1,4 @@
-//! The page around the charts.
+//! The HTML page.
 
 use std::fmt::Write as _;
 
@@ -11,12 +11,12 @@ use crate::record::rounded;
 
 const STYLE: &str = include_str!("style.css");
 
-/// `text` as HTML shows it.
+/// `text` with HTML's special characters escaped.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let first = digits.len() % 3;
@@ -25,12 +25,12 @@ fn grouped(number: u64) -> String {
     head.into_iter().chain(groups).collect::<Vec<_>>().join(",")
 }
 
-/// A heading, a sentence or two, and what they are about.
+/// A section: a heading, a sentence or two, and the body.
 fn section(title: &str, about: &str, body: &str) -> String {
     format!("<section><h2>{title}</h2><p>{about}</p>\n{body}</section>\n")
 }
 
-/// Names for the colours of a chart.
+/// A legend of the colours of a chart.
 fn legend(entries: &[(&str, &str)]) -> String {
     let entries: Vec<String> =
         entries.iter().map(|(kind, name)| format!("<li><i class=\"key {kind}\"></i>{name}</li>")).collect();
@@ -66,12 +66,12 @@ fn totals(subject: &Subject<'_>) -> String {
     let resident = |of: &Evaluation| rounded(of.resident(&tuned.prices) as u64);
     let tiles = [
         ("allocations", grouped(profile.allocations())),
-        ("live bytes, at most", rounded(profile.bytes_at_peak())),
+        ("live bytes at the peak", rounded(profile.bytes_at_peak())),
         ("classes", change(tuned.before.classes.len().to_string(), tuned.after.classes.len().to_string())),
         ("internal waste at the peak", change(percent(&tuned.before), percent(&tuned.after))),
         ("resident heap, predicted", change(resident(&tuned.before), resident(&tuned.after))),
         (
-            "front hit rate, predicted",
+            "cache hit rate, predicted",
             change(
                 format!("{:.2} %", 100.0 * tuned.before.hit_rate()),
                 format!("{:.2} %", 100.0 * tuned.after.hit_rate()),
@@ -83,7 +83,7 @@ fn totals(subject: &Subject<'_>) -> String {
     let program = escape(&profile.program);
     let threads: u64 = profile.threads.iter().map(|thread| thread.threads).sum();
     format!(
-        "<p>{} recorded, {threads} threads: <code>{program}</code>. An arrow leads from the spec in force to the one that \
+        "<p>{} recorded, {threads} threads: <code>{program}</code>. Arrows lead from the current spec to the one that \
          <code>cargo hakmem tune</code> would write.</p>\n<dl class=\"tiles\">{}</dl>\n",
         if profile.runs == 1 { "One run".to_owned() } else { format!("{} runs", profile.runs) },
         tiles.concat()
@@ -95,19 +95,23 @@ fn sizes(subject: &Subject<'_>) -> String {
     let legend = legend(&[
         ("one", "allocations"),
         ("two", "live bytes at the peak"),
-        ("stroke-before", "classes in force (upper row)"),
+        ("stroke-before", "current classes (upper row)"),
         ("stroke-after", "tuned classes (lower row)"),
     ]);
     let chart = charts::histogram(subject.recording, &before, subject.tuned);
-    section("What is asked for", "Sizes by quarters of a doubling. Every stroke is a class.", &(legend + &chart))
+    section(
+        "What is asked for",
+        "Requested sizes, four bars to a doubling. Each stroke is a class.",
+        &(legend + &chart),
+    )
 }
 
 fn numbers(subject: &Subject<'_>) -> String {
-    let legend = legend(&[("line-one", "waste and the price of the classes"), ("line-two", "waste")]);
+    let legend = legend(&[("line-one", "waste and the fixed costs of the classes"), ("line-two", "waste")]);
     section(
         "How many classes",
-        "The best choice of each number of classes, by dynamic programming. Each class has a price: the memory that every \
-         thread keeps for it. The number is chosen where another class would cost more than it saves.",
+        "The best choice for each number of classes, by dynamic programming. Each class has a fixed cost: the memory that \
+         every thread keeps for it. The chosen number is the one at which another class would cost more than it saves.",
         &(legend + &charts::knee(subject.tuned)),
     )
 }
@@ -119,8 +123,8 @@ fn over_time(subject: &Subject<'_>) -> String {
     let legend = legend(&[("line-one", "live bytes"), ("line-two", "resident bytes of the recorded program")]);
     section(
         "Over time",
-        "Live bytes are those that the program asked for. The recorded program is larger than an ordinary one by 16 bytes \
-         for each block and by the recorder's tables.",
+        "Live bytes are those that the program requested. The recorded program needs more memory than an ordinary one: 16 \
+         bytes for each block, and the recorder's tables.",
         &(legend + &charts::timeline(subject.recording)),
     )
 }
@@ -131,14 +135,7 @@ fn classes(subject: &Subject<'_>) -> String {
     let mut rows = String::new();
     for (used, class) in tuned.after.classes.iter().zip(&tuned.spec.classes) {
         let serves = used.requests.map_or_else(String::new, |(least, most)| format!("{least}–{most}"));
-        let layers: Vec<String> = class
-            .stack
-            .iter()
-            .map(|layer| match layer.limit {
-                0 => layer.kind.name.to_owned(),
-                limit => format!("{} {limit}", layer.kind.name),
-            })
-            .collect();
+        let layers: Vec<String> = class.stack.iter().map(ToString::to_string).collect();
         let _ = writeln!(
             rows,
             "<tr><td>{}</td><td>{serves}</td><td>{:.2}</td><td>{}</td><td>{}</td><td>{:.1}</td><td>{:.1}</td>\
@@ -156,10 +153,10 @@ fn classes(subject: &Subject<'_>) -> String {
     }
     let table = format!(
         "<div class=\"scroll\"><table><thead><tr><th>size</th><th>serves</th><th>% of allocations</th><th>at the peak</th>\
-         <th>own peak</th><th>waste KiB</th><th>% freed elsewhere</th><th class=\"words\">layers</th></tr></thead>\
+         <th>own peak</th><th>waste KiB</th><th>% remote frees</th><th class=\"words\">layers</th></tr></thead>\
          <tbody>{rows}</tbody></table></div>\n"
     );
-    section("The tuned classes", "Blocks alive at the peak of all, and at the most of each class.", &table)
+    section("The tuned classes", "Blocks live at the peak of the program, and at the peak of each class.", &table)
 }
 
 fn code(subject: &Subject<'_>) -> String {
@@ -169,7 +166,7 @@ fn code(subject: &Subject<'_>) -> String {
     let legend = legend(&[("one", "allocate"), ("two", "free")]);
     section(
         "Code by class",
-        "Bytes of the instructions of a hit, where it is inlined once, under the spec in force.",
+        "Bytes of machine code of the hit paths under the current spec.",
         &(legend + &charts::code(subject.paths)),
     )
 }
@@ -201,29 +198,29 @@ fn assembly(subject: &Subject<'_>) -> String {
         }
     }
     let listings = format!("<div class=\"pairs\">{listings}</div>");
-    section("The two busiest classes", "The hit path in the built program, under the spec in force.", &listings)
+    section("The two busiest classes", "The hit paths in the built program, under the current spec.", &listings)
 }
 
-/// What an instruction of a hit path does there.
+/// What an instruction of a hit path does.
 fn annotation(text: &str, taken: bool) -> &'static str {
     let (mnemonic, operands) = text.split_once(' ').unwrap_or((text, ""));
     let first_is_memory = operands.split(',').next().is_some_and(|operand| operand.contains('['));
     match mnemonic {
-        "lock" => "an atomic operation",
-        "ret" => "the end; inlined, there is none",
-        "call" => "a call",
-        "jmp" => "on to the next part",
-        _ if mnemonic.starts_with('j') && taken => "a branch, taken on a hit",
-        _ if mnemonic.starts_with('j') => "to the slow path; not on a hit",
-        "cmp" | "test" if operands.contains('[') => "compared with memory",
-        "cmp" | "test" => "the question",
-        _ if operands.contains("fs:[") && first_is_memory => "into the thread's state",
-        _ if operands.contains("fs:[") => "from the thread's state",
-        "inc" | "dec" | "add" | "sub" if first_is_memory => "counted in memory",
-        "lea" => "an address",
-        _ if first_is_memory => "a store",
-        _ if operands.contains('[') => "a load",
-        _ => "in registers",
+        "lock" => "atomic operation",
+        "ret" => "return; not there when inlined",
+        "call" => "call",
+        "jmp" => "jump",
+        _ if mnemonic.starts_with('j') && taken => "branch, taken on a hit",
+        _ if mnemonic.starts_with('j') => "branch to the slow path, not taken on a hit",
+        "cmp" | "test" if operands.contains('[') => "compare with memory",
+        "cmp" | "test" => "compare",
+        _ if operands.contains("fs:[") && first_is_memory => "store to the thread cache",
+        _ if operands.contains("fs:[") => "load from the thread cache",
+        "inc" | "dec" | "add" | "sub" if first_is_memory => "update in memory",
+        "lea" => "compute an address",
+        _ if first_is_memory => "store",
+        _ if operands.contains('[') => "load",
+        _ => "register operation",
     }
 }
 

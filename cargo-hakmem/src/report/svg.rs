@@ -1,8 +1,8 @@
-//! Charts as text: axes, lines, bars. Colours are the page's, by class, so that they follow its light or dark.
+//! SVG charts: axes, lines, bars. Colours are CSS classes of the page, which has a light and a dark scheme.
 
 use std::fmt::Write as _;
 
-/// The drawing's width and height, and the room around the plot for labels.
+/// The size of the drawing, and the margins around the plot for labels.
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 64.0;
@@ -16,7 +16,7 @@ pub(super) struct Scale {
     low: f64,
     high: f64,
     logarithmic: bool,
-    /// What steps between its labels are times a power of.
+    /// Steps between labels are 1, 2 or 5 times a power of this.
     base: f64,
 }
 
@@ -26,23 +26,23 @@ impl Scale {
         Self { low: 0.0, high: high.max(f64::MIN_POSITIVE), logarithmic: false, base: 10.0 }
     }
 
-    /// The same of bytes: its labels are round as bytes are.
+    /// The same for bytes: labels are round in binary.
     pub(super) fn bytes(high: f64) -> Self {
         Self { base: 2.0, ..Self::linear(high) }
     }
 
-    /// Between two positive values, by powers of two.
+    /// Between two positive values, with labels at powers of two.
     pub(super) fn logarithmic(low: f64, high: f64) -> Self {
         Self { low: low.log2(), high: high.log2().max(low.log2() + 1.0), logarithmic: true, base: 2.0 }
     }
 
-    /// Where a value is, from 0 to 1.
+    /// The position of a value, from 0 to 1.
     fn part(&self, value: f64) -> f64 {
         let value = if self.logarithmic { value.max(f64::MIN_POSITIVE).log2() } else { value };
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
 
-    /// Round values along it.
+    /// The values to label.
     fn ticks(&self) -> Vec<f64> {
         if self.logarithmic {
             let step = ((self.high - self.low) / 9.0).ceil().max(1.0) as usize;
@@ -68,7 +68,7 @@ pub(super) struct Chart {
 }
 
 impl Chart {
-    /// Axes with their labels. `label` writes a value of an axis.
+    /// Axes with their labels; `label_x` and `label_y` format the values.
     pub(super) fn new(
         x: Scale,
         y: Scale,
@@ -96,7 +96,7 @@ impl Chart {
                 "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"{}\">{}</text>",
                 chart.x(value),
                 base + 16.0,
-                // The last one would hang over the edge.
+                // A centred last label would extend beyond the edge.
                 if x.part(value) > 0.97 { "end" } else { "middle" },
                 label_x(value)
             );
@@ -123,18 +123,18 @@ impl Chart {
         HEIGHT - BOTTOM - self.y.part(value) * (HEIGHT - TOP - BOTTOM)
     }
 
-    /// A bar from the base to `value`, between two places of the horizontal axis, with a text for who points at it.
-    pub(super) fn bar(&mut self, from: f64, to: f64, value: f64, kind: &str, told: &str) {
+    /// A bar from the base to `value`, between two values of the horizontal axis, with a tooltip.
+    pub(super) fn bar(&mut self, from: f64, to: f64, value: f64, kind: &str, tooltip: &str) {
         let (left, right, top) = (self.x(from) + 0.75, self.x(to) - 0.75, self.y(value));
         let _ = write!(
             self.body,
-            "<rect class=\"{kind}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"><title>{told}</title></rect>",
+            "<rect class=\"{kind}\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\"><title>{tooltip}</title></rect>",
             (right - left).max(1.0),
             (HEIGHT - BOTTOM - top).max(0.0)
         );
     }
 
-    /// Short strokes in a row under the top of the plot: the first row, or one below.
+    /// Short vertical strokes in a row at the top of the plot; row 0 is the topmost.
     pub(super) fn strokes(&mut self, places: impl Iterator<Item = f64>, kind: &str, row: u8) {
         let from = TOP + 15.0 * f64::from(row);
         let to = from + 11.0;
@@ -153,7 +153,7 @@ impl Chart {
         let _ = write!(self.body, "<polyline class=\"{kind}\" points=\"{}\"/>", points.join(" "));
     }
 
-    /// A point with a text beside it.
+    /// A point with a label.
     pub(super) fn point(&mut self, x: f64, y: f64, kind: &str, text: &str) {
         let (at, height) = (self.x(x), self.y(y));
         let right = at < WIDTH * 0.7;
@@ -167,7 +167,7 @@ impl Chart {
         );
     }
 
-    /// The drawing, with a name for who cannot see it.
+    /// The drawing; `name` is its accessible label.
     pub(super) fn finish(self, name: &str) -> String {
         let body = self.body;
         format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{name}\">{body}</svg>\n")

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use project::{PROGRAM, Project, SPEC};
 
-/// The numbers of a request in a profile.
+/// The numbers of a request of the program's own in a profile.
 fn request(profile: &str, size: u32) -> BTreeMap<String, String> {
-    let start = format!("request size={size} ");
+    let start = format!("request size={size} align=2 ");
     let line = profile.lines().find(|line| line.starts_with(&start));
     let line = line.unwrap_or_else(|| panic!("no request of {size}:\n{profile}"));
     line.split(' ').filter_map(|word| word.split_once('=')).map(|(name, text)| (name.into(), text.into())).collect()
@@ -27,11 +27,12 @@ fn expect(profile: &str, size: u32, fields: &[(&str, u64)]) {
 /// What the program asks for, whatever its end.
 #[track_caller]
 fn expect_all(profile: &str, runs: u64) {
-    expect(profile, 200, &[("align", 1), ("block", 512), ("allocated", 1000 * runs), ("freed", 1000 * runs)]);
+    expect(profile, 200, &[("align", 2), ("block", 512), ("allocated", 1000 * runs), ("freed", 1000 * runs)]);
     expect(profile, 200, &[("live", 0), ("peak", 500 * runs), ("remote", 0)]);
-    // Looked at each time that a kilobyte more is alive, so a few blocks may be missing.
+    // The last look was at most 1/64 of the live bytes, 1.7 KB, and the kilobyte that a thread keeps to itself before the peak:
+    // 13 blocks. How many of them depends on what else is alive, such as the program's path.
     let at_peak: u64 = request(profile, 200)["at_peak"].parse().unwrap();
-    assert!((490 * runs..=500 * runs).contains(&at_peak), "{at_peak}");
+    assert!((486 * runs..=500 * runs).contains(&at_peak), "{at_peak}");
     expect(profile, 24, &[("allocated", 1000 * runs), ("remote", 1000 * runs), ("block", 64)]);
     expect(profile, 3000, &[("allocated", runs), ("grown_from", runs), ("grown_to", 0), ("freed", 0), ("live", 0)]);
     expect(profile, 5000, &[("allocated", 0), ("grown_from", runs), ("grown_to", runs), ("peak", runs)]);
@@ -77,19 +78,46 @@ fn a_profile_is_exact_however_the_program_ends() {
     assert!(message.contains("there is no such folder"), "{message}");
 }
 
+/// A program without the path of this workspace, which stands in messages of panics and may be any text.
+fn without_paths(program: &Path) -> Vec<u8> {
+    let bytes = std::fs::read(program).unwrap();
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().as_os_str().as_encoded_bytes();
+    let (mut rest, mut others) = (&bytes[..], Vec::new());
+    while let Some(place) = rest.windows(workspace.len()).position(|window| window == workspace) {
+        others.extend_from_slice(&rest[..place]);
+        rest = &rest[place + workspace.len()..];
+    }
+    others.extend_from_slice(rest);
+    others
+}
+
 #[test]
 fn nothing_of_the_recorder_is_in_another_build() {
     let project = Project::new("unrecorded");
-    project.run();
-    let built = project.folder.parent().unwrap().join("target/release/unrecorded");
-    let program = std::fs::read(&built).unwrap();
-    let has = |program: &[u8], text: &str| program.windows(text.len()).any(|window| window == text.as_bytes());
+    // The ordinary build is the later one.
     project.succeed(&["record"]);
-    let recorded =
-        std::fs::read(project.folder.parent().unwrap().join("target/hakmem/build/release/unrecorded")).unwrap();
-    for text in ["HAKMEM_PROFILE", "hakmem-profile", "recorder", "anchors"] {
+    project.run();
+    let folder = project.folder.parent().unwrap();
+    let program = without_paths(&folder.join("target/release/unrecorded"));
+    let recorded = without_paths(&folder.join("target/hakmem/build/release/unrecorded"));
+    let has = |program: &[u8], text: &str| program.windows(text.len()).any(|window| window == text.as_bytes());
+    for text in ["HAKMEM_PROFILE", "hakmem-profile", "hakmem_runtime6record", "anchors"] {
         assert!(!has(&program, text), "{text} is in the program");
         assert!(text == "anchors" || has(&recorded, text), "{text} is not in the recorded program");
+    }
+}
+
+/// A feature that one package asks for is on in every package that is built with it.
+#[test]
+fn no_feature_turns_the_recorder_on() {
+    for feature in ["record", "anchors"] {
+        let dependency = format!("hakmem = {{ path = HAKMEM, features = ['{feature}'] }}\n");
+        let project = Project::bare(&format!("feature_{feature}"), &dependency);
+        project.write("src/main.rs", PROGRAM);
+        project.write("classes.toml", SPEC);
+        let ended = project.hakmem(&["record"]);
+        let refusal = format!("depends on `hakmem` with feature `{feature}` but `hakmem` does not have that feature");
+        assert!(!ended.ok && ended.err.contains(&refusal), "{}", ended.err);
     }
 }
 
@@ -121,7 +149,7 @@ fn tuning_fits_the_classes_and_keeps_what_is_the_users() {
     assert_eq!(project.read("classes.toml"), spec);
     assert_eq!(project.run(), format!("{} classes\n", sizes.len()));
     // What was predicted is what comes of it.
-    project.succeed(&["record", "-o", "after.profile"]);
+    project.succeed(&["record", "-o", "after.profile", "--", "linger"]);
     let after = project.read("after.profile");
     expect(&after, 200, &[("block", 200), ("peak", 500)]);
     expect(&after, 24, &[("block", 24)]);
@@ -135,7 +163,7 @@ fn tuning_fits_the_classes_and_keeps_what_is_the_users() {
     assert_eq!(elsewhere, [false; 4], "the report needs something from elsewhere");
 
     // A profile of other sizes leaves no trace when the first is used again.
-    project.write("other.profile", &after.replace("size=200 align=1", "size=320 align=1"));
+    project.write("other.profile", &after.replace("size=200 align=2", "size=320 align=2"));
     project.succeed(&["tune", "other.profile"]);
     assert_ne!(project.read("classes.toml"), spec);
     project.succeed(&["tune", "hakmem.profile"]);
@@ -196,7 +224,7 @@ fn hit_paths_are_held_to_the_budgets() {
     assert!(project.fail(&["asm", "17"]).contains("no class of 17 bytes"));
     let absent = project.fail(&["asm", "--binary", "no/such/program"]);
     assert!(absent.contains("cannot read the program no/such/program"), "{absent}");
-    assert!(project.fail(&["asm", "--binary", "Cargo.toml"]).contains("no ELF program"));
+    assert!(project.fail(&["asm", "--binary", "Cargo.toml"]).contains("not an x86-64 ELF program"));
     let shell = std::fs::canonicalize("/bin/sh").unwrap();
     let stripped = project.fail(&["asm", "--binary", shell.to_str().unwrap()]);
     assert!(stripped.contains("is stripped"), "{stripped}");
@@ -215,7 +243,7 @@ fn mistakes_get_one_message() {
     project.write("classes.toml", SPEC);
     project.write("foreign.profile", "heaptrack 1.2\n");
     project.write("truncated.profile", "hakmem-profile 2\nprogram a\nruns 1\n");
-    assert!(project.fail(&["tune", "foreign.profile"]).contains("foreign.profile: this is no hakmem profile"));
+    assert!(project.fail(&["tune", "foreign.profile"]).contains("foreign.profile: this is not a hakmem profile"));
     assert!(project.fail(&["tune", "truncated.profile"]).contains("truncated.profile: the profile is truncated"));
     assert!(project.fail(&["tune", "absent.profile"]).contains("cannot read the profile absent.profile"));
     project.write("src/main.rs", "fn main() {}\n");
@@ -231,7 +259,7 @@ fn mistakes_get_one_message() {
 fn the_package_and_the_program_are_found_as_cargo_finds_them() {
     let project = Project::bare("manifold", "");
     project.write("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"one\", \"two\"]\n");
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().display().to_string();
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let manifest = |name: &str, more: &str| {
         format!("[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n{more}")
     };
@@ -239,7 +267,7 @@ fn the_package_and_the_program_are_found_as_cargo_finds_them() {
     project.write("two/src/lib.rs", "");
     let more = format!(
         "default-run = \"counts\"\n\n[features]\nmore = []\n\n[[bin]]\nname = \"counts\"\npath = \"src/main.rs\"\n\
-         required-features = [\"more\"]\n\n[dependencies]\nhakmem = {{ path = '{workspace}' }}\n"
+         required-features = [\"more\"]\n\n[dependencies]\nhakmem = {{ path = {workspace:?} }}\n"
     );
     project.write("one/Cargo.toml", &manifest("one", &more));
     let features = "#[cfg(feature = \"more\")]\n";
@@ -308,5 +336,5 @@ fn a_program_gets_an_allocator_and_never_a_second_one() {
         "use std::alloc::System;\n#[global_allocator]\nstatic GLOBAL: System = System;\n\nfn main() {}\n",
     );
     let message = project.fail(&["init", "--yes"]);
-    assert!(message.contains("has a global allocator already, `System`"), "{message}");
+    assert!(message.contains("already has a global allocator, `System`"), "{message}");
 }

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A program that asks for the same blocks each time, and ends as its argument says.
+///
+/// The blocks are of 16-bit numbers: nothing else in the program is aligned to 2 bytes, so their counts are exact. A path, an
+/// argument or a variable of the environment may have any length, but its alignment is 1.
 pub(crate) const PROGRAM: &str = r#"
 hakmem::allocator! {
     /// What the tests look at.
@@ -15,21 +18,18 @@ hakmem::allocator! {
 static HEAP: Heap = Heap;
 
 fn main() {
-    // 500 at once, twice over.
-    for _ in 0..2 {
-        let blocks: Vec<Box<[u8; 200]>> = (0..500).map(|_| Box::new([1; 200])).collect();
-        std::hint::black_box(&blocks);
-    }
-    // Allocated here, freed there.
-    let blocks: Vec<Box<[u8; 24]>> = (0..1000).map(|_| Box::new([1; 24])).collect();
+    // 500 blocks of 200 bytes at once, twice over.
+    (0..2).for_each(|_| five_hundred());
+    // 24 bytes, allocated here, freed there.
+    let blocks: Vec<Box<[u16; 12]>> = (0..1000).map(|_| Box::new([1; 12])).collect();
     std::thread::spawn(move || drop(std::hint::black_box(blocks))).join().unwrap();
-    // Two steps.
-    let mut bytes: Vec<u8> = Vec::with_capacity(3000);
-    for capacity in [5000, 7000] {
-        bytes.reserve_exact(capacity);
-        std::hint::black_box(&mut bytes);
+    // 3000 bytes that grow to 5000 and then to 7000.
+    let mut numbers: Vec<u16> = Vec::with_capacity(1500);
+    for capacity in [2500, 3500] {
+        numbers.reserve_exact(capacity);
+        std::hint::black_box(&mut numbers);
     }
-    drop(bytes);
+    drop(numbers);
     match std::env::args().nth(1).as_deref() {
         Some("abort") => std::process::abort(),
         Some("terminate") => {
@@ -41,14 +41,21 @@ fn main() {
             let program = std::env::current_exe().unwrap();
             assert!(std::process::Command::new(program).status().unwrap().success());
         }
+        // Long enough for several samples, which are about a millisecond apart.
+        Some("linger") => {
+            let start = std::time::Instant::now();
+            while start.elapsed() < std::time::Duration::from_millis(50) {
+                five_hundred();
+            }
+        }
         Some("fork") => {
-            let shared = vec![Box::new([1_u8; 88]); 10];
+            let shared = vec![Box::new([1_u16; 44]); 10];
             // SAFETY: `fork` has no preconditions, and the C library's allocator is not in use here.
             let child = unsafe { fork() };
             if child == 0 {
                 // What the parent allocated ends here, too, but is the parent's to tell of.
                 drop(shared);
-                drop(vec![Box::new([1_u8; 72]); 300]);
+                drop(vec![Box::new([1_u16; 36]); 300]);
                 std::process::exit(0);
             }
             // SAFETY: a child that nobody else waits for.
@@ -58,11 +65,22 @@ fn main() {
     }
 }
 
+fn five_hundred() {
+    let blocks: Vec<Box<[u16; 100]>> = (0..500).map(|_| Box::new([1; 100])).collect();
+    std::hint::black_box(&blocks);
+}
+
 unsafe extern "C" {
     fn fork() -> i32;
     fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
 }
+
+#[cfg(not(users_own))]
+compile_error!("the user's flags are lost");
 "#;
+
+/// The user's flags, without which the program does not compile. They hide those of cargo's configuration files.
+const RUSTFLAGS: &str = "--cfg users_own --check-cfg cfg(users_own)";
 
 /// Few classes, a pinned one, and comments everywhere.
 pub(crate) const SPEC: &str = r#"# Mine.
@@ -99,7 +117,7 @@ pub(crate) struct Ended {
 impl Project {
     /// A package with the program and the spec above.
     pub(crate) fn new(name: &str) -> Self {
-        let project = Self::bare(name, "hakmem = { path = 'HAKMEM' }\n");
+        let project = Self::bare(name, "hakmem = { path = HAKMEM }\n");
         project.write("src/main.rs", PROGRAM);
         project.write("classes.toml", SPEC);
         project
@@ -113,7 +131,7 @@ impl Project {
             fs::remove_dir_all(&folder).unwrap();
         }
         let project = Self { folder };
-        let dependencies = dependencies.replace("HAKMEM", &workspace().display().to_string());
+        let dependencies = dependencies.replace("HAKMEM", &format!("{:?}", workspace()));
         // The empty [workspace] keeps cargo from taking the package for a member of the one around the target directory.
         project.write(
             "Cargo.toml",
@@ -186,12 +204,20 @@ impl Project {
     fn cargo(&self, command: &mut Command) -> Ended {
         // One target directory for all packages, so that what they depend on is built once.
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("commands/target");
+        // An environment that says nothing about how to build.
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("CARGO_PROFILE_") || name.starts_with("CARGO_BUILD_") || name == "CARGO_INCREMENTAL" {
+                command.env_remove(&*name);
+            }
+        }
         let output: Output = command
             .current_dir(&self.folder)
             .env("CARGO_TARGET_DIR", target)
             .env("CARGO_NET_OFFLINE", "true")
             .env("CARGO_TERM_COLOR", "never")
-            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env("RUSTFLAGS", RUSTFLAGS)
             .stdin(std::process::Stdio::null())
             .output()
             .unwrap();

@@ -1,41 +1,42 @@
-//! What the stacks are compared on. Each workload is one function, compiled anew for each stack.
+//! What the stacks are compared on: patterns of allocations and frees, each compiled anew for each stack.
 
 mod lists;
 mod places;
 mod threads;
 
+use crate::cell::{Cell, Workload};
 use crate::probe::Probe;
-use crate::subject::{Heap, User};
-
-/// A pattern of allocations and frees.
-pub(crate) trait Workload {
-    /// What the user calls it.
-    const NAME: &'static str;
-    /// What it does, in a line.
-    const ABOUT: &'static str;
-    /// Repetitions that take some milliseconds.
-    const REPEATS: u32;
-
-    /// Prepares, runs `repeats` repetitions between [`Probe::start`] and [`Probe::stop`], and frees all it allocated.
-    /// Returns how many blocks were allocated and freed.
-    fn run<A: Heap, P: Probe>(user: &mut User<A, P>, repeats: u32) -> u64;
-}
+use crate::subject::{Subject, User};
 
 /// A workload's name and description, without its code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     /// Its place in [`WORKLOADS`].
     pub(crate) index: usize,
-    /// See [`Workload::NAME`].
+    /// What the user calls it.
     pub(crate) name: &'static str,
-    /// See [`Workload::ABOUT`].
+    /// What it does, in a line.
     pub(crate) about: &'static str,
 }
 
-/// Lists the workloads, and compiles each for a stack.
+/// Makes a [`Workload`] of each row, and lists them. A row has the name, the description, the repetitions that take
+/// some milliseconds, and the function.
 macro_rules! workloads {
-    ($($workload:ty),* $(,)?) => {
-        const NAMES: &[(&str, &str)] = &[$((<$workload>::NAME, <$workload>::ABOUT)),*];
+    ($($workload:ident = $name:literal, $about:literal, $repeats:literal, $run:expr;)*) => {
+        $(
+            struct $workload;
+
+            impl Workload for $workload {
+                const REPEATS: u32 = $repeats;
+
+                #[inline(never)]
+                fn run<A: Subject, P: Probe>(user: &mut User<A, P>, repeats: u32) -> u64 {
+                    $run(user, repeats)
+                }
+            }
+        )*
+
+        const NAMES: &[(&str, &str)] = &[$(($name, $about)),*];
 
         /// All workloads, in the order in which they run.
         pub(crate) static WORKLOADS: [Named; NAMES.len()] = {
@@ -49,59 +50,42 @@ macro_rules! workloads {
         };
 
         /// What can be measured of a stack, a cell for each workload. `C` is `A` with counters.
-        pub(crate) const fn cells<A: Heap, C: Heap>() -> [crate::measure::Cell; NAMES.len()] {
-            [$(crate::measure::Cell::of::<A, C, $workload>()),*]
+        pub(crate) const fn cells<A: Subject, C: Subject>() -> [Cell; NAMES.len()] {
+            [$(Cell::of::<A, C, $workload>()),*]
         }
     };
 }
 
 workloads! {
-    lists::Lifo,
-    lists::Fifo,
-    lists::Depth,
-    lists::Burst,
-    places::RandomFree,
-    places::Interleaved,
-    places::RandomMixed,
-    threads::ProducerConsumer,
-    threads::ThreadChurn,
+    // What thread caches are made for.
+    Lifo = "lifo", "100 blocks of 64 B, freed last in first out",
+        20_000, lists::last_first::<100, _, _>;
+    Fifo = "fifo", "100 blocks of 64 B, freed first in first out",
+        20_000, lists::first_first::<100, _, _>;
+    // More blocks than any layer holds, so that they go to the slabs and back.
+    Depth = "depth", "10,000 blocks of 64 B, freed last in first out",
+        100, lists::last_first::<10_000, _, _>;
+    // So many that slabs become empty again and again.
+    Burst = "burst", "bursts of 50,000 blocks of 64 B, freed first in first out",
+        20, lists::first_first::<50_000, _, _>;
+    // Lists of free blocks end up shuffled.
+    RandomFree = "random-free", "50,000 blocks of 64 B, freed in random order and allocated again",
+        10, places::random_free;
+    Interleaved = "interleaved", "256 blocks of 64 B alive, one at random freed and replaced in each step",
+        250, places::replace_constant;
+    // As `interleaved`, with sizes that the compiler does not know.
+    RandomMixed = "random-mixed", "256 blocks of 16 to 1,024 B alive, one at random freed and replaced in each step",
+        150, places::replace_mixed;
+    ProducerConsumer = "producer-consumer",
+        "64 B each, allocated in one thread and freed in another, 64 together, 1,024 at most on the way",
+        400, threads::producer_consumer;
+    ThreadChurn = "thread-churn", "a thread for every 100 blocks of 64 B; its start and end are shared among them",
+        200, threads::churn;
 }
 
 /// The workload of a name.
 pub(crate) fn find(name: &str) -> Option<&'static Named> {
     WORKLOADS.iter().find(|workload| workload.name == name)
-}
-
-/// Random numbers (xorshift64*), the same in every run.
-struct Random(u64);
-
-impl Random {
-    fn new() -> Random {
-        Random(0x9E37_79B9_7F4A_7C15)
-    }
-
-    /// A number from `from` to `to`.
-    fn within(&mut self, from: u16, to: u16) -> u16 {
-        let span = u64::from(to - from) + 1;
-        from + u16::try_from(self.next() % span).unwrap_or(0)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 16
-    }
-
-    /// The numbers below `count`, shuffled.
-    fn order(&mut self, count: u32) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..count).collect();
-        for last in (1..order.len()).rev() {
-            let other = self.next() % (last as u64 + 1);
-            order.swap(last, other as usize);
-        }
-        order
-    }
 }
 
 #[cfg(test)]
@@ -114,15 +98,5 @@ mod tests {
             assert_eq!(find(workload.name), Some(workload));
         }
         assert_eq!(find("no such"), None);
-    }
-
-    #[test]
-    fn random_numbers_stay_within_and_an_order_has_all() {
-        let mut random = Random::new();
-        assert!((0..1000).map(|_| random.within(16, 18)).all(|number| (16..=18).contains(&number)));
-        let mut order = random.order(100);
-        assert!(!order.is_sorted());
-        order.sort_unstable();
-        assert!(order.into_iter().eq(0..100));
     }
 }

@@ -1,45 +1,36 @@
-//! Blocks that wander between threads, and threads that come and go.
+//! Blocks that are freed by another thread than allocated them, and threads that start and end.
 
 use std::hint;
 use std::panic;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
-use super::{Workload, lists};
+use super::lists;
 use crate::probe::Probe;
-use crate::subject::{Block, Heap, User};
+use crate::subject::{Block, Subject, User};
 
-/// Blocks handed over together. One by one, a consumer that is as fast as the producer waits for the very cache line that
-/// the other is writing, and nothing but that is measured.
+/// Blocks handed over together. One by one, a consumer that is as fast as the producer waits for the very cache line
+/// that the other is writing, and nothing but that is measured.
 const TOGETHER: usize = 64;
 
 /// One thread allocates, another frees.
-pub(crate) struct ProducerConsumer;
-
-impl Workload for ProducerConsumer {
-    const NAME: &'static str = "producer-consumer";
-    const ABOUT: &'static str =
-        "64 B each, allocated in one thread and freed in another, 64 together, 1,024 at most on the way";
-    const REPEATS: u32 = 400;
-
-    #[inline(never)]
-    fn run<A: Heap, P: Probe>(user: &mut User<A, P>, repeats: u32) -> u64 {
-        let ring: Vec<AtomicPtr<u64>> = (0..1024).map(|_| AtomicPtr::default()).collect();
-        let count = ring.len() as u64 * u64::from(repeats);
-        user.probe.start();
-        thread::scope(|scope| {
-            let consumer = user.fork();
-            let consumer = scope.spawn(|| consume(consumer, &ring, repeats));
-            produce(user, &ring, repeats, &consumer);
-            user.probe.join(joined(consumer));
-        });
-        user.probe.stop();
-        count
-    }
+#[inline(always)]
+pub(super) fn producer_consumer<A: Subject, P: Probe>(user: &mut User<A, P>, repeats: u32) -> u64 {
+    let ring: Vec<AtomicPtr<u64>> = (0..1024).map(|_| AtomicPtr::default()).collect();
+    let count = ring.len() as u64 * u64::from(repeats);
+    user.probe.start();
+    thread::scope(|scope| {
+        let consumer = user.fork();
+        let consumer = scope.spawn(|| consume(consumer, &ring, repeats));
+        produce(user, &ring, repeats, &consumer);
+        user.probe.join(joined(consumer));
+    });
+    user.probe.stop();
+    count
 }
 
 /// Allocates a block for each place of the ring, `repeats` times around.
-fn produce<A: Heap, P: Probe>(
+fn produce<A: Subject, P: Probe>(
     user: &mut User<A, P>,
     ring: &[AtomicPtr<u64>],
     repeats: u32,
@@ -51,7 +42,7 @@ fn produce<A: Heap, P: Probe>(
             // The consumer empties them in order.
             while places.last().is_some_and(|last| !last.load(Ordering::Acquire).is_null()) {
                 if consumer.is_finished() {
-                    // It has found a broken block; whoever joins it will say so.
+                    // It has found a broken block; joining it passes its panic on.
                     return;
                 }
                 waiting.turn();
@@ -64,7 +55,7 @@ fn produce<A: Heap, P: Probe>(
 }
 
 /// Frees what [`produce`] allocates.
-fn consume<A: Heap, P: Probe>(mut user: User<A, P>, ring: &[AtomicPtr<u64>], repeats: u32) -> P {
+fn consume<A: Subject, P: Probe>(mut user: User<A, P>, ring: &[AtomicPtr<u64>], repeats: u32) -> P {
     for round in 0..u64::from(repeats) {
         for (number, places) in ring.chunks(TOGETHER).enumerate() {
             let mut waiting = Waiting::default();
@@ -73,8 +64,8 @@ fn consume<A: Heap, P: Probe>(mut user: User<A, P>, ring: &[AtomicPtr<u64>], rep
                 waiting.turn();
             }
             for (place, tag) in places.iter().zip(number * TOGETHER..) {
-                // SAFETY: the producer stores blocks of the same allocator, and each is taken out once: only this thread
-                // empties a place.
+                // SAFETY: the producer stores blocks of the same allocator, and each is taken out once: only this
+                // thread empties a place.
                 if let Some(block) = unsafe { Block::from_raw(place.load(Ordering::Acquire)) } {
                     place.store(std::ptr::null_mut(), Ordering::Release);
                     user.give(block, round << 32 | tag as u64);
@@ -103,35 +94,25 @@ impl Waiting {
 }
 
 /// Threads that live for a hundred blocks.
-pub(crate) struct ThreadChurn;
-
-impl Workload for ThreadChurn {
-    const NAME: &'static str = "thread-churn";
-    const ABOUT: &'static str = "a thread for every 100 blocks of 64 B; its start and end are shared among them";
-    const REPEATS: u32 = 200;
-
-    #[inline(never)]
-    fn run<A: Heap, P: Probe>(user: &mut User<A, P>, repeats: u32) -> u64 {
-        const COUNT: u64 = 100;
-        let mut blocks = lists::table(COUNT);
-        user.probe.start();
-        for _ in 0..repeats {
-            let blocks = &mut blocks;
-            let short = user.fork();
-            let probe = thread::scope(|scope| joined(scope.spawn(|| live(short, blocks, COUNT))));
-            user.probe.join(probe);
-        }
-        user.probe.stop();
-        COUNT * u64::from(repeats)
+#[inline(always)]
+pub(super) fn churn<A: Subject, P: Probe>(user: &mut User<A, P>, repeats: u32) -> u64 {
+    const COUNT: u64 = 100;
+    let mut blocks = lists::table(COUNT);
+    user.probe.start();
+    for _ in 0..repeats {
+        let blocks = &mut blocks;
+        let short = user.fork();
+        let probe = thread::scope(|scope| joined(scope.spawn(|| live(short, blocks, COUNT))));
+        user.probe.join(probe);
     }
+    user.probe.stop();
+    COUNT * u64::from(repeats)
 }
 
 /// All that a short-lived thread does.
-fn live<A: Heap, P: Probe>(mut user: User<A, P>, blocks: &mut Vec<Block<A>>, count: u64) -> P {
+fn live<A: Subject, P: Probe>(mut user: User<A, P>, blocks: &mut Vec<Block<A>>, count: u64) -> P {
     lists::allocate(&mut user, blocks, count);
-    while let Some(block) = blocks.pop() {
-        user.give(block, blocks.len() as u64);
-    }
+    lists::free_backwards(&mut user, blocks);
     user.probe
 }
 

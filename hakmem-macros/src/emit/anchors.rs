@@ -1,45 +1,48 @@
 //! Each class's hit paths as functions of their own, for `cargo hakmem asm` to read from the built program.
 //!
-//! In the program's own code the paths are inlined, where no symbol tells them from what is around them. An anchor is the
-//! same path, compiled with the program under the same profile, with a name.
+//! In the program's own code the paths are inlined, and no symbol separates them from the code around them. An anchor is the
+//! same path as a function with a name, compiled with the program under the same profile.
 
 use super::{Context, literal};
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-pub(super) fn emit(context: &Context) -> TokenStream {
+pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     let (mut functions, mut allocs, mut frees) = (TokenStream::new(), Vec::new(), Vec::new());
-    for slot in &context.plan.slots {
-        let (alloc, free) = (format_ident!("alloc_{}", slot.size), format_ident!("free_{}", slot.size));
+    for class in &context.plan.classes {
+        let (alloc, free) = (format_ident!("alloc_{}", class.size), format_ident!("free_{}", class.size));
         // Every class is aligned to 8, so this is the smallest that serves.
-        let size = literal(slot.usable);
+        let size = literal(class.usable);
         functions.extend(quote! {
             #[inline(never)]
             fn #alloc() -> *mut u8 {
-                super::allocate(#size, 8)
+                hakmem::alloc::<Heap>(#size, 8)
             }
 
             /// # Safety
-            /// As [`super::release`].
+            /// The block is of this class, and is not used any more.
             #[inline(never)]
             unsafe fn #free(block: *mut u8) {
                 // SAFETY: the caller's contract.
-                unsafe { super::release(block, #size, 8) }
+                unsafe { hakmem::dealloc::<Heap>(block, #size, 8) }
             }
         });
         allocs.push(alloc);
         frees.push(free);
     }
-    let count = literal(context.plan.slots.len());
+    let count = literal(context.plan.classes.len());
     quote! {
         /// The hit paths of each class, for `cargo hakmem asm`.
         mod anchors {
+            use super::super::#name as Heap;
+            use super::hakmem;
+
             #functions
 
             static ALLOCS: [fn() -> *mut u8; #count] = [#(#allocs),*];
             static FREES: [unsafe fn(*mut u8); #count] = [#(#frees),*];
 
-            /// Nothing calls the anchors. What runs before `main` is kept by compiler and linker, and so is what it names.
+            /// Refers to the anchors, which nothing calls. The compiler and the linker keep it because it runs before `main`.
             extern "C" fn keep() {
                 ::core::hint::black_box((&ALLOCS, &FREES));
             }

@@ -1,20 +1,18 @@
-//! The generated allocator, from the outside in: the user's type, its methods, and a private module with the rest.
+//! The generated allocator, from the outside in: the user's type, its methods, and a private module with tables, types and thread
+//! state. The logic is in `hakmem-runtime`: what is written here is what differs from spec to spec.
 
 mod anchors;
-mod beside;
 mod exports;
 mod groups;
-mod levels;
-mod record;
-mod sizes;
-mod statics;
+mod layers;
+mod tables;
+mod thread;
 
 use crate::input::Input;
 use crate::source::Found;
-use hakmem_spec::{Plan, Spec};
+use hakmem_spec::{Group, Plan, Spec, Tls};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use std::ops::Range;
 use std::path::Path;
 use syn::ext::IdentExt as _;
 
@@ -24,10 +22,29 @@ pub(crate) struct Context<'a> {
     pub(crate) plan: &'a Plan,
 }
 
+impl Context<'_> {
+    /// Whether thread caches stand beside their heaps.
+    fn beside_heap(&self) -> bool {
+        self.spec.tls == Tls::InitialExec
+    }
+
+    /// The logarithms of the bytes of a slab and of a region.
+    fn shifts(&self) -> [TokenStream; 2] {
+        let (slab, superslab) =
+            (literal(self.spec.geometry.slab.trailing_zeros()), literal(self.spec.geometry.superslab));
+        [quote! { #slab }, quote! { { hakmem::region_shift(#superslab) } }]
+    }
+
+    /// Whether one of a group's classes is an entry of a size table.
+    fn serves(&self, group: &Group, entries: &[u8]) -> bool {
+        entries.iter().any(|&entry| group.classes.contains(&entry.into()))
+    }
+}
+
 /// A valid spec's allocator.
 ///
 /// There is no `allow` in it: rustc and clippy do not hold what a macro of another crate wrote to most lints of the user,
-/// and an `allow(unsafe_code)` is an error where `forbid` is in force. `tests/fixtures.rs` builds under all of them.
+/// and an `allow(unsafe_code)` is an error where `forbid` is in force. `tests/codegen/fixtures.rs` builds under all of them.
 pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStream {
     let plan = Plan::new(spec);
     let context = Context { spec, plan: &plan };
@@ -36,12 +53,12 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
     let summary = format!(" The allocator behind [`{name}`](super::{name}), generated from {}.", found.source.name);
     let type_item = type_item(input, &context, &found.source.name);
     let tracked = tracked(found.tracked.as_deref());
-    let statics = statics::emit(&context, name);
-    let sizes = sizes::emit(&context);
-    let groups = groups::emit(&context);
-    let front = front(name);
+    let allocator = allocator_static(&context, name);
+    let (tables, groups) = (tables::emit(&context), groups::emit(&context));
+    let thread = thread::emit(&context, name);
+    let compiled_spec = compiled_spec(&context, name);
     let exports = exports::emit(&context, name);
-    let extras = extras(name, &context);
+    let anchors = input.anchors.then(|| anchors::emit(&context, name));
     quote! {
         #type_item
 
@@ -49,29 +66,17 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
         #[doc(hidden)]
         mod #module {
             use #hakmem::__private as hakmem;
-            use hakmem::Layer as _;
 
             #tracked
-            #statics
-            #sizes
+            #tables
+            #allocator
             #groups
-            #front
+            #thread
+            #compiled_spec
             #exports
-            #extras
+            #anchors
         }
     }
-}
-
-/// What features of hakmem add for `cargo hakmem`; nothing, as a program is built otherwise.
-fn extras(name: &Ident, context: &Context) -> TokenStream {
-    let mut extras = TokenStream::new();
-    if cfg!(feature = "anchors") {
-        extras.extend(anchors::emit(context));
-    }
-    if cfg!(feature = "record") {
-        extras.extend(record::emit(name));
-    }
-    extras
 }
 
 /// A broken spec's: the messages, and a type that does nothing but keep its users from failing, too.
@@ -80,7 +85,6 @@ pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[Stri
     let span = input.spec_span();
     let errors = messages.iter().map(|message| quote_spanned! { span => ::core::compile_error! { #message } });
     let tracked = tracked(tracked_file);
-    let exported = failed_front(input);
     quote! {
         #(#errors)*
         #tracked
@@ -122,58 +126,7 @@ pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[Stri
             unsafe fn dealloc(&self, _: *mut u8, _: ::core::alloc::Layout) {}
         }
 
-        #exported
-    }
-}
-
-/// What `export_malloc!` asks of a type, of a broken spec's.
-fn failed_front(Input { hakmem, name, .. }: &Input) -> TokenStream {
-    quote! {
-        // SAFETY: the program does not compile.
-        unsafe impl #hakmem::__private::Front for #name {
-            fn runtime() -> &'static #hakmem::__private::Allocator {
-                ::core::unreachable!()
-            }
-            fn class_of(_: usize, _: usize) -> ::core::option::Option<usize> {
-                ::core::option::Option::None
-            }
-            fn class_at_hand(_: usize, _: usize) -> ::core::option::Option<usize> {
-                ::core::option::Option::None
-            }
-            fn allocate(_: usize, _: usize) -> *mut u8 {
-                ::core::ptr::null_mut()
-            }
-            unsafe fn release(_: *mut u8, _: usize, _: usize) {}
-            fn allocate_at(_: usize) -> *mut u8 {
-                ::core::ptr::null_mut()
-            }
-            unsafe fn release_at(_: *mut u8, _: usize) {}
-            fn pop(_: usize) -> *mut u8 {
-                ::core::ptr::null_mut()
-            }
-            fn carve_zeroed(_: usize) -> *mut u8 {
-                ::core::ptr::null_mut()
-            }
-        }
-
-        // SAFETY: as above.
-        unsafe impl #hakmem::__private::CFront for #name {
-            const BACKGROUND: bool = false;
-            const STATS: bool = false;
-
-            fn allocate_hit(_: usize) -> *mut u8 {
-                ::core::ptr::null_mut()
-            }
-            unsafe fn release_hit(_: *mut u8) -> bool {
-                true
-            }
-            unsafe fn release_of(_: *mut u8, _: usize) {}
-            fn remember(_: *const u8) {}
-            fn layer_stats() -> #hakmem::LayerTable {
-                ::core::unreachable!()
-            }
-            fn purge() {}
-        }
+        #hakmem::__private::failed_spec!(#name);
     }
 }
 
@@ -207,12 +160,11 @@ fn literal(value: impl TryInto<u64>) -> Literal {
     value.try_into().map_or_else(|_| unreachable!("usize fits u64"), Literal::u64_unsuffixed)
 }
 
-/// How comments call the classes in these slots.
-fn sizes_of(context: &Context, slots: &Range<usize>) -> String {
-    let sizes = &context.plan.slots[slots.clone()];
-    match sizes {
+/// How comments call the classes of a group.
+fn sizes_of(context: &Context, group: &Group) -> String {
+    match &context.plan.classes[group.classes.clone()] {
         [only] => format!("the class of {} bytes", only.size),
-        [first, .., last] => format!("the {} classes from {} to {} bytes", sizes.len(), first.size, last.size),
+        [first, .., last] => format!("the {} classes from {} to {} bytes", group.classes.len(), first.size, last.size),
         [] => unreachable!("a group has a class"),
     }
 }
@@ -221,13 +173,14 @@ fn sizes_of(context: &Context, slots: &Range<usize>) -> String {
 fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
     let Input { hakmem, attributes, visibility, name, .. } = input;
     let module = module_name(name);
-    let count = context.plan.slots.len();
+    let count = context.plan.classes.len();
+    let slab = literal(context.spec.geometry.slab);
     let largest = context.spec.classes.last().map_or(0, hakmem_spec::Class::usable);
     let about = format!(
         " An allocator generated by hakmem from {source}: {count} classes up to {largest} bytes. Use it as \
          `#[global_allocator]`, or through its [`GlobalAlloc`](::core::alloc::GlobalAlloc) methods."
     );
-    let methods = if cfg!(feature = "record") { record::methods(input) } else { methods(input) };
+    let global_alloc = global_alloc(input);
     let gap = attributes.iter().any(|attribute| attribute.path().is_ident("doc")).then(|| quote! { #[doc = ""] });
     quote! {
         #(#attributes)*
@@ -243,129 +196,157 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
             /// The classes as a table to print, each row with its own waste.
             #[must_use]
             pub const fn classes() -> #hakmem::ClassTable {
-                #module::CLASS_TABLE
+                #hakmem::ClassTable::new(Self::CLASSES, #slab)
             }
 
             /// Live statistics, computed from slab metadata: a table to print, or JSON.
             #[must_use]
             pub const fn stats() -> #hakmem::Stats {
-                #hakmem::Stats::of(&#module::RUNTIME)
+                #hakmem::Stats::of(&#module::ALLOCATOR)
             }
 
             /// What the layers did of those classes whose spec says `stats = true`; a table to print, without rows where
             /// none does.
             #[must_use]
             pub fn layer_stats() -> #hakmem::LayerTable {
-                #module::layer_stats()
+                #hakmem::__private::layer_stats::<#name>()
             }
 
             /// Whether `pointer` points into memory of this allocator. Constant time; the memory is not touched.
             #[must_use]
             pub fn owns(pointer: *const u8) -> bool {
-                #module::RUNTIME.owns(pointer.addr())
+                #module::ALLOCATOR.owns(pointer.addr())
             }
 
-            /// Fills this thread's front for blocks of `layout`, so that the first request already is a hit. `false`:
+            /// Fills this thread's cache for blocks of `layout`, so that the first request already is a hit. `false`:
             /// there was no memory.
             pub fn prewarm(layout: ::core::alloc::Layout) -> bool {
-                #hakmem::__private::global_alloc::prewarm::<#name>(layout.size(), layout.align())
+                #hakmem::__private::prewarm::<#name>(layout.size(), layout.align())
             }
 
-            /// Gives this thread's kept blocks back to their slabs, and all free memory back to the system, without
+            /// Gives the blocks in this thread's cache back to their slabs, and all free memory back to the system, without
             /// waiting for the purge delay.
             pub fn purge() {
-                #module::purge()
+                #hakmem::__private::purge::<#name>()
             }
         }
 
-        #methods
+        #global_alloc
     }
 }
 
-/// `GlobalAlloc` for the type.
-fn methods(input: &Input) -> TokenStream {
-    let Input { hakmem, name, .. } = input;
-    let module = module_name(name);
+/// `GlobalAlloc` for the type: the runtime's functions, or under `cargo hakmem record` those of its recorder.
+fn global_alloc(Input { hakmem, name, record, .. }: &Input) -> TokenStream {
+    let record = record.then(|| quote! { record::wrap:: });
+    let path = quote! { #hakmem::__private::#record };
     quote! {
-        // SAFETY: the generated front hands out blocks of at least the layout's size and alignment, each to one owner at
-        // a time, and null when there is none; it neither panics nor unwinds.
+        // SAFETY: blocks have at least the layout's size and alignment and one owner at a time; null where there is no memory. Nothing
+        // panics or unwinds.
         unsafe impl ::core::alloc::GlobalAlloc for #name {
             #[inline]
             unsafe fn alloc(&self, layout: ::core::alloc::Layout) -> *mut u8 {
-                #module::allocate(layout.size(), layout.align())
+                #path alloc::<#name>(layout.size(), layout.align())
             }
 
             #[inline]
             unsafe fn dealloc(&self, block: *mut u8, layout: ::core::alloc::Layout) {
                 // SAFETY: the caller's contract.
-                unsafe { #module::release(block, layout.size(), layout.align()) }
+                unsafe { #path dealloc::<#name>(block, layout.size(), layout.align()) }
             }
 
             #[inline]
             unsafe fn alloc_zeroed(&self, layout: ::core::alloc::Layout) -> *mut u8 {
-                #hakmem::__private::global_alloc::allocate_zeroed::<#name>(layout.size(), layout.align())
+                #path alloc_zeroed::<#name>(layout.size(), layout.align())
             }
 
             #[inline]
             unsafe fn realloc(&self, block: *mut u8, layout: ::core::alloc::Layout, new_size: usize) -> *mut u8 {
                 // SAFETY: the caller's contract.
-                unsafe {
-                    #hakmem::__private::global_alloc::reallocate::<#name>(block, layout.size(), layout.align(), new_size)
-                }
+                unsafe { #path realloc::<#name>(block, layout.size(), layout.align(), new_size) }
             }
         }
     }
 }
 
-/// The generated front as the runtime sees it.
-fn front(name: &Ident) -> TokenStream {
+/// The allocator's static.
+fn allocator_static(context: &Context, name: &Ident) -> TokenStream {
+    let Spec { geometry, huge_pages, purge, large, .. } = context.spec;
+    let count = literal(context.plan.classes.len());
+    let (superslab, slab, cache) = (literal(geometry.superslab), literal(geometry.slab), literal(large.cache));
+    let delay = match purge.delay_ms.map(literal) {
+        Some(delay) => quote! { ::core::option::Option::Some(#delay) },
+        None => quote! { ::core::option::Option::None },
+    };
     quote! {
-        // SAFETY: `allocate` and `release` go by the same tables as `class_of`.
-        unsafe impl hakmem::Front for super::#name {
-            fn runtime() -> &'static hakmem::Allocator {
-                &RUNTIME
+        /// Slabs of each class with free blocks that no thread owns.
+        static ABANDONED: [hakmem::SlabStack; #count] = [const { hakmem::SlabStack::empty() }; #count];
+
+        /// The runtime's part of this allocator: what is not per class.
+        pub(super) static ALLOCATOR: hakmem::Allocator = hakmem::Allocator::new(
+            hakmem::Config {
+                superslab: #superslab,
+                slab: #slab,
+                huge_pages: #huge_pages,
+                purge_delay_ms: #delay,
+                large_cache: #cache,
+            },
+            &CLASSES,
+            &ABANDONED,
+            hakmem::layer_hooks::<super::#name>(),
+        );
+    }
+}
+
+/// What ties all of it together.
+fn compiled_spec(context: &Context, name: &Ident) -> TokenStream {
+    let constants = tables::constants(context);
+    let [all, small, aligned, medium] = [
+        groups::choice(context, |_| true),
+        groups::choice(context, |group| context.serves(group, &context.plan.small.entries)),
+        groups::choice(context, |group| context.serves(group, &tables::aligned_entries(context))),
+        groups::choice(context, |group| context.serves(group, tables::medium_entries(context))),
+    ];
+    let wake_purger = context.spec.purge.background.then(|| {
+        quote! {
+            fn wake_purger() {
+                PURGER_WORKER.wake();
+            }
+        }
+    });
+    quote! {
+        // SAFETY: the plan's tables and groups are of this spec.
+        unsafe impl hakmem::CompiledSpec for super::#name {
+            type Cache = ThreadCache;
+            type Groups = #all;
+            type Small = #small;
+            type Aligned = #aligned;
+            type Medium = #medium;
+            const CLASSES: &'static [hakmem::Class] = &CLASSES;
+            #constants
+
+            fn allocator() -> &'static hakmem::Allocator {
+                &ALLOCATOR
             }
 
-            #[inline]
-            fn class_of(size: usize, align: usize) -> ::core::option::Option<usize> {
-                place_of(size, align)
+            #[inline(always)]
+            fn small() -> &'static hakmem::SmallTable {
+                &SMALL
             }
 
-            #[inline]
-            fn class_at_hand(size: usize, align: usize) -> ::core::option::Option<usize> {
-                place_at_hand(size, align)
+            #[inline(always)]
+            fn medium() -> &'static [u16] {
+                &MEDIUM
             }
 
-            #[inline]
-            fn allocate(size: usize, align: usize) -> *mut u8 {
-                allocate(size, align)
+            fn by_size() -> &'static [u8] {
+                &BY_SIZE
             }
 
-            #[inline]
-            unsafe fn release(block: *mut u8, size: usize, align: usize) {
-                // SAFETY: the caller's contract.
-                unsafe { release(block, size, align) }
+            fn offsets() -> &'static [u16] {
+                &OFFSETS
             }
 
-            #[inline]
-            fn allocate_at(place: usize) -> *mut u8 {
-                allocate_at(place)
-            }
-
-            #[inline]
-            unsafe fn release_at(block: *mut u8, place: usize) {
-                // SAFETY: the caller's contract.
-                unsafe { release_at(block, place) }
-            }
-
-            #[inline]
-            fn pop(place: usize) -> *mut u8 {
-                pop(place)
-            }
-
-            fn carve_zeroed(place: usize) -> *mut u8 {
-                carve_zeroed(place)
-            }
+            #wake_purger
         }
     }
 }

@@ -1,265 +1,225 @@
-//! SuperSlabs in order: by the longest run of free slabs for whoever looks for room, by age for whoever purges.
+//! SuperSlabs in order: by the longest run of free slabs, for requests; by age, for purges.
 //!
-//! A bin number is a tier that acquisition reads without touching a SuperSlab: 0 is full, low ones are hot (nearly
-//! full), high ones draining, and the last is empty. Room is taken from the lowest bin that has it, so that the
-//! fullest fill up and the emptiest drain.
+//! Bin *r* holds the SuperSlabs whose longest run of free slabs is *r*: bin 0 the full ones, the last the empty ones. A
+//! request for *n* slabs is served from the lowest bin ≥ *n* that has any, so full SuperSlabs fill up and empty ones
+//! stay empty.
 
 use super::region::Region;
 use super::superslab::SuperSlab;
 use crate::meta::page_map::{self, GRANULE, Owner};
 use crate::slab::{Geometry, Slab};
 use crate::sys::mmap::{self, Access};
-use core::ptr;
 
-/// How many SuperSlabs of a bin are looked at for the fullest.
+/// How many SuperSlabs of a bin are compared to find the fullest.
 const CANDIDATES: u32 = 4;
 
-/// The free_runs, under the pool's lock.
+/// Bins for runs of 0 to 64 slabs.
+const BINS: usize = 65;
+
+/// All SuperSlabs of a pool, in its lock.
 ///
 /// # Invariants
-/// A SuperSlab with `run = r` is on bin `r`; bit `r` of `stocked` is set ⇔ bin `r` has any (r ≥ 1).
+/// ```text
+/// superslab.run == r  ⇔  it is in bins[r], or in unmapped
+/// stocked has bit r   ⇔  bins[r] is not empty          (r ≥ 1)
+/// oldest → younger → … → youngest: those with `aging`, by the time of their queueing
+/// ```
+/// SuperSlabs in `unmapped` have all slabs free and none dirty, and their address space may be anybody's.
 #[derive(Debug)]
 pub(crate) struct FreeRunBins {
-    free_runs: [*mut SuperSlab; 65],
+    bins: [Option<&'static SuperSlab>; BINS],
     stocked: u128,
-    oldest: *mut SuperSlab,
-    youngest: *mut SuperSlab,
-    /// SuperSlabs whose address space was given back; they stand on no bin.
-    gone: *mut SuperSlab,
-    pub(crate) newest_region: *mut Region,
+    oldest: Option<&'static SuperSlab>,
+    youngest: Option<&'static SuperSlab>,
+    unmapped: Option<&'static SuperSlab>,
+    pub(super) newest_region: Option<&'static Region>,
 }
 
-// SAFETY: the pointers are to metadata that is never unmapped and that only the lock's holder touches.
+// SAFETY: what is not `Send` are references to SuperSlabs and regions, whose cells must not be accessed by two threads
+// at a time. Only this value leads to them: its methods return slabs, and no references to SuperSlabs but in an `Aged`,
+// which keeps it private. It is never copied, so one thread at a time has access. (The pool also publishes regions;
+// there only `next` is read, which does not change after that.)
 unsafe impl Send for FreeRunBins {}
+
+/// Slabs that were taken out to be purged.
+#[derive(Debug)]
+#[must_use = "the slabs are lost unless they are put back"]
+pub(super) struct Aged {
+    superslab: &'static SuperSlab,
+    /// A bit for each slab.
+    pub(super) slabs: u64,
+}
+
+impl Aged {
+    /// The address of slab `index` of the SuperSlab.
+    pub(super) fn address(&self, index: u32, geometry: Geometry) -> usize {
+        self.superslab.slab_address(index, geometry)
+    }
+}
 
 impl FreeRunBins {
     pub(crate) const EMPTY: FreeRunBins = FreeRunBins {
-        free_runs: [ptr::null_mut(); 65],
+        bins: [None; BINS],
         stocked: 0,
-        oldest: ptr::null_mut(),
-        youngest: ptr::null_mut(),
-        gone: ptr::null_mut(),
-        newest_region: ptr::null_mut(),
+        oldest: None,
+        youngest: None,
+        unmapped: None,
+        newest_region: None,
     };
 
-    /// Takes `units` consecutive slabs from a SuperSlab in use; null if none has the room.
-    ///
-    /// # Safety
-    /// The free_runs hold SuperSlabs of this geometry.
-    pub(crate) unsafe fn take(&mut self, units: u32, geometry: Geometry) -> *mut Slab {
-        let enough = self.stocked >> units << units;
+    /// Takes `slabs` consecutive slabs. `None`: no SuperSlab has so many.
+    pub(super) fn take(&mut self, slabs: u32, geometry: Geometry) -> Option<&'static Slab> {
+        let enough = self.stocked >> slabs << slabs;
         if enough == 0 {
-            return ptr::null_mut();
+            return None;
         }
-        let Some(&first) = self.free_runs.get(enough.trailing_zeros() as usize) else { return ptr::null_mut() };
-        // SAFETY: what stands on a bin is live metadata under our lock.
-        unsafe {
-            let mut best = first;
-            let mut candidate = (*first).next.get();
-            for _ in 1..CANDIDATES {
-                if candidate.is_null() {
-                    break;
-                }
-                if (*candidate).free.get().count_ones() < (*best).free.get().count_ones() {
-                    best = candidate;
-                }
-                candidate = (*candidate).next.get();
-            }
-            self.remove(best);
-            let taken = (*best).take(units);
-            self.place(best);
-            let Some((index, fresh)) = taken else { return ptr::null_mut() };
-            let slab = (*best).slab(index, geometry);
-            for later in 0..units {
-                (*slab.wrapping_add(later as usize)).back.set(later as u16);
-            }
-            (*slab).fresh.set(fresh);
-            if fresh {
-                (*slab).touched.set(0);
-            }
-            slab
+        let superslab = fullest(*self.bins.get(enough.trailing_zeros() as usize)?)?;
+        let (first, fresh) = self.update(superslab, |superslab| superslab.take(slabs))?;
+        for offset in 0..slabs {
+            superslab.slab(first.wrapping_add(offset), geometry).span_offset.set(offset as u16);
         }
+        let slab = superslab.slab(first, geometry);
+        slab.fresh.set(fresh);
+        if fresh {
+            slab.touched.set(0);
+        }
+        Some(slab)
     }
 
-    /// Puts a free span back.
-    ///
-    /// # Safety
-    /// Nobody has the span any more.
-    pub(crate) unsafe fn put(&mut self, slab: *mut Slab, units: u32, now: u32, geometry: Geometry) {
-        let (superslab, index) = SuperSlab::of(slab, geometry);
-        // SAFETY: the slab is in a SuperSlab of ours.
-        unsafe {
-            self.remove(superslab);
-            (*superslab).put(index, units, (*slab).fresh.get());
-            self.place(superslab);
-            self.age(superslab, now);
-        }
+    /// Puts a free span of `slabs` slabs back, which the caller has to itself.
+    pub(super) fn put(&mut self, slab: &'static Slab, slabs: u32, now: u32, geometry: Geometry) {
+        let (superslab, first) = SuperSlab::of(slab, geometry);
+        self.update(superslab, |superslab| superslab.put(first, slabs, slab.fresh.get()));
+        self.queue(superslab, now);
     }
 
     /// Queues a SuperSlab for purging if it has dirty slabs and is not queued.
-    ///
-    /// # Safety
-    /// `superslab` is ours.
-    pub(crate) unsafe fn age(&mut self, superslab: *mut SuperSlab, now: u32) {
-        // SAFETY: live metadata under our lock.
-        unsafe {
-            if (*superslab).dirty.get() == 0 || (*superslab).aging.replace(true) {
-                return;
-            }
-            (*superslab).since.set(now);
-            (*superslab).younger.set(ptr::null_mut());
-            if self.youngest.is_null() {
-                self.oldest = superslab;
-            } else {
-                (*self.youngest).younger.set(superslab);
-            }
+    fn queue(&mut self, superslab: &'static SuperSlab, now: u32) {
+        if !superslab.has_dirty() || superslab.aging.replace(true) {
+            return;
         }
-        self.youngest = superslab;
+        superslab.since.set(now);
+        superslab.younger.set(None);
+        match self.youngest {
+            Some(youngest) => youngest.younger.set(Some(superslab)),
+            None => self.oldest = Some(superslab),
+        }
+        self.youngest = Some(superslab);
     }
 
-    /// When the SuperSlab that is first in the queue entered it.
-    pub(crate) fn oldest_since(&self) -> Option<u32> {
-        // SAFETY: null, or live metadata under our lock.
-        unsafe { self.oldest.as_ref() }.map(|superslab| superslab.since.get())
+    /// When the first SuperSlab in the queue was queued.
+    pub(super) fn oldest_since(&self) -> Option<u32> {
+        self.oldest.map(|superslab| superslab.since.get())
     }
 
-    /// The next SuperSlab with slabs dirty for `delay` milliseconds, and these slabs, taken out for purging.
-    ///
-    /// # Safety
-    /// The caller gives them back with [`FreeRunBins::put_purged`].
-    pub(crate) unsafe fn take_aged(&mut self, now: u32, delay: u32) -> Option<(*mut SuperSlab, u64)> {
+    /// The dirty slabs of the next SuperSlab that was queued `delay` milliseconds ago or earlier, to be purged and
+    /// returned with [`FreeRunBins::put_purged`].
+    pub(super) fn take_aged(&mut self, now: u32, delay: u32) -> Option<Aged> {
         loop {
-            let superslab = self.oldest;
-            if superslab.is_null() {
+            let superslab = self.oldest?;
+            if now.wrapping_sub(superslab.since.get()) < delay {
                 return None;
             }
-            // SAFETY: live metadata under our lock.
-            unsafe {
-                if now.wrapping_sub((*superslab).since.get()) < delay {
-                    return None;
-                }
-                self.oldest = (*superslab).younger.get();
-                if self.oldest.is_null() {
-                    self.youngest = ptr::null_mut();
-                }
-                (*superslab).aging.set(false);
-                if (*superslab).dirty.get() != 0 {
-                    self.remove(superslab);
-                    let taken = (*superslab).take_dirty();
-                    self.place(superslab);
-                    return Some((superslab, taken));
-                }
+            self.oldest = superslab.younger.get();
+            if self.oldest.is_none() {
+                self.youngest = None;
+            }
+            superslab.aging.set(false);
+            if superslab.has_dirty() {
+                let slabs = self.update(superslab, SuperSlab::take_dirty);
+                return Some(Aged { superslab, slabs });
             }
         }
     }
 
-    /// Gives purged slabs back.
-    ///
-    /// # Safety
-    /// They came from [`FreeRunBins::take_aged`].
-    pub(crate) unsafe fn put_purged(&mut self, superslab: *mut SuperSlab, taken: u64, refused: u64) {
-        // SAFETY: live metadata under our lock.
-        unsafe {
-            self.remove(superslab);
-            (*superslab).put_clean(taken, refused);
-            self.place(superslab);
-        }
+    /// Puts purged slabs back; those of `refused` are still dirty. They are purged the next time that their SuperSlab
+    /// is queued.
+    pub(super) fn put_purged(&mut self, aged: Aged, refused: u64) {
+        self.update(aged.superslab, |superslab| superslab.put_purged(aged.slabs, refused));
     }
 
-    /// Gives back the address space of every SuperSlab that is free as a whole, and of the newest region's reserve.
-    ///
-    /// # Safety
-    /// The free_runs hold SuperSlabs of this geometry.
-    pub(crate) unsafe fn release_address_space(&mut self, geometry: Geometry) {
+    /// Unmaps every SuperSlab that is free as a whole, and what the newest region has in reserve.
+    pub(super) fn unmap_empty(&mut self, geometry: Geometry) {
         if geometry.superslab_size() < GRANULE {
-            return; // the page map could not tell it from its neighbours.
+            return; // The page map cannot tell it from its neighbours.
         }
-        // SAFETY: live metadata under our lock; nobody has a block in a SuperSlab that is free.
-        unsafe {
-            if let Some(region) = self.newest_region.as_ref() {
-                region.release_reserve(geometry);
-            }
-            let empty = geometry.slabs_per_superslab();
-            while let Some(&superslab) = self.free_runs.get(empty)
-                && !superslab.is_null()
-            {
-                self.remove(superslab);
-                let address = (*superslab).slab_address(0, geometry);
-                page_map::remove(address, geometry.superslab_size());
-                mmap::unmap(address, geometry.superslab_size());
-                (*superslab).dirty.set(0);
-                (*superslab).next.set(self.gone);
-                self.gone = superslab;
-            }
+        if let Some(region) = self.newest_region {
+            region.unmap_reserve(geometry);
+        }
+        while let Some(&Some(superslab)) = self.bins.get(geometry.slabs_per_superslab()) {
+            self.remove(superslab);
+            let address = superslab.slab_address(0, geometry);
+            // First out of the page map: afterwards the address may be somebody else's.
+            page_map::remove(address, geometry.superslab_size());
+            mmap::unmap(address, geometry.superslab_size());
+            superslab.forget_dirty();
+            superslab.next.set(self.unmapped);
+            self.unmapped = Some(superslab);
         }
     }
 
-    /// Maps a SuperSlab again whose address space was given back, if it is still to be had.
-    ///
-    /// # Safety
-    /// As [`FreeRunBins::release_address_space`].
-    pub(crate) unsafe fn remap(&mut self, geometry: Geometry, allocator: u8) -> bool {
-        // SAFETY: live metadata under our lock.
-        unsafe {
-            let superslab = self.gone;
-            if superslab.is_null() {
-                return false;
-            }
-            let (address, size) = ((*superslab).slab_address(0, geometry), geometry.superslab_size());
-            if !mmap::map_at(address, size, Access::ReadWrite) {
-                return false;
-            }
-            let owner = Owner::Region(allocator);
-            if !page_map::enter(address, size, owner, owner) {
-                mmap::unmap(address, size);
-                return false;
-            }
-            self.gone = (*superslab).next.get();
-            (*superslab).begin(geometry, 0);
-            self.place(superslab);
+    /// Maps a SuperSlab again that was unmapped, if nothing else is there now.
+    pub(super) fn remap(&mut self, geometry: Geometry, allocator: u8) -> bool {
+        let Some(superslab) = self.unmapped else { return false };
+        let (address, size) = (superslab.slab_address(0, geometry), geometry.superslab_size());
+        if !mmap::map_at(address, size, Access::ReadWrite) {
+            return false;
         }
+        let owner = Owner::Region(allocator);
+        if !page_map::enter(address, size, owner, owner) {
+            mmap::unmap(address, size);
+            return false;
+        }
+        self.unmapped = superslab.next.get();
+        superslab.init(geometry, 0);
+        self.insert(superslab);
         true
     }
 
-    /// Puts a SuperSlab on the bin that its books name.
-    ///
-    /// # Safety
-    /// It is on no bin.
-    pub(crate) unsafe fn place(&mut self, superslab: *mut SuperSlab) {
-        // SAFETY: live metadata under our lock.
-        unsafe {
-            let run = (*superslab).run.get();
-            let Some(bin) = self.free_runs.get_mut(run as usize) else { return };
-            (*superslab).previous.set(ptr::null_mut());
-            (*superslab).next.set(*bin);
-            if !bin.is_null() {
-                (**bin).previous.set(superslab);
-            }
-            *bin = superslab;
-            if run > 0 {
-                self.stocked |= 1 << run;
-            }
+    /// Takes a SuperSlab out of its bin, changes it, and puts it into the bin that it belongs to now.
+    fn update<R>(&mut self, superslab: &'static SuperSlab, change: impl FnOnce(&SuperSlab) -> R) -> R {
+        self.remove(superslab);
+        let result = change(superslab);
+        self.insert(superslab);
+        result
+    }
+
+    /// Puts a SuperSlab, which is in no bin, into its bin.
+    pub(super) fn insert(&mut self, superslab: &'static SuperSlab) {
+        let run = superslab.longest_free_run();
+        let Some(bin) = self.bins.get_mut(run as usize) else { return };
+        superslab.previous.set(None);
+        superslab.next.set(*bin);
+        if let Some(second) = *bin {
+            second.previous.set(Some(superslab));
+        }
+        *bin = Some(superslab);
+        if run > 0 {
+            self.stocked |= 1 << run;
         }
     }
 
-    /// Takes a SuperSlab off its bin, before its books change.
-    unsafe fn remove(&mut self, superslab: *mut SuperSlab) {
-        // SAFETY: live metadata under our lock; the SuperSlab is on the bin that its books name.
-        unsafe {
-            let run = (*superslab).run.get();
-            let (previous, next) = ((*superslab).previous.get(), (*superslab).next.get());
-            if !next.is_null() {
-                (*next).previous.set(previous);
-            }
-            if previous.is_null() {
-                let Some(bin) = self.free_runs.get_mut(run as usize) else { return };
-                *bin = next;
-                if next.is_null() {
-                    self.stocked &= !(1 << run);
-                }
-            } else {
-                (*previous).next.set(next);
-            }
+    /// Takes a SuperSlab out of its bin.
+    fn remove(&mut self, superslab: &'static SuperSlab) {
+        let run = superslab.longest_free_run();
+        let (previous, next) = (superslab.previous.get(), superslab.next.get());
+        if let Some(next) = next {
+            next.previous.set(previous);
+        }
+        if let Some(previous) = previous {
+            previous.next.set(next);
+            return;
+        }
+        let Some(bin) = self.bins.get_mut(run as usize) else { return };
+        *bin = next;
+        if next.is_none() {
+            self.stocked &= !(1 << run);
         }
     }
+}
+
+/// The fullest of the first few SuperSlabs of a bin.
+fn fullest(first: Option<&'static SuperSlab>) -> Option<&'static SuperSlab> {
+    let bin = core::iter::successors(first, |superslab| superslab.next.get());
+    bin.take(CANDIDATES as usize).min_by_key(|superslab| superslab.free_slabs())
 }

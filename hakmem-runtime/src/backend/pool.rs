@@ -1,27 +1,30 @@
-//! The shared pool: slabs and SuperSlabs between threads.
+//! The pool: slabs and SuperSlabs between threads.
 //!
-//! Acquisition goes through stages, cheapest first; the first two are the heap's own (its partial slabs, its warm
-//! slabs):
+//! A heap that needs a slab tries, cheapest first (`heap/acquire.rs`):
 //!
-//! 3. a partial slab of the same class that some thread left: one compare-and-swap;
-//! 4. a free slab from the lock-free list: one compare-and-swap;
-//! 5. under the lock, several at once: slabs of a SuperSlab in use, else of a new SuperSlab, else of a new region.
+//! 1. a partial slab of its own;
+//! 2. a partial slab of the class that a thread abandoned, from the pool: one compare-and-swap;
+//! 3. a free slab that it keeps cached;
+//! 4. a free slab from the pool's lock-free list: one compare-and-swap;
+//! 5. under the pool's lock, several at once: from a SuperSlab in use, else a new SuperSlab, else a new region.
 
 use super::free_runs::FreeRunBins;
 use super::region::Region;
+use super::slab_stack::{pop, push};
 use crate::meta::tagged_stack::SlabStack;
 use crate::slab::remote::Abandon;
 use crate::slab::{Geometry, NOBODY, Slab};
 use crate::sys::clock;
 use crate::sys::lock::Lock;
+use core::iter;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// Free slabs that the lock-free list keeps at most; more go to the free_runs, where they can be purged.
+/// How many free slabs the lock-free list has at most. The others are in the bins, where they can be purged.
 const LISTED: u32 = 16;
 
-/// Looks at the time in a purge delay, at most, of a heap and of the pool: memory goes back no more than a quarter of the
-/// delay late.
+/// How often, at most, a heap and the pool look at the time within a purge delay: memory is returned no more than a
+/// quarter of the delay late.
 pub(crate) const TICKS: u32 = 4;
 
 /// What the pool needs to know of the spec.
@@ -37,41 +40,16 @@ pub(crate) struct PoolConfig {
 #[derive(Debug)]
 pub(crate) struct Pool {
     pub(super) config: PoolConfig,
-    /// Per class: slabs with free blocks that no heap owns.
+    /// For each class: abandoned slabs with free blocks.
     partial: &'static [SlabStack],
     /// Single free slabs.
     pub(super) free: SlabStack,
-    /// About how many there are in `free`.
+    /// How many slabs are in `free`, within the number of threads that change it at the moment.
     pub(super) listed: AtomicU32,
     pub(super) free_runs: Lock<FreeRunBins>,
     newest_region: AtomicPtr<Region>,
     /// When the next purge is due, in milliseconds.
     pub(super) purge_due: AtomicU32,
-}
-
-/// A slab as a node of a [`SlabStack`]: its metadata's address without the seven zero bits.
-fn node(slab: *mut Slab) -> u64 {
-    slab.expose_provenance() as u64 >> 7
-}
-
-/// The slab behind a node.
-fn slab_at(node: u64) -> *mut Slab {
-    ptr::with_exposed_provenance_mut((node as usize) << 7)
-}
-
-/// Puts a slab on a stack.
-///
-/// # Safety
-/// The caller owns the slab and hands it over.
-unsafe fn push(stack: &SlabStack, slab: *mut Slab) {
-    // SAFETY: metadata is never unmapped.
-    stack.push(node(slab), unsafe { &(*slab).below });
-}
-
-/// Takes a slab off a stack, or null.
-pub(super) fn pop(stack: &SlabStack) -> *mut Slab {
-    // SAFETY: every node ever pushed is the metadata of a slab, never unmapped.
-    stack.pop(|node| unsafe { &(*slab_at(node)).below }).map_or(ptr::null_mut(), slab_at)
 }
 
 impl Pool {
@@ -95,185 +73,141 @@ impl Pool {
         self.config.purge_delay
     }
 
-    /// KnownRegions, newest first.
+    /// The regions, newest first.
     pub(crate) fn regions(&self) -> impl Iterator<Item = &'static Region> {
-        let mut next = self.newest_region.load(Ordering::Acquire);
-        core::iter::from_fn(move || {
-            if next.is_null() {
-                return None;
-            }
-            // SAFETY: a published region's metadata is never unmapped.
-            let region = unsafe { &*next };
-            next = region.next();
-            Some(region)
-        })
+        // Acquire pairs with the Release in `grow`: a region is seen as it was when it was published.
+        let newest = self.newest_region.load(Ordering::Acquire);
+        // SAFETY: null, or made from a `&'static Region` in `grow`. The references given out here are for `next`,
+        // written before the publication and never again, and for the atomics in slab entries.
+        iter::successors(unsafe { newest.as_ref() }, |region| region.next())
     }
 
-    /// Stage 3: a slab that was left with free blocks of `class`; null if there is none. It is the caller's. Who had it since
-    /// may have filled it, or used it for another class.
-    pub(crate) fn take_partial(&self, class: u32) -> *mut Slab {
-        let Some(stack) = self.partial.get(class as usize) else { return ptr::null_mut() };
-        loop {
-            let slab = pop(stack);
-            if slab.is_null() {
-                return slab;
-            }
-            // SAFETY: metadata is never unmapped; where `leave_stack` says so the slab is ours.
-            unsafe {
-                // Else a free has claimed it where it was, and its owner has it.
-                if (*slab).remote.leave_stack() {
-                    return slab;
-                }
-            }
-        }
+    /// Stage 3: an abandoned slab that had free blocks of `class`; it is the caller's now. A thread may have reclaimed
+    /// it in the meantime, filled it or used it for another class, and abandoned it again.
+    pub(crate) fn take_partial(&self, class: u32) -> Option<&'static Slab> {
+        let stack = self.partial.get(class as usize)?;
+        // A slab that `leave_stack` refuses was reclaimed by a free while it was on the stack, and has an owner.
+        iter::from_fn(|| pop(stack)).find(|slab| slab.remote.leave_stack())
     }
 
-    /// Leaves a slab to whoever frees into it next, or, if it has free blocks, allocates of its class. `false`: it is
-    /// still the caller's, for blocks were freed into it; it may even be empty.
-    ///
-    /// # Safety
-    /// The caller owns the slab, which is in no bin.
-    pub(crate) unsafe fn abandon(&self, slab: *mut Slab) -> bool {
-        // SAFETY: the slab is the caller's until `release`; after that we look at what never changes.
-        unsafe {
-            let class = (*slab).class();
-            let owner = (*slab).owner.load(Ordering::Relaxed);
-            // First the name, then the word: from the moment of release another thread may own it and write its own.
-            (*slab).owner.store(NOBODY, Ordering::Relaxed);
-            match (*slab).remote.release((*slab).has_blocks()) {
-                Abandon::Refused => (*slab).owner.store(owner, Ordering::Relaxed),
-                Abandon::Done => return true,
-                // Another thread may own it by now, but the link is ours: nobody else pushes what is marked as stacked.
-                Abandon::NeedsStack => {
-                    if let Some(stack) = self.partial.get(class as usize) {
-                        push(stack, slab);
-                    }
-                    return true;
+    /// Abandons a slab, which the caller owns and has in no bin: to the thread that frees into it next, or, if it has
+    /// free blocks, that allocates from its class. `false`: it is still the caller's, because blocks were freed into it
+    /// in the meantime; it may even be empty.
+    pub(crate) fn abandon(&self, slab: &'static Slab) -> bool {
+        let class = slab.class();
+        let owner = slab.owner.load(Ordering::Relaxed);
+        // The owner before the word: as soon as the word says abandoned, another thread may own the slab and write its
+        // name.
+        slab.owner.store(NOBODY, Ordering::Relaxed);
+        match slab.remote.abandon(slab.has_free_blocks()) {
+            Abandon::Refused => slab.owner.store(owner, Ordering::Relaxed),
+            Abandon::Done => return true,
+            // Another thread may own the slab already, but its link is ours to write: the word says that it is on a
+            // stack, so nobody else pushes it.
+            Abandon::NeedsStack => {
+                if let Some(stack) = self.partial.get(class as usize) {
+                    push(stack, slab);
                 }
+                return true;
             }
         }
         false
     }
 
-    /// Leaves a slab, in whatever state, to other threads. `false`: it is empty, and still the caller's.
-    ///
-    /// # Safety
-    /// The caller owns the slab, which is in no bin.
-    pub(crate) unsafe fn leave(&self, slab: *mut Slab) -> bool {
-        // SAFETY: the caller's until it is adrift.
-        unsafe {
-            while !(*slab).is_empty() {
-                if self.abandon(slab) {
-                    return true;
-                }
-                (*slab).collect();
+    /// Abandons a slab unless it is empty. `false`: it is empty, still the caller's, and to be retired.
+    pub(crate) fn abandon_unless_empty(&self, slab: &'static Slab) -> bool {
+        while !slab.is_empty() {
+            if self.abandon(slab) {
+                return true;
             }
+            slab.collect_remote();
         }
         false
     }
 
-    /// Stages 4 and 5: a free span of `units` slabs, null when there is no memory. Up to `extra` further single slabs go
-    /// to `keep` when the lock had to be taken, unless the first is fresh: then somebody may have others to give back.
+    /// Stages 4 and 5: a free span of `slabs` slabs for the allocator with this id. `None`: no memory.
+    ///
+    /// If the lock had to be taken, up to `extra` more single slabs go to `keep`. Not if the first one is fresh: then
+    /// nothing was free, and the caller may find memory elsewhere before it takes more that was never used.
     pub(crate) fn take_free(
         &self,
-        units: u32,
+        slabs: u32,
         extra: u32,
         allocator: u8,
-        mut keep: impl FnMut(*mut Slab),
-    ) -> *mut Slab {
-        if units == 1 {
-            let slab = pop(&self.free);
-            if !slab.is_null() {
-                self.listed.fetch_sub(1, Ordering::Relaxed);
-                return slab;
-            }
+        mut keep: impl FnMut(&'static Slab),
+    ) -> Option<&'static Slab> {
+        if slabs == 1
+            && let Some(slab) = self.take_listed()
+        {
+            return Some(slab);
         }
         let geometry = self.config.geometry;
         let mut free_runs = self.free_runs.lock();
-        // SAFETY: we hold the lock.
-        unsafe {
-            let mut slab = free_runs.take(units, geometry);
-            if slab.is_null() && self.grow(&mut free_runs, allocator) {
-                slab = free_runs.take(units, geometry);
-            }
-            if units == 1 && slab.as_ref().is_some_and(|slab| !slab.fresh.get()) {
-                for _ in 0..extra {
-                    let more = free_runs.take(1, geometry);
-                    if more.is_null() {
-                        break;
-                    }
-                    keep(more);
-                }
-            }
-            slab
+        let mut slab = free_runs.take(slabs, geometry);
+        if slab.is_none() && self.grow(&mut free_runs, allocator) {
+            slab = free_runs.take(slabs, geometry);
         }
+        if slabs == 1 && slab.is_some_and(|slab| !slab.fresh.get()) {
+            iter::from_fn(|| free_runs.take(1, geometry)).take(extra as usize).for_each(&mut keep);
+        }
+        slab
     }
 
-    /// Puts one more SuperSlab on the free_runs.
-    unsafe fn grow(&self, free_runs: &mut FreeRunBins, allocator: u8) -> bool {
+    /// A slab from the lock-free list.
+    pub(super) fn take_listed(&self) -> Option<&'static Slab> {
+        let slab = pop(&self.free)?;
+        self.listed.fetch_sub(1, Ordering::Relaxed);
+        Some(slab)
+    }
+
+    /// Adds a SuperSlab: the next of the newest region, else an unmapped one, else the first of a new region. `false`:
+    /// no memory.
+    fn grow(&self, free_runs: &mut FreeRunBins, allocator: u8) -> bool {
         let PoolConfig { geometry, huge_pages, .. } = self.config;
-        // SAFETY: we hold the lock; metadata is never unmapped.
-        unsafe {
-            if !free_runs.newest_region.is_null() {
-                let superslab = (*free_runs.newest_region).commit_next(geometry, huge_pages);
-                if !superslab.is_null() {
-                    free_runs.place(superslab);
-                    return true;
-                }
-            }
-            if free_runs.remap(geometry, allocator) {
-                return true;
-            }
-            let region = Region::reserve(geometry, allocator, huge_pages);
-            if region.is_null() {
-                return false;
-            }
-            free_runs.place((&raw mut (*region).superslabs).cast());
-            (*region).next.store(free_runs.newest_region, Ordering::Relaxed);
-            free_runs.newest_region = region;
-            // Release publishes the region to `regions`.
-            self.newest_region.store(region, Ordering::Release);
+        let newest = free_runs.newest_region;
+        if let Some(superslab) = newest.and_then(|region| region.commit_next(geometry, huge_pages)) {
+            free_runs.insert(superslab);
+            return true;
         }
+        if free_runs.remap(geometry, allocator) {
+            return true;
+        }
+        let Some(region) = Region::reserve(geometry, allocator, huge_pages, newest) else { return false };
+        free_runs.insert(region.first());
+        free_runs.newest_region = Some(region);
+        // Release publishes the region to `regions`.
+        self.newest_region.store(ptr::from_ref(region).cast_mut(), Ordering::Release);
         true
     }
 
-    /// Takes a span back that has no class any more.
-    ///
-    /// # Safety
-    /// The caller owns it, and `end` was called on it.
-    pub(crate) unsafe fn put_free(&self, slab: *mut Slab, units: u32) {
+    /// Takes a span back, which the caller owns and has reset: it has no class.
+    pub(crate) fn put_free(&self, slab: &'static Slab, slabs: u32) {
         let at_once = self.config.purge_delay == Some(0);
-        // SAFETY: the caller's slab. While it is on another stack, its link is in use.
-        let linked = unsafe { (*slab).remote.is_stacked() };
-        if units == 1 && !at_once && !linked && self.listed.load(Ordering::Relaxed) < LISTED {
+        // A slab that is still on a stack of partial ones cannot be on a second one: its link is in use.
+        let linked = slab.remote.is_stacked();
+        if slabs == 1 && !at_once && !linked && self.listed.load(Ordering::Relaxed) < LISTED {
             self.listed.fetch_add(1, Ordering::Relaxed);
-            // SAFETY: the caller's slab.
-            unsafe { push(&self.free, slab) };
+            push(&self.free, slab);
             return;
         }
-        // SAFETY: the caller's span.
-        unsafe { self.put_aside(slab, units) };
+        self.put_aside(slab, slabs);
         if at_once {
             self.purge(clock::now_ms(), 0);
         }
     }
 
-    /// Puts a span on the free_runs, behind all that the lock-free list has.
-    ///
-    /// # Safety
-    /// As [`Pool::put_free`].
-    pub(crate) unsafe fn put_aside(&self, slab: *mut Slab, units: u32) {
-        // SAFETY: the caller's span; we hold the lock.
-        unsafe { self.free_runs.lock().put(slab, units, clock::now_ms(), self.config.geometry) };
+    /// [`Pool::put_free`] into the bins, so that it is taken after everything in the lock-free list.
+    pub(crate) fn put_aside(&self, slab: &'static Slab, slabs: u32) {
+        self.free_runs.lock().put(slab, slabs, clock::now_ms(), self.config.geometry);
     }
 
-    /// Locks the pool for the length of a fork.
-    pub(crate) fn before_fork(&self) {
+    /// Locks the pool for a fork.
+    pub(crate) fn hold_for_fork(&self) {
         self.free_runs.hold_for_fork();
     }
 
-    /// Unlocks it on both sides.
-    pub(crate) fn after_fork(&self) {
+    /// Unlocks it afterwards, in the parent and in the child.
+    pub(crate) fn release_after_fork(&self) {
         self.free_runs.release_after_fork();
     }
 }

@@ -1,78 +1,97 @@
-//! Memory on its way back to the system.
+//! How the pool's memory returns to the system.
 
-use super::TICKS;
-use super::pool::{Pool, pop};
-use super::superslab::SuperSlab;
+use super::pool::{Pool, TICKS};
+use super::superslab::{mask, runs};
 use crate::sys::mmap;
 use core::sync::atomic::Ordering;
 
 impl Pool {
-    /// Whether it is time to look for memory to purge, after a `delay`; cheap when it is not. Whoever is told so sees to it.
+    /// Whether it is time to look for memory to purge, where memory is kept for `delay` milliseconds. Cheap if not.
+    /// `true` is returned to one thread, which is to do it.
     pub(crate) fn is_due(&self, now: u32, delay: u32) -> bool {
         let due = self.purge_due.load(Ordering::Relaxed);
-        // `due` lies at most a quarter of a delay and one ahead of the moment it was set in. Anything else is past, also after
-        // the clock has wrapped.
+        // When `due` was set it was at most a quarter of the delay, plus one, in the future. Anything else is in the
+        // past, also if the clock has wrapped since.
         if due.wrapping_sub(now).wrapping_sub(1) <= delay / TICKS {
             return false;
         }
-        // Whoever moves the time does the work, the others go on.
+        // The thread that sets the next time does the work.
         let next = now.wrapping_add(delay / TICKS).wrapping_add(1);
         self.purge_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Moves the slabs of the lock-free list to the free_runs, from where they can be purged. A slab adrift is never empty:
-    /// whoever freed its last block has claimed it by that.
+    /// Moves the slabs of the lock-free list into the bins, from where they can be purged.
     pub(crate) fn gather(&self, now: u32) {
-        let geometry = self.config.geometry;
-        loop {
-            let slab = pop(&self.free);
-            if slab.is_null() {
-                break;
-            }
-            self.listed.fetch_sub(1, Ordering::Relaxed);
-            // SAFETY: we popped it, so it is ours; we hold the lock.
-            unsafe { self.free_runs.lock().put(slab, 1, now, geometry) };
+        while let Some(slab) = self.take_listed() {
+            self.free_runs.lock().put(slab, 1, now, self.config.geometry);
         }
     }
 
-    /// Gives back the address space of SuperSlabs without a slab in use, and what regions reserve beyond their
-    /// SuperSlabs, when the system has none left for a large block.
-    pub(crate) fn release_address_space(&self) {
-        // SAFETY: we hold the lock.
-        unsafe { self.free_runs.lock().release_address_space(self.config.geometry) };
+    /// Unmaps SuperSlabs without a slab in use, and what regions have in reserve: the system has no address space left
+    /// for a large block.
+    pub(crate) fn unmap_empty(&self) {
+        self.free_runs.lock().unmap_empty(self.config.geometry);
     }
 
-    /// Gives back the memory of all slabs free for `delay` milliseconds, a SuperSlab's worth a time. The kernel works
-    /// while the lock is free: the slabs are taken out before and put back after.
+    /// Purges all slabs that have been free for `delay` milliseconds, one SuperSlab at a time. They are taken out for
+    /// that, so that the lock is free while the kernel works.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
         if !self.can_purge() {
             return;
         }
         let geometry = self.config.geometry;
         loop {
-            // SAFETY: we hold the lock, and give the slabs back below.
-            let Some((superslab, taken)) = (unsafe { self.free_runs.lock().take_aged(now, delay) }) else { return };
+            let Some(aged) = self.free_runs.lock().take_aged(now, delay) else { return };
             let mut refused = 0;
-            for (first, count) in SuperSlab::runs(taken) {
-                // SAFETY: metadata is never unmapped.
-                let address = unsafe { (*superslab).slab_address(first, geometry) };
-                if !mmap::purge(address, (count as usize) << geometry.slab_shift) {
-                    refused |= taken;
+            for (first, count) in runs(aged.slabs) {
+                if !mmap::purge(aged.address(first, geometry), (count as usize) << geometry.slab_shift) {
+                    refused |= mask(first, count);
                 }
             }
-            // SAFETY: they are the ones we took; we hold the lock.
-            unsafe { self.free_runs.lock().put_purged(superslab, taken, refused) };
+            self.free_runs.lock().put_purged(aged, refused);
         }
     }
 
-    /// For how long the memory that has waited longest for its purge has waited by `now`.
+    /// How long the memory that has waited longest for its purge has waited by `now`.
     pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
         let since = if self.can_purge() { self.free_runs.lock().oldest_since() } else { None };
         since.map(|since| now.wrapping_sub(since))
     }
 
-    /// Whether a slab is whole pages. A part of a page could hold a neighbour's blocks.
+    /// Whether a slab is whole pages. Else its pages may hold a neighbour's blocks.
     fn can_purge(&self) -> bool {
         self.config.geometry.slab_size() >= mmap::page_size()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::pool::PoolConfig;
+    use crate::slab::{Geometry, Slab};
+    use std::vec::Vec;
+
+    const SLAB: u32 = 64 << 10;
+    const ID: u8 = 251;
+
+    #[test]
+    fn only_what_the_kernel_refuses_to_purge_stays_dirty() {
+        let geometry = Geometry::new(16 * SLAB, SLAB);
+        let pool = Pool::new(PoolConfig { geometry, huge_pages: false, purge_delay: Some(1000) }, &[]);
+        // Five pairs of slabs. The first, third and fifth will be three runs of free slabs; the third is locked in memory.
+        let spans: Vec<_> = (0..5).map(|_| pool.take_free(2, 0, ID, |_| {}).expect("memory")).collect();
+        let address = |slab: &Slab| geometry.base(slab);
+        let locked = core::ptr::with_exposed_provenance(address(spans[2]));
+        // SAFETY: the slabs are ours, of this length.
+        assert_eq!(unsafe { libc::mlock(locked, 2 * SLAB as usize) }, 0, "a limit on locked memory below 128 KiB?");
+        for &slab in spans.iter().step_by(2) {
+            slab.fresh.set(false);
+            pool.put_free(slab, 2);
+        }
+        pool.purge(crate::sys::clock::now_ms(), 0);
+        // What is dirty is taken first, and it alone is not fresh.
+        let again: Vec<_> = (0..3).map(|_| pool.take_free(2, 0, ID, |_| {}).expect("memory")).collect();
+        let fresh: Vec<_> = again.iter().map(|slab| slab.fresh.get()).collect();
+        assert_eq!((address(again[0]), fresh), (address(spans[2]), std::vec![false, true, true]));
     }
 }

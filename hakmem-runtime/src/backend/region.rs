@@ -1,4 +1,4 @@
-//! KnownRegions: the address space that SuperSlabs are cut from, with the metadata of all their slabs.
+//! A region: the address space that SuperSlabs are cut from, with the metadata of all their slabs.
 
 use super::superslab::SuperSlab;
 use crate::meta::page_map::{self, Owner};
@@ -7,40 +7,50 @@ use crate::slab::{Geometry, Slab};
 use crate::sys::mmap::{self, Access};
 use core::cell::Cell;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// The head of a region's metadata, behind the entries and the bitmaps of its slabs. All zero when fresh.
+/// The head of a region's metadata, behind the entries and the bitmaps of its slabs. All zero in a new region.
+///
+/// # Invariants
+/// `1 ≤ committed ≤ reserved ≤ 32`. The first `committed` SuperSlabs are readable and writable, unless they are in the
+/// list of unmapped ones; `[base, base + reserved · superslab_size)` less the unmapped ones is this region's address
+/// space. The first SuperSlab holds the metadata: the slabs in use for it are never free, so it is never unmapped.
+///
+/// `next` is written before the region is published. The other cells are accessed under the pool's lock.
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Region {
-    pub(crate) superslabs: [SuperSlab; SUPERSLABS],
+    superslabs: [SuperSlab; SUPERSLABS],
     /// The region reserved before this one.
-    pub(crate) next: AtomicPtr<Region>,
-    /// SuperSlabs in the reservation: 32, fewer where the address space is limited.
+    next: Cell<Option<&'static Region>>,
+    /// SuperSlabs in the reservation: 32, or fewer where the address space is limited.
     reserved: Cell<usize>,
-    /// Of these, how many are committed. Under the pool's lock.
+    /// SuperSlabs that were committed.
     committed: Cell<usize>,
 }
 
+const _: () = assert!(core::mem::offset_of!(Region, superslabs) == 0, "`SuperSlab` finds itself by its region's head");
+const _: () = assert!(align_of::<Region>() <= 128, "the head is behind the bitmaps, of 128 bytes or more each");
+
 impl Region {
-    /// Bytes of metadata before the first usable slab.
+    /// Bytes of metadata, before the first usable slab.
     const fn metadata(geometry: Geometry) -> usize {
         geometry.head_start() + size_of::<Region>()
     }
 
-    /// Where the region at `base` keeps its head.
-    fn at(base: usize, geometry: Geometry) -> *mut Region {
-        ptr::with_exposed_provenance_mut(base.wrapping_add(geometry.head_start()))
-    }
-
     /// The region's first address.
-    pub(crate) fn base(&self, geometry: Geometry) -> usize {
+    fn base(&self, geometry: Geometry) -> usize {
         ptr::from_ref(self).addr() & !(geometry.region_size() - 1)
     }
 
-    /// Reserves a region and commits its first SuperSlab. Null where there is no memory or address space.
-    pub(crate) fn reserve(geometry: Geometry, allocator: u8, huge_pages: bool) -> *mut Region {
-        // Under a limit on address space a shorter reservation may still fit; the alignment is what matters.
+    /// Reserves a region behind which `next` is in the list, and commits its first SuperSlab. `None`: there is no
+    /// memory or address space.
+    pub(super) fn reserve(
+        geometry: Geometry,
+        allocator: u8,
+        huge_pages: bool,
+        next: Option<&'static Region>,
+    ) -> Option<&'static Region> {
+        // Where address space is limited a shorter reservation may still fit, at the same alignment.
         let mut count = SUPERSLABS;
         let base = loop {
             let base = mmap::map(count << geometry.superslab_shift, geometry.region_size(), Access::Reserved);
@@ -49,56 +59,56 @@ impl Region {
             }
             count /= 2;
             if count == 0 {
-                return ptr::null_mut();
+                return None;
             }
         };
         let length = count << geometry.superslab_shift;
         let owner = Owner::Region(allocator);
         if !mmap::commit(base, geometry.superslab_size()) || !page_map::enter(base, length, owner, owner) {
             mmap::unmap(base, length);
-            return ptr::null_mut();
+            return None;
         }
         if huge_pages {
             mmap::prefer_huge_pages(base, geometry.superslab_size());
         }
-        let region = Region::at(base, geometry);
-        // SAFETY: the first SuperSlab is committed and holds the metadata; nobody else knows of it yet.
-        unsafe {
-            (*region).reserved.set(count);
-            (*region).committed.set(1);
-            let used = Region::metadata(geometry).div_ceil(geometry.slab_size());
-            (*region).superslabs[0].begin(geometry, used);
-        }
-        region
+        let head = ptr::with_exposed_provenance::<Region>(base.wrapping_add(geometry.head_start()));
+        // SAFETY: the head is in the first SuperSlab, which was mapped and committed above and is never unmapped. It is
+        // aligned (asserted above) and zero, which is a valid `Region`: integers, bools, and options of references.
+        let region = unsafe { &*head };
+        region.next.set(next);
+        region.reserved.set(count);
+        region.committed.set(1);
+        region.first().init(geometry, Region::metadata(geometry).div_ceil(geometry.slab_size()));
+        Some(region)
     }
 
-    /// Commits the next SuperSlab; null if all are, or the kernel refuses.
-    ///
-    /// # Safety
-    /// The caller holds the pool's lock.
-    pub(crate) unsafe fn commit_next(&self, geometry: Geometry, huge_pages: bool) -> *mut SuperSlab {
+    /// The SuperSlab that holds the region's metadata.
+    pub(super) fn first(&'static self) -> &'static SuperSlab {
+        let [first, ..] = &self.superslabs;
+        first
+    }
+
+    /// Commits the next SuperSlab. `None`: all are committed, or the kernel refuses.
+    pub(super) fn commit_next(&'static self, geometry: Geometry, huge_pages: bool) -> Option<&'static SuperSlab> {
         let index = self.committed.get();
         if index >= self.reserved.get() {
-            return ptr::null_mut();
+            return None;
         }
         let address = self.base(geometry).wrapping_add(index << geometry.superslab_shift);
         if !mmap::commit(address, geometry.superslab_size()) {
-            return ptr::null_mut();
+            return None;
         }
         if huge_pages {
             mmap::prefer_huge_pages(address, geometry.superslab_size());
         }
-        let Some(superslab) = self.superslabs.get(index) else { return ptr::null_mut() };
-        superslab.begin(geometry, 0);
+        let superslab = self.superslabs.get(index)?;
+        superslab.init(geometry, 0);
         self.committed.set(index.wrapping_add(1));
-        ptr::from_ref(superslab).cast_mut()
+        Some(superslab)
     }
 
-    /// Gives back the reserve behind the last committed SuperSlab.
-    ///
-    /// # Safety
-    /// The caller holds the pool's lock.
-    pub(crate) unsafe fn release_reserve(&self, geometry: Geometry) {
+    /// Unmaps the reserved address space behind the last committed SuperSlab.
+    pub(super) fn unmap_reserve(&self, geometry: Geometry) {
         let (committed, reserved) = (self.committed.get(), self.reserved.get());
         let address = self.base(geometry).wrapping_add(committed << geometry.superslab_shift);
         let length = reserved.wrapping_sub(committed) << geometry.superslab_shift;
@@ -109,15 +119,16 @@ impl Region {
         }
     }
 
-    /// The metadata of every slab of the region, for statistics. Entries never used are all zero.
-    pub(crate) fn slabs(&self, geometry: Geometry) -> impl Iterator<Item = &'static Slab> {
-        let first = ptr::with_exposed_provenance::<Slab>(self.base(geometry));
-        // SAFETY: a region's metadata is never unmapped and is valid from all zero on.
-        (0..geometry.slabs_per_region()).map(move |index| unsafe { &*first.wrapping_add(index) })
+    /// The entry of every slab of the region, for statistics. Those of slabs never used are all zero.
+    pub(crate) fn slabs(&'static self, geometry: Geometry) -> impl Iterator<Item = &'static Slab> {
+        let superslabs = self.superslabs.iter();
+        superslabs.flat_map(move |superslab| {
+            (0..geometry.slabs_per_superslab() as u32).map(move |index| superslab.slab(index, geometry))
+        })
     }
 
     /// The region reserved before this one.
-    pub(crate) fn next(&self) -> *mut Region {
-        self.next.load(Ordering::Acquire)
+    pub(super) fn next(&self) -> Option<&'static Region> {
+        self.next.get()
     }
 }

@@ -1,38 +1,48 @@
-//! A SuperSlab: which of its slabs are free, and which of those hold memory that could go back to the system.
+//! A SuperSlab: which of its slabs are free, and which of those hold memory that could return to the system.
 
-use super::region::Region;
 use crate::slab::{Geometry, Slab};
 use core::cell::Cell;
 use core::ptr;
 
-/// A SuperSlab's books, in its region's metadata, under the pool's lock.
+/// What is known about a SuperSlab. It is part of its region's metadata, which is never unmapped; all zero is a
+/// SuperSlab that was not committed yet, with no slab free.
+///
+/// Its cells are accessed under the pool's lock only: the one way to a `&'static SuperSlab` of a pool is through the
+/// `FreeRunBins` in that lock (`free_runs.rs`).
 ///
 /// # Invariants
-/// `dirty ⊆ free`; bit *i* speaks of slab *i*. `run` is the length of the longest run of ones in `free`, and the bin
-/// that the SuperSlab stands on. `dirty ≠ 0 ⇒ aging`, but for slabs that the kernel refused to purge.
+/// Bit *i* of a mask is about slab *i*.
+///
+/// ```text
+/// dirty ⊆ free
+/// run == length of the longest run of ones in free == the bin that the SuperSlab is in
+/// dirty ≠ 0 ⇒ aging, except for slabs that the kernel refused to purge
+/// ```
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct SuperSlab {
     /// Free slabs.
-    pub(crate) free: Cell<u64>,
+    free: Cell<u64>,
     /// Free slabs whose memory was touched since it was mapped or purged.
-    pub(crate) dirty: Cell<u64>,
-    pub(crate) run: Cell<u32>,
-    /// When the oldest dirty slab became free, in milliseconds.
-    pub(crate) since: Cell<u32>,
-    /// Whether it is in the queue of those to purge.
-    pub(crate) aging: Cell<bool>,
-    pub(crate) previous: Cell<*mut SuperSlab>,
-    pub(crate) next: Cell<*mut SuperSlab>,
-    pub(crate) younger: Cell<*mut SuperSlab>,
+    dirty: Cell<u64>,
+    run: Cell<u32>,
+    /// When the SuperSlab was last queued for purging, in milliseconds.
+    pub(super) since: Cell<u32>,
+    /// Whether it is in the queue of SuperSlabs to purge.
+    pub(super) aging: Cell<bool>,
+    /// Its neighbours in its bin; `next` also links unmapped SuperSlabs.
+    pub(super) previous: Cell<Option<&'static SuperSlab>>,
+    pub(super) next: Cell<Option<&'static SuperSlab>>,
+    /// The SuperSlab queued for purging after this one.
+    pub(super) younger: Cell<Option<&'static SuperSlab>>,
 }
 
-/// The bits `[first, first + count)`.
-fn mask(first: u32, count: u32) -> u64 {
+/// The bits `[first, first + count)`, for a count of 1 to 64.
+pub(super) fn mask(first: u32, count: u32) -> u64 {
     (u64::MAX >> (64_u32.wrapping_sub(count) & 63)) << (first & 63)
 }
 
-/// The first place where `count` ones stand side by side.
+/// The first position with `count` ones side by side.
 fn find_run(bits: u64, count: u32) -> Option<u32> {
     let mut starts = bits;
     for offset in 1..count {
@@ -51,94 +61,125 @@ fn longest_run(mut bits: u64) -> u32 {
     length
 }
 
+/// Splits `bits` into its runs of ones: (first, count) each.
+pub(super) fn runs(mut bits: u64) -> impl Iterator<Item = (u32, u32)> {
+    core::iter::from_fn(move || {
+        if bits == 0 {
+            return None;
+        }
+        let first = bits.trailing_zeros();
+        let count = (bits >> first).trailing_ones();
+        bits &= !mask(first, count);
+        Some((first, count))
+    })
+}
+
+/// Which slabs are free. `free` changes only while the SuperSlab is in no bin, because `run` names its bin.
 impl SuperSlab {
-    /// Starts with all slabs free but the first `used`.
-    pub(crate) fn begin(&self, geometry: Geometry, used: usize) {
+    /// Makes all slabs free except the first `used`, and none dirty.
+    pub(super) fn init(&self, geometry: Geometry, used: usize) {
         let count = geometry.slabs_per_superslab() as u32;
-        self.free.set(mask(0, count) & !(if used == 0 { 0 } else { mask(0, used as u32) }));
+        let used = if used == 0 { 0 } else { mask(0, used as u32) };
         self.dirty.set(0);
-        self.run.set(longest_run(self.free.get()));
+        self.set_free(mask(0, count) & !used);
     }
 
-    /// Takes `units` consecutive slabs: the first one's index, and whether all of them are untouched. Touched memory is
-    /// preferred: it needs no page faults.
-    pub(crate) fn take(&self, units: u32) -> Option<(u32, bool)> {
-        let first = find_run(self.dirty.get(), units).or_else(|| find_run(self.free.get(), units))?;
-        let mask = mask(first, units);
+    fn set_free(&self, free: u64) {
+        self.free.set(free);
+        self.run.set(longest_run(free));
+    }
+
+    /// The length of the longest run of free slabs.
+    pub(super) fn longest_free_run(&self) -> u32 {
+        self.run.get()
+    }
+
+    pub(super) fn free_slabs(&self) -> u32 {
+        self.free.get().count_ones()
+    }
+
+    pub(super) fn has_dirty(&self) -> bool {
+        self.dirty.get() != 0
+    }
+
+    /// Takes `slabs` consecutive slabs. Returns the first one's index, and whether all of them are untouched. Touched
+    /// memory is preferred, because it needs no page faults.
+    pub(super) fn take(&self, slabs: u32) -> Option<(u32, bool)> {
+        let first = find_run(self.dirty.get(), slabs).or_else(|| find_run(self.free.get(), slabs))?;
+        let mask = mask(first, slabs);
         let fresh = self.dirty.get() & mask == 0;
-        self.free.set(self.free.get() & !mask);
         self.dirty.set(self.dirty.get() & !mask);
-        self.run.set(longest_run(self.free.get()));
+        self.set_free(self.free.get() & !mask);
         Some((first, fresh))
     }
 
     /// Puts slabs back.
-    pub(crate) fn put(&self, first: u32, units: u32, fresh: bool) {
-        let mask = mask(first, units);
-        self.free.set(self.free.get() | mask);
+    pub(super) fn put(&self, first: u32, slabs: u32, fresh: bool) {
+        let mask = mask(first, slabs);
         if !fresh {
             self.dirty.set(self.dirty.get() | mask);
         }
-        self.run.set(longest_run(self.free.get()));
+        self.set_free(self.free.get() | mask);
     }
 
-    /// Takes every dirty slab for purging: as a mask, for [`SuperSlab::put_clean`] to give back.
-    pub(crate) fn take_dirty(&self) -> u64 {
+    /// Takes every dirty slab, to be purged and returned with [`SuperSlab::put_purged`].
+    pub(super) fn take_dirty(&self) -> u64 {
         let taken = self.dirty.replace(0);
-        self.free.set(self.free.get() & !taken);
-        self.run.set(longest_run(self.free.get()));
+        self.set_free(self.free.get() & !taken);
         taken
     }
 
-    /// Puts purged slabs back; those that the kernel would not take remain dirty.
-    pub(crate) fn put_clean(&self, taken: u64, refused: u64) {
-        self.free.set(self.free.get() | taken);
+    /// Puts purged slabs back. Those that the kernel refused to purge (`refused ⊆ taken`) are still dirty.
+    pub(super) fn put_purged(&self, taken: u64, refused: u64) {
+        debug_assert_eq!(refused & !taken, 0);
         self.dirty.set(self.dirty.get() | refused);
-        self.run.set(longest_run(self.free.get()));
+        self.set_free(self.free.get() | taken);
     }
 
-    /// Splits `bits` into runs: (first, count) each.
-    pub(crate) fn runs(mut bits: u64) -> impl Iterator<Item = (u32, u32)> {
-        core::iter::from_fn(move || {
-            if bits == 0 {
-                return None;
-            }
-            let first = bits.trailing_zeros();
-            let count = (bits >> first).trailing_ones();
-            bits &= !mask(first, count);
-            Some((first, count))
-        })
+    /// Notes that the memory of all slabs, which are free, was unmapped.
+    pub(super) fn forget_dirty(&self) {
+        self.dirty.set(0);
     }
+}
 
-    /// This SuperSlab's number in its region, and the region's base.
-    fn place(&self, geometry: Geometry) -> (usize, usize) {
+/// Addresses. A region's metadata begins with an entry for each of its slabs, and its head with its SuperSlabs' (see
+/// `geometry.rs`, and the assertion in `region.rs`), so each of these is found by arithmetic.
+impl SuperSlab {
+    /// The base of the region, and this SuperSlab's index in it.
+    fn position(&self, geometry: Geometry) -> (usize, usize) {
         let address = ptr::from_ref(self).addr();
         let base = address & !(geometry.region_size() - 1);
         let array = base.wrapping_add(geometry.head_start());
-        const { assert!(core::mem::offset_of!(Region, superslabs) == 0) };
-        (address.wrapping_sub(array) / size_of::<SuperSlab>(), base)
+        (base, address.wrapping_sub(array) / size_of::<SuperSlab>())
     }
 
     /// The address of slab `index`.
-    pub(crate) fn slab_address(&self, index: u32, geometry: Geometry) -> usize {
-        let (number, base) = self.place(geometry);
-        base.wrapping_add(number << geometry.superslab_shift).wrapping_add((index as usize) << geometry.slab_shift)
+    pub(super) fn slab_address(&self, index: u32, geometry: Geometry) -> usize {
+        let (base, position) = self.position(geometry);
+        base.wrapping_add(position << geometry.superslab_shift).wrapping_add((index as usize) << geometry.slab_shift)
     }
 
-    /// The metadata of slab `index`.
-    pub(crate) fn slab(&self, index: u32, geometry: Geometry) -> *mut Slab {
-        let (number, base) = self.place(geometry);
-        let index = number.wrapping_mul(geometry.slabs_per_superslab()).wrapping_add(index as usize);
-        ptr::with_exposed_provenance_mut::<Slab>(base).wrapping_add(index)
+    /// The entry of slab `index`.
+    pub(super) fn slab(&'static self, index: u32, geometry: Geometry) -> &'static Slab {
+        debug_assert!((index as usize) < geometry.slabs_per_superslab());
+        let (base, position) = self.position(geometry);
+        let index = position.wrapping_mul(geometry.slabs_per_superslab()).wrapping_add(index as usize);
+        // SAFETY: a `&'static SuperSlab` is part of a region, whose metadata is never unmapped and begins, at the
+        // region's base, with an entry for each slab of each SuperSlab; `index` is below their number. All zero, and
+        // whatever was stored in it since, is a valid `Slab`. Everything in an entry is an atomic or a cell.
+        unsafe { &*ptr::with_exposed_provenance::<Slab>(base).wrapping_add(index) }
     }
 
     /// The SuperSlab that a slab is in, and the slab's index there.
-    pub(crate) fn of(slab: *mut Slab, geometry: Geometry) -> (*mut SuperSlab, u32) {
-        let base = slab.addr() & !(geometry.region_size() - 1);
-        let index = slab.addr().wrapping_sub(base) / size_of::<Slab>();
-        let array = base.wrapping_add(geometry.head_start());
-        let number = index / geometry.slabs_per_superslab();
-        let superslab = ptr::with_exposed_provenance_mut::<SuperSlab>(array).wrapping_add(number);
+    pub(super) fn of(slab: &'static Slab, geometry: Geometry) -> (&'static SuperSlab, u32) {
+        let address = ptr::from_ref(slab).addr();
+        let base = address & !(geometry.region_size() - 1);
+        let index = address.wrapping_sub(base) / size_of::<Slab>();
+        let array = ptr::with_exposed_provenance::<SuperSlab>(base.wrapping_add(geometry.head_start()));
+        // SAFETY: slabs reach the pool from the pool, so the entry is one of the `slabs_per_region` at the base of a
+        // region of this geometry. The quotient is below the number of SuperSlabs, which the region's head begins with,
+        // never unmapped and valid from all zero on.
+        let superslab = unsafe { &*array.wrapping_add(index / geometry.slabs_per_superslab()) };
         (superslab, (index % geometry.slabs_per_superslab()) as u32)
     }
 }
@@ -173,7 +214,7 @@ mod tests {
                 _ => random,
             };
             let runs = runs_one_by_one(bits);
-            assert_eq!(SuperSlab::runs(bits).collect::<Vec<_>>(), runs);
+            assert_eq!(super::runs(bits).collect::<Vec<_>>(), runs);
             let longest = runs.iter().map(|run| run.1).max().unwrap_or(0);
             assert_eq!(longest_run(bits), longest);
             for count in 1..=64 {
@@ -181,6 +222,33 @@ mod tests {
                 assert_eq!(find_run(bits, count), first, "{bits:x} {count}");
             }
         }
+    }
+
+    #[test]
+    fn what_the_kernel_refused_to_purge_remains_dirty() {
+        let superslab = SuperSlab {
+            free: Cell::new(0),
+            dirty: Cell::new(0),
+            run: Cell::new(0),
+            since: Cell::new(0),
+            aging: Cell::new(false),
+            previous: Cell::new(None),
+            next: Cell::new(None),
+            younger: Cell::new(None),
+        };
+        superslab.init(Geometry::new(16 << 16, 1 << 16), 1);
+        assert_eq!((superslab.free.get(), superslab.dirty.get(), superslab.run.get()), (0xFFFE, 0, 15));
+        assert_eq!(superslab.take(15), Some((1, true)));
+        superslab.put(2, 3, false);
+        superslab.put(8, 2, false);
+        superslab.put(12, 1, true);
+        let taken = superslab.take_dirty();
+        assert_eq!((taken, superslab.free.get(), superslab.dirty.get()), (mask(2, 3) | mask(8, 2), mask(12, 1), 0));
+        superslab.put_purged(taken, mask(8, 2));
+        assert_eq!((superslab.free.get(), superslab.dirty.get()), (taken | mask(12, 1), mask(8, 2)));
+        // What is dirty is taken first, though a longer run is free.
+        assert_eq!(superslab.take(2), Some((8, false)));
+        assert_eq!(superslab.take(2), Some((2, true)));
     }
 
     #[test]

@@ -1,98 +1,167 @@
-//! What a front offers for callers in C, who know a block by its address alone; and where such a front stands.
+//! What callers in C need of a spec: they know a block by its address alone.
 
-use crate::cache::counted::LayerTable;
-use crate::global_alloc::Front;
+use crate::global_alloc::CompiledSpec;
+use crate::groups::Groups;
+use crate::size_table::NO_OFFSET;
+use crate::slab::FreeBlock;
 use core::cell::Cell;
 
-/// What the macro generates beside [`Front`] under `tls = "initial-exec"`.
+/// What the macro generates beside [`CompiledSpec`] under `tls = "initial-exec"`.
 ///
 /// # Safety
-/// As [`Front`]; blocks are aligned to 16 where nothing else is said.
+/// `C` are the groups that the row of the small table for [`ALIGN`](super::ALIGN) names, which has an entry for every small size if
+/// `C_ROW_IS_FULL`; `ByAddress` are those of classes whose slabs have no tagged owner.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be exported as C's `malloc`",
-    label = "its threads are not to be found from there",
+    label = "C code cannot find its thread caches",
     note = "write `tls = \"initial-exec\"` at the top of its spec"
 )]
-pub unsafe trait CFront: Front {
+pub unsafe trait ByAddress: CompiledSpec {
+    /// The groups that serve what C allocates, up to `SMALL_MAX` bytes.
+    type C: Groups<Self::Cache>;
+    /// The groups whose blocks can be freed by their address alone.
+    type ByAddress: Groups<Self::Cache>;
+
+    /// Whether every small size has a class that is aligned to [`ALIGN`](super::ALIGN).
+    const C_ROW_IS_FULL: bool;
+
     /// Whether a thread of the allocator's own fills or purges in the background.
     const BACKGROUND: bool;
 
     /// Whether some class has the policy `stats = true`.
     const STATS: bool;
 
-    /// A block for a small size, if the first layer has one; else null.
-    fn allocate_hit(size: usize) -> *mut u8;
-
-    /// Frees a block if that is a hit of a layer that finds the block's slab by its address. `false`: nothing happened.
+    /// Frees a block if its slab is this thread's and of the groups of `ByAddress`. `None`: nothing happened; else whether another block
+    /// of the slab is in use.
     ///
     /// # Safety
     /// If `block` is a block of this allocator, the caller owns it and gives it up. It may be any pointer.
-    unsafe fn release_hit(block: *mut u8) -> bool;
-
-    /// Frees a block of the class in a slot.
-    ///
-    /// # Safety
-    /// The block is allocated, of that class, and the caller's.
-    unsafe fn release_of(block: *mut u8, slot: usize);
+    unsafe fn push_own(block: *mut u8) -> Option<bool>;
 
     /// Remembers that the region of `block` is this allocator's, for hits to come.
     fn remember(block: *const u8);
-
-    /// What the layers did.
-    fn layer_stats() -> LayerTable;
-
-    /// Gives back all that is free.
-    fn purge();
 }
 
-/// The front of threads that have none, where a heap is expected in front of it: empty, and nobody writes to it. `FRONT`
-/// is [`Heap::front_offset`](crate::Heap::front_offset).
+/// The row of the small table for what C allocates.
+const ROW: usize = super::ALIGN.trailing_zeros() as usize;
+
+/// Whether a small table has an entry for every size up to `most` in the row for what C allocates.
+pub const fn c_row_is_full(table: &crate::size_table::SmallTable, most: usize) -> bool {
+    let mut entry = 0;
+    while entry <= most / 8 {
+        if table[ROW][entry] == NO_OFFSET {
+            return false;
+        }
+        entry += 1;
+    }
+    true
+}
+
+/// A block for a small size, if the first layer has one; else null.
+#[inline(always)]
+pub(super) fn alloc_hit<S: ByAddress>(size: usize) -> *mut u8 {
+    if size > S::SMALL_MAX {
+        return core::ptr::null_mut();
+    }
+    let offset = S::small()[ROW][(size + 7) >> 3];
+    if !S::C_ROW_IS_FULL && offset == NO_OFFSET {
+        return core::ptr::null_mut();
+    }
+    S::C::pop(offset.into())
+}
+
+/// Frees a block if that is a hit of a layer that finds the block's slab by its address. `false`: nothing happened.
+///
+/// # Safety
+/// As [`ByAddress::push_own`].
+#[inline(always)]
+pub(super) unsafe fn dealloc_hit<S: ByAddress>(block: *mut u8) -> bool {
+    if S::ByAddress::IS_EMPTY {
+        return false;
+    }
+    // SAFETY: the caller's contract; and that the slab is empty now, the push has just said.
+    unsafe {
+        let Some(in_use) = S::push_own(block) else { return false };
+        if !in_use {
+            emptied::<S>(block);
+        }
+    }
+    true
+}
+
+/// No block of the slab of `block` is in use any more.
+///
+/// # Safety
+/// The slab is this thread's, and `block` was just pushed to it.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn emptied<S: ByAddress>(block: *mut u8) {
+    let backing = S::allocator().backing();
+    // SAFETY: the block is one of this allocator, so in a region of its geometry; and this is right after the push that calls for it.
+    unsafe {
+        let class_index = backing.pool().geometry().slab_of(block.addr()).class();
+        S::ByAddress::overflow(block, offset_of_class::<S>(class_index as usize));
+    }
+}
+
+/// The offset of a class, from a slab in use.
+fn offset_of_class<S: ByAddress>(class_index: usize) -> usize {
+    S::offsets().get(class_index).map_or(0, |&offset| offset.into())
+}
+
+/// Frees a block of the class at `class_index`.
+#[inline]
+pub(super) fn dealloc_of_class<S: ByAddress>(block: FreeBlock, class_index: usize) {
+    S::Groups::dealloc(block, offset_of_class::<S>(class_index));
+}
+
+/// The empty thread cache that threads share until they start, at the distance from a heap's address at which a thread cache beside
+/// its heap is: `OFFSET` is [`Heap::thread_cache_offset`](crate::Heap::thread_cache_offset). Nobody writes to it.
 #[repr(C, align(128))]
 #[derive(Debug)]
-pub struct EmptyThread<T, const FRONT: usize> {
-    heap: [u8; FRONT],
-    front: T,
+pub struct EmptyThread<T, const OFFSET: usize> {
+    heap: [u8; OFFSET],
+    cache: T,
 }
 
-// SAFETY: nobody writes to it, as every layer of an empty front is inert or not asked.
-unsafe impl<T, const FRONT: usize> Sync for EmptyThread<T, FRONT> {}
+// SAFETY: nobody writes to it: a first layer that is not inert is not called before the thread has started.
+unsafe impl<T, const OFFSET: usize> Sync for EmptyThread<T, OFFSET> {}
 
-impl<T, const FRONT: usize> EmptyThread<T, FRONT> {
-    /// With an empty front.
-    pub const fn new(front: T) -> Self {
-        EmptyThread { heap: [0; FRONT], front }
+impl<T, const OFFSET: usize> EmptyThread<T, OFFSET> {
+    /// With an empty cache.
+    pub const fn new(cache: T) -> Self {
+        EmptyThread { heap: [0; OFFSET], cache }
     }
 }
 
-/// The regions of `2^REGION` bytes that a thread has met: that a pointer is in one of them tells that the metadata of its
-/// slab can be read. The metadata of a region is never unmapped, so what is remembered stays true. There are `PLACES`,
-/// `2^(32 - REGION)`, for regions by the lower half of their addresses: those of 4 GiB side by side. `Pages::push_own` looks
-/// here.
+/// Regions, of `2^REGION` bytes, that a thread knows to be this allocator's: the metadata of a slab in one of them can be read, and is
+/// never unmapped. A direct-mapped table with `ENTRIES`, `2^(32 - REGION)`, by the lower half of the address, so that regions within 4 GiB
+/// have entries of their own. `Pages::push_own` reads it.
 ///
 /// # Invariants
-/// A place holds the base of a region that belongs there, or what is the base of none.
+/// An entry holds the base of a region that belongs there, or 1, which is no region's base.
 #[repr(transparent)]
 #[derive(Debug)]
-pub struct KnownRegions<const REGION: u32, const PLACES: usize>([Cell<usize>; PLACES]);
+pub struct KnownRegions<const REGION: u32, const ENTRIES: usize>([Cell<usize>; ENTRIES]);
 
-impl<const REGION: u32, const PLACES: usize> KnownRegions<REGION, PLACES> {
-    /// None. At 0, the base of the null pointer's, is none either.
-    pub const fn none() -> Self {
-        assert!(PLACES == 1 << (32 - REGION), "a place for each value of the upper bits of 32");
-        KnownRegions([const { Cell::new(1) }; PLACES])
-    }
+impl<const REGION: u32, const ENTRIES: usize> KnownRegions<REGION, ENTRIES> {
+    /// No regions. (Not 0, which is the base of the null pointer's.)
+    pub const NONE: Self = {
+        assert!(ENTRIES == 1 << (32 - REGION), "an entry for each value of the upper bits of 32");
+        KnownRegions([const { Cell::new(1) }; ENTRIES])
+    };
 
     /// Forgets all.
     pub fn clear(&self) {
-        for place in &self.0 {
-            place.set(1);
+        for entry in &self.0 {
+            entry.set(1);
         }
     }
 
     /// Remembers the region of `address`.
-    pub fn learn(&self, address: usize) {
-        if let Some(place) = self.0.get((address as u32 >> REGION) as usize) {
-            place.set(address & !((1 << REGION) - 1));
+    pub fn insert(&self, address: usize) {
+        if let Some(entry) = self.0.get((address as u32 >> REGION) as usize) {
+            entry.set(address & !((1 << REGION) - 1));
         }
     }
 }

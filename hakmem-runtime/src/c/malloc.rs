@@ -4,17 +4,17 @@
 //! an alignment up to a power of two. `errno` is `ENOMEM` after a failure and untouched otherwise.
 
 use super::ALIGN;
-use super::by_address::CFront;
+use super::by_address::{ByAddress, alloc_hit, dealloc_hit, dealloc_of_class};
 use super::lookup::{self, Found};
 use crate::global_alloc;
-use crate::sys::mmap;
+use crate::slab::FreeBlock;
+use crate::sys::{errno, mmap};
 use core::ptr;
 
 /// The caller asked for what cannot be.
 #[cold]
 fn refuse(error: i32) -> *mut u8 {
-    // SAFETY: errno is this thread's own place.
-    unsafe { *libc::__errno_location() = error };
+    errno::set(error);
     ptr::null_mut()
 }
 
@@ -28,21 +28,21 @@ fn or_no_memory(block: *mut u8) -> *mut u8 {
 const MOST: usize = isize::MAX.unsigned_abs();
 
 /// A block of any size and alignment; null without `errno` where there is no memory.
-fn allocate<F: CFront>(size: usize, align: usize) -> *mut u8 {
+fn alloc<S: ByAddress>(size: usize, align: usize) -> *mut u8 {
     // A large block of no bytes would be no mapping.
-    if size > MOST { ptr::null_mut() } else { F::allocate(size.max(1), align) }
+    if size > MOST { ptr::null_mut() } else { global_alloc::alloc::<S>(size.max(1), align) }
 }
 
 /// `malloc`.
 #[inline(always)]
-pub fn malloc<F: CFront>(size: usize) -> *mut u8 {
-    let block = F::allocate_hit(size);
-    if block.is_null() { malloc_other::<F>(size) } else { block }
+pub fn malloc<S: ByAddress>(size: usize) -> *mut u8 {
+    let block = alloc_hit::<S>(size);
+    if block.is_null() { malloc_other::<S>(size) } else { block }
 }
 
 #[inline(never)]
-extern "C" fn malloc_other<F: CFront>(size: usize) -> *mut u8 {
-    or_no_memory(allocate::<F>(size, ALIGN))
+extern "C" fn malloc_other<S: ByAddress>(size: usize) -> *mut u8 {
+    or_no_memory(alloc::<S>(size, ALIGN))
 }
 
 /// `free`, and C23's `free_sized` and `free_aligned_sized`: a block that was resized in place has another size than its class
@@ -51,44 +51,41 @@ extern "C" fn malloc_other<F: CFront>(size: usize) -> *mut u8 {
 /// # Safety
 /// As C's. A pointer that is no block ends the program as far as it is noticed.
 #[inline(always)]
-pub unsafe fn free<F: CFront>(block: *mut u8) {
+pub unsafe fn free<S: ByAddress>(block: *mut u8) {
     // SAFETY: the caller's contract.
     unsafe {
-        if !F::release_hit(block) {
-            free_other::<F>(block);
+        if !dealloc_hit::<S>(block) {
+            free_other::<S>(block);
         }
     }
 }
 
 #[inline(never)]
-unsafe extern "C" fn free_other<F: CFront>(block: *mut u8) {
+unsafe extern "C" fn free_other<S: ByAddress>(block: *mut u8) {
     if block.is_null() {
         return;
     }
-    let found = lookup::find(F::runtime(), block.addr());
+    let found = lookup::find(S::allocator(), block.addr());
     if let Found::OfClass(_) = found {
-        F::remember(block);
+        S::remember(block);
     }
-    // SAFETY: the caller gives the block, which is what was found.
-    unsafe { release::<F>(block, found) }
+    // SAFETY: the caller gives the block, which is of the class that was found.
+    dealloc::<S>(unsafe { FreeBlock::from_raw(block) }, found);
 }
 
 /// Frees a block that was found.
-unsafe fn release<F: CFront>(block: *mut u8, found: Found) {
-    // SAFETY: the caller gives the block.
-    unsafe {
-        match found {
-            Found::OfClass(slot) => F::release_of(block, slot),
-            Found::Large(_) => F::runtime().large().free(F::runtime(), block),
-        }
+fn dealloc<S: ByAddress>(block: FreeBlock, found: Found) {
+    match found {
+        Found::OfClass(class_index) => dealloc_of_class::<S>(block, class_index),
+        Found::Large(_) => global_alloc::dealloc_large::<S>(block),
     }
 }
 
 /// `calloc`.
 #[inline]
-pub fn calloc<F: CFront>(count: usize, size: usize) -> *mut u8 {
+pub fn calloc<S: ByAddress>(count: usize, size: usize) -> *mut u8 {
     match count.checked_mul(size) {
-        Some(bytes) if bytes <= MOST => or_no_memory(global_alloc::allocate_zeroed::<F>(bytes.max(1), ALIGN)),
+        Some(bytes) if bytes <= MOST => or_no_memory(global_alloc::alloc_zeroed::<S>(bytes.max(1), ALIGN)),
         _ => refuse(libc::ENOMEM),
     }
 }
@@ -98,69 +95,64 @@ pub fn calloc<F: CFront>(count: usize, size: usize) -> *mut u8 {
 /// # Safety
 /// As C's.
 #[inline]
-pub unsafe fn realloc<F: CFront>(block: *mut u8, size: usize) -> *mut u8 {
+pub unsafe fn realloc<S: ByAddress>(block: *mut u8, size: usize) -> *mut u8 {
     if block.is_null() {
-        return malloc::<F>(size);
+        return malloc::<S>(size);
     }
-    if size == 0 {
-        // SAFETY: the caller's contract.
-        unsafe { free::<F>(block) };
-        return ptr::null_mut();
+    // SAFETY: the caller's contract.
+    unsafe {
+        if size > 0 {
+            return or_no_memory(resize::<S>(block, size));
+        }
+        free::<S>(block);
     }
-    // SAFETY: as above.
-    unsafe { or_no_memory(resize::<F>(block, size)) }
+    ptr::null_mut()
 }
 
 /// A block of `size` bytes, not 0, with what was in `block`; null, and `block` as it was, where there is no memory.
-unsafe fn resize<F: CFront>(block: *mut u8, size: usize) -> *mut u8 {
-    let found = lookup::find(F::runtime(), block.addr());
-    let usable = found.usable(F::runtime());
-    let of_class = F::class_of(size, ALIGN).is_some();
+unsafe fn resize<S: ByAddress>(block: *mut u8, size: usize) -> *mut u8 {
+    let found = lookup::find(S::allocator(), block.addr());
+    let usable = found.usable(S::allocator());
+    let of_class = global_alloc::offset_of::<S>(size, ALIGN).is_some();
     match found {
         _ if size > MOST => return ptr::null_mut(),
         // SAFETY: the caller's block, and no class serves the new size either.
         Found::Large(_) if !of_class => unsafe {
-            return F::runtime().large().resize(F::runtime(), block, size, ALIGN);
+            return S::allocator().realloc_large(block, size, ALIGN);
         },
         // It fits, and moving it to a smaller class would save less than half of it.
         Found::OfClass(_) if size <= usable && size > usable / 2 => return block,
         _ => {}
     }
-    let new = F::allocate(size, ALIGN);
+    let new = global_alloc::alloc::<S>(size, ALIGN);
     if new.is_null() && size <= usable {
         return block; // What shrinks needs no memory.
     }
-    if !new.is_null() && new != block {
-        // SAFETY: two blocks of at least as many bytes; the caller gives the old one up.
-        unsafe {
-            ptr::copy_nonoverlapping(block, new, usable.min(size));
-            release::<F>(block, found);
-        }
-    }
-    new
+    // SAFETY: null, or another block of at least as many bytes; the caller gives the old one up, which is what was found.
+    unsafe { global_alloc::copy_and_free(block, new, usable.min(size), |block| dealloc::<S>(block, found)) }
 }
 
 /// `reallocarray`.
 ///
 /// # Safety
 /// As C's.
-pub unsafe fn reallocarray<F: CFront>(block: *mut u8, count: usize, size: usize) -> *mut u8 {
+pub unsafe fn reallocarray<S: ByAddress>(block: *mut u8, count: usize, size: usize) -> *mut u8 {
     match count.checked_mul(size) {
         // SAFETY: the caller's contract.
-        Some(bytes) => unsafe { realloc::<F>(block, bytes) },
+        Some(bytes) => unsafe { realloc::<S>(block, bytes) },
         None => refuse(libc::ENOMEM),
     }
 }
 
 /// `aligned_alloc`: an alignment that is no power of two is refused, as C17 and glibc since 2.38 do.
-pub fn aligned_alloc<F: CFront>(align: usize, size: usize) -> *mut u8 {
-    if align.is_power_of_two() { or_no_memory(allocate::<F>(size, align.max(ALIGN))) } else { refuse(libc::EINVAL) }
+pub fn aligned_alloc<S: ByAddress>(align: usize, size: usize) -> *mut u8 {
+    if align.is_power_of_two() { or_no_memory(alloc::<S>(size, align.max(ALIGN))) } else { refuse(libc::EINVAL) }
 }
 
 /// `memalign`: an alignment that is no power of two is rounded up, as glibc does.
-pub fn memalign<F: CFront>(align: usize, size: usize) -> *mut u8 {
+pub fn memalign<S: ByAddress>(align: usize, size: usize) -> *mut u8 {
     match align.checked_next_power_of_two() {
-        Some(align) => aligned_alloc::<F>(align, size),
+        Some(align) => aligned_alloc::<S>(align, size),
         None => refuse(libc::EINVAL),
     }
 }
@@ -169,11 +161,11 @@ pub fn memalign<F: CFront>(align: usize, size: usize) -> *mut u8 {
 ///
 /// # Safety
 /// `place` can be written.
-pub unsafe fn posix_memalign<F: CFront>(place: *mut *mut u8, align: usize, size: usize) -> i32 {
+pub unsafe fn posix_memalign<S: ByAddress>(place: *mut *mut u8, align: usize, size: usize) -> i32 {
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
         return libc::EINVAL;
     }
-    let block = or_no_memory(allocate::<F>(size, align.max(ALIGN)));
+    let block = or_no_memory(alloc::<S>(size, align.max(ALIGN)));
     if block.is_null() {
         return libc::ENOMEM;
     }
@@ -183,14 +175,14 @@ pub unsafe fn posix_memalign<F: CFront>(place: *mut *mut u8, align: usize, size:
 }
 
 /// `valloc`.
-pub fn valloc<F: CFront>(size: usize) -> *mut u8 {
-    aligned_alloc::<F>(mmap::page_size(), size)
+pub fn valloc<S: ByAddress>(size: usize) -> *mut u8 {
+    aligned_alloc::<S>(mmap::page_size(), size)
 }
 
 /// `pvalloc`: whole pages.
-pub fn pvalloc<F: CFront>(size: usize) -> *mut u8 {
+pub fn pvalloc<S: ByAddress>(size: usize) -> *mut u8 {
     match mmap::round_up(size, mmap::page_size()) {
-        Some(size) => valloc::<F>(size),
+        Some(size) => valloc::<S>(size),
         None => refuse(libc::ENOMEM),
     }
 }
@@ -199,6 +191,6 @@ pub fn pvalloc<F: CFront>(size: usize) -> *mut u8 {
 ///
 /// # Safety
 /// As C's.
-pub unsafe fn malloc_usable_size<F: CFront>(block: *mut u8) -> usize {
-    if block.is_null() { 0 } else { lookup::find(F::runtime(), block.addr()).usable(F::runtime()) }
+pub unsafe fn malloc_usable_size<S: ByAddress>(block: *mut u8) -> usize {
+    if block.is_null() { 0 } else { lookup::find(S::allocator(), block.addr()).usable(S::allocator()) }
 }

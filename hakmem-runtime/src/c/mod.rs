@@ -1,8 +1,8 @@
-//! C's `malloc` and its relatives over a generated front: what `hakmem::export_malloc!` gives names to.
+//! C's `malloc` and its relatives for a generated allocator: the functions that `hakmem::export_malloc!` exports.
 //!
-//! A caller in C knows nothing of a block but its address, and may have got it wrong. So a free goes by the slab that the
-//! registry finds there; what is no block of this allocator ends the program with one line. Everything is generic over
-//! [`CFront`] and instantiated where it is exported: in no other binary is any of it.
+//! C code frees a block by its address alone, which may be wrong. So a free looks the address up in the page map, and what is no
+//! block of this allocator ends the program with one line. Everything is generic over [`ByAddress`], so a binary without exports has
+//! none of this code.
 
 mod by_address;
 mod lookup;
@@ -10,7 +10,7 @@ mod malloc;
 mod report;
 mod streams;
 
-pub use by_address::{CFront, EmptyThread, KnownRegions};
+pub use by_address::{ByAddress, EmptyThread, KnownRegions, c_row_is_full};
 pub use malloc::{
     aligned_alloc, calloc, free, malloc, malloc_usable_size, memalign, posix_memalign, pvalloc, realloc, reallocarray,
     valloc,

@@ -1,10 +1,13 @@
 //! What can be asked of the allocator in C: glibc's questions, hakmem's own, and the table at exit.
 
-use super::by_address::CFront;
+use super::by_address::ByAddress;
 use super::streams;
+use crate::global_alloc;
+use crate::layer_stats::layer_stats;
 use crate::meta::page_map;
 use crate::stats::{ClassStats, Stats};
-use crate::sys::mmap::keeping_errno;
+use crate::sys::errno;
+use crate::sys::program::{self, STANDARD_ERROR};
 use core::fmt::{self, Write as _};
 
 /// glibc's `struct mallinfo2`.
@@ -33,16 +36,16 @@ pub struct Mallinfo2 {
     pub keepcost: usize,
 }
 
-/// `mallinfo2`. What threads keep in their fronts counts as allocated.
-pub fn mallinfo2<F: CFront>() -> Mallinfo2 {
+/// `mallinfo2`. Free blocks in thread caches count as allocated.
+pub fn mallinfo2<S: ByAddress>() -> Mallinfo2 {
     let mut info = Mallinfo2::default();
-    Stats::of(F::runtime()).for_each(|class: ClassStats| {
+    Stats::of(S::allocator()).for_each(|class: ClassStats| {
         info.arena += class.bytes_committed as usize;
         info.ordblks += class.blocks_carved.saturating_sub(class.blocks_live) as usize;
         info.uordblks += class.bytes_live() as usize;
         info.fordblks += class.bytes_waste() as usize;
     });
-    page_map::each_large(F::runtime().id(), |length| {
+    page_map::each_large(S::allocator().backing().id(), |length| {
         info.hblks += 1;
         info.hblkhd += length;
     });
@@ -67,8 +70,8 @@ pub struct Mallinfo {
 }
 
 /// `mallinfo`. What does not fit loses its upper bits, as with glibc.
-pub fn mallinfo<F: CFront>() -> Mallinfo {
-    let info = mallinfo2::<F>();
+pub fn mallinfo<S: ByAddress>() -> Mallinfo {
+    let info = mallinfo2::<S>();
     Mallinfo {
         arena: info.arena as i32,
         ordblks: info.ordblks as i32,
@@ -98,21 +101,20 @@ impl fmt::Write for Stream {
 ///
 /// # Safety
 /// `stream` is open for writing.
-pub unsafe fn malloc_info<F: CFront>(options: i32, stream: *mut libc::FILE) -> i32 {
+pub unsafe fn malloc_info<S: ByAddress>(options: i32, stream: *mut libc::FILE) -> i32 {
     if options != 0 {
-        // SAFETY: errno is this thread's own place.
-        unsafe { *libc::__errno_location() = libc::EINVAL };
+        errno::set(libc::EINVAL);
         return -1;
     }
     let mut out = Stream(stream);
     let mut result = out.write_str("<malloc version=\"hakmem-1\">\n<sizes>\n");
-    Stats::of(F::runtime()).for_each(|class| {
+    Stats::of(S::allocator()).for_each(|class| {
         if class.slabs > 0 && result.is_ok() {
             let (size, live, carved) = (class.block_size, class.blocks_live, class.blocks_carved);
             result = writeln!(out, "  <size bytes=\"{size}\" live=\"{live}\" carved=\"{carved}\"/>");
         }
     });
-    let Mallinfo2 { arena, hblks, hblkhd, uordblks, .. } = mallinfo2::<F>();
+    let Mallinfo2 { arena, hblks, hblkhd, uordblks, .. } = mallinfo2::<S>();
     let end = result.and_then(|()| {
         writeln!(
             out,
@@ -125,10 +127,10 @@ pub unsafe fn malloc_info<F: CFront>(options: i32, stream: *mut libc::FILE) -> i
 }
 
 /// `malloc_trim`: 1 if fewer bytes are touched afterwards, as far as slabs tell.
-pub fn malloc_trim<F: CFront>() -> i32 {
-    let before = mallinfo2::<F>().arena;
-    F::purge();
-    i32::from(mallinfo2::<F>().arena < before)
+pub fn malloc_trim<S: ByAddress>() -> i32 {
+    let before = mallinfo2::<S>().arena;
+    global_alloc::purge::<S>();
+    i32::from(mallinfo2::<S>().arena < before)
 }
 
 /// glibc's limit of `M_MXFAST`.
@@ -150,44 +152,52 @@ pub fn mallopt(parameter: i32, value: i32) -> i32 {
 }
 
 /// `malloc_stats`: the table of classes and the sum of large blocks, to standard error.
-pub fn malloc_stats<F: CFront>() {
-    let Mallinfo2 { hblks, hblkhd, .. } = mallinfo2::<F>();
-    let _ = writeln!(StandardError, "{}large blocks: {hblks}, {} KiB", Stats::of(F::runtime()), hblkhd / 1024);
+pub fn malloc_stats<S: ByAddress>() {
+    let Mallinfo2 { hblks, hblkhd, .. } = mallinfo2::<S>();
+    let _ = writeln!(StandardError, "{}large blocks: {hblks}, {} KiB", Stats::of(S::allocator()), hblkhd / 1024);
 }
 
 /// `hakmem_owns`.
-pub fn owns<F: CFront>(pointer: *const u8) -> bool {
-    F::runtime().owns(pointer.addr())
+pub fn owns<S: ByAddress>(pointer: *const u8) -> bool {
+    S::allocator().owns(pointer.addr())
 }
 
-/// Text into a buffer, cut off where it ends, and the length of the whole.
+/// Text into a buffer, as `snprintf` writes it: cut off where the buffer ends, whose last byte is 0.
+///
+/// # Invariants
+/// At `next` there are `room` bytes.
 struct Buffer {
     next: *mut u8,
     room: usize,
+    /// Of the whole text.
     length: usize,
 }
 
 impl fmt::Write for Buffer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let fits = text.len().min(self.room);
-        // SAFETY: the buffer has `room` bytes left.
-        unsafe { core::ptr::copy_nonoverlapping(text.as_ptr(), self.next, fits) };
-        self.next = self.next.wrapping_add(fits);
-        self.room -= fits;
         self.length += text.len();
+        if let Some(most) = self.room.checked_sub(1) {
+            let fits = text.len().min(most);
+            // SAFETY: the buffer has one byte more than these.
+            unsafe {
+                core::ptr::copy_nonoverlapping(text.as_ptr(), self.next, fits);
+                self.next = self.next.add(fits);
+                *self.next = 0;
+            }
+            self.room -= fits;
+        }
         Ok(())
     }
 }
 
 /// Writes as `snprintf` does: at most `size` bytes, the last of them 0, and returns the length of the whole text.
+///
+/// # Safety
+/// `buffer` has `size` bytes.
 unsafe fn print(buffer: *mut u8, size: usize, text: impl fmt::Display) -> usize {
-    let mut out = Buffer { next: buffer, room: size.saturating_sub(1), length: 0 };
+    let mut out = Buffer { next: buffer, room: size, length: 0 };
     // A buffer never fails.
     let _ = write!(out, "{text}");
-    if size > 0 {
-        // SAFETY: one byte was left out of the room.
-        unsafe { *out.next = 0 };
-    }
     out.length
 }
 
@@ -195,18 +205,18 @@ unsafe fn print(buffer: *mut u8, size: usize, text: impl fmt::Display) -> usize 
 ///
 /// # Safety
 /// `buffer` has `size` bytes.
-pub unsafe fn stats<F: CFront>(buffer: *mut u8, size: usize) -> usize {
+pub unsafe fn stats<S: ByAddress>(buffer: *mut u8, size: usize) -> usize {
     // SAFETY: the caller's contract.
-    unsafe { print(buffer, size, Stats::of(F::runtime())) }
+    unsafe { print(buffer, size, Stats::of(S::allocator())) }
 }
 
 /// `hakmem_stats_json`.
 ///
 /// # Safety
 /// `buffer` has `size` bytes.
-pub unsafe fn stats_json<F: CFront>(buffer: *mut u8, size: usize) -> usize {
+pub unsafe fn stats_json<S: ByAddress>(buffer: *mut u8, size: usize) -> usize {
     // SAFETY: the caller's contract.
-    unsafe { print(buffer, size, Stats::of(F::runtime()).json()) }
+    unsafe { print(buffer, size, Stats::of(S::allocator()).json()) }
 }
 
 /// Text on its way to standard error, past C's streams, which may be closed already.
@@ -214,31 +224,25 @@ struct StandardError;
 
 impl fmt::Write for StandardError {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // SAFETY: the text is readable. What cannot be written is lost.
-        keeping_errno(|| unsafe { libc::write(2, text.as_ptr().cast(), text.len()) });
+        // What cannot be written is lost.
+        errno::preserve(|| program::write(STANDARD_ERROR, text.as_bytes()));
         Ok(())
     }
 }
 
-extern "C" fn print_at_exit<F: CFront>() {
-    let _ = write!(StandardError, "{}{}", Stats::of(F::runtime()), F::layer_stats());
+extern "C" fn print_at_exit<S: ByAddress>() {
+    let _ = write!(StandardError, "{}{}", Stats::of(S::allocator()), layer_stats::<S>());
 }
 
 /// When the library or program is loaded: arranges that forks wait for the C library's streams; for the tables at exit, if
 /// the spec counts and `HAKMEM_STATS` is 1; and that the code stays, of which the C library keeps pointers for the ends of
 /// threads and for forks.
-pub fn at_start<F: CFront>() {
-    F::runtime().initialise();
+pub fn at_start<S: ByAddress>() {
+    S::allocator().initialise();
     streams::hold_in_forks();
-    stay(at_start::<F> as *const libc::c_void);
-    if F::STATS {
-        // SAFETY: the name is a string of C's, and what is found is one, too.
-        unsafe {
-            let value = libc::getenv(c"HAKMEM_STATS".as_ptr());
-            if !value.is_null() && libc::strcmp(value, c"1".as_ptr()) == 0 {
-                libc::atexit(print_at_exit::<F>);
-            }
-        }
+    stay(at_start::<S> as *const libc::c_void);
+    if S::STATS && program::variable(c"HAKMEM_STATS") == Some(c"1") {
+        program::at_exit(print_at_exit::<S>);
     }
 }
 

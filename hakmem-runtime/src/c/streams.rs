@@ -1,18 +1,21 @@
-//! The C library's list of streams, in a fork.
+//! The lock of the C library's list of streams, in a fork.
 //!
-//! Its `fork` takes the lock of that list behind all handlers, so behind our locks. But a thread that flushes all streams
-//! holds it and waits for a stream, whose owner may wait for us: three threads in a circle. glibc's own allocator is locked
-//! after the list. A handler that is registered after ours runs before it, and takes the list's lock first; the C library
-//! takes it once more, as it may. Where a C library has no such lock to be called, there is nothing to do.
+//! glibc's `fork` takes that lock after it has called all handlers, so when ours hold the allocator's locks. This can
+//! be a deadlock: a thread that flushes all streams holds the list's lock and waits for one stream, and the owner of
+//! that stream waits for the allocator. (glibc's own allocator is locked after the list.) Handlers are called in
+//! reverse order of their registration, so one that is registered after ours can take the list's lock first. The lock
+//! is recursive, so that `fork` can take it again. A C library without such functions needs nothing.
 
+use crate::sys::fork;
 use core::ffi::CStr;
 use core::mem::transmute;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// A function of the C library; null where it has none of that name.
+/// A function of the C library without parameters and result.
 struct Function {
     name: &'static CStr,
+    /// Null before `find`, or if the C library has no such function.
     address: AtomicPtr<libc::c_void>,
 }
 
@@ -25,26 +28,28 @@ impl Function {
         Function { name, address: AtomicPtr::new(ptr::null_mut()) }
     }
 
-    /// Looks for it, and says whether it is there.
+    /// Looks the function up. Whether the C library has it.
     fn find(&self) -> bool {
-        // SAFETY: a string of C's.
+        // SAFETY: the name is a string that ends with a null byte.
         let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, self.name.as_ptr()) };
         self.address.store(address, Ordering::Relaxed);
         !address.is_null()
     }
 
+    /// Calls the function, which was found.
     fn call(&self) {
         let address = self.address.load(Ordering::Relaxed);
-        // SAFETY: all three take nothing and return nothing; the handlers are registered if all were found.
+        // SAFETY: the address is not null and was stored before: the handlers that call this are registered after all
+        // three functions were found. In the C library they are `void (void)`.
         unsafe { transmute::<*mut libc::c_void, extern "C" fn()>(address)() }
     }
 }
 
-/// Has the list's lock taken before a fork, from now on. After the allocator's own handlers are registered.
+/// From now on takes the list's lock before each fork. Must be called after the allocator's own fork handlers are
+/// registered.
 pub(super) fn hold_in_forks() {
     if LOCK.find() && UNLOCK.find() && RESET.find() {
-        // SAFETY: the handlers are functions of the program or library that owns this crate, and stay.
-        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+        fork::call(before, in_parent, in_child);
     }
 }
 
@@ -56,7 +61,8 @@ extern "C" fn in_parent() {
     UNLOCK.call();
 }
 
-/// Here the C library has begun anew if there were threads, and what it did may be done again.
+/// The child has one thread, so the lock is reset. If the parent had several threads, the C library has done so
+/// already.
 extern "C" fn in_child() {
     RESET.call();
 }

@@ -14,10 +14,10 @@
 //! free that never looks. But then the list of a thread that only frees would have no bound, and its blocks would be lost
 //! when the thread ends, since nothing would ever have armed its end.)
 
+use super::bounded_list::{flush_list, refill_list};
 use super::{Below, Layer, Limit};
-use crate::slab::block::{Block, Chain};
+use crate::slab::{Batch, FreeBlock, FreeList};
 use core::cell::Cell;
-use core::ptr;
 
 /// The state of one class.
 ///
@@ -26,96 +26,74 @@ use core::ptr;
 #[repr(C)]
 #[derive(Debug)]
 pub struct C23 {
-    head: Cell<*mut Block>,
+    list: FreeList,
     mask: Cell<u32>,
 }
 
-// SAFETY: a block is linked in once by push, miss or absorb, and unlinked once by pop, demand or with the whole list.
+// SAFETY: a block is put on the list once by push, refill or put, and comes off it once.
 unsafe impl Layer for C23 {
     type Shared = Limit;
 
-    const EMPTY: C23 = C23 { head: Cell::new(ptr::null_mut()), mask: Cell::new(0) };
+    const EMPTY: C23 = C23 { list: FreeList::EMPTY, mask: Cell::new(0) };
 
     #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
-        // SAFETY: what is on our list is free and ours.
-        unsafe { Block::pop(&self.head) }
+    fn pop(&self) -> Option<FreeBlock> {
+        self.list.pop()
     }
 
     #[inline(always)]
-    unsafe fn push(&self, block: *mut Block) -> bool {
-        // SAFETY: the block is the caller's.
-        unsafe { Block::push(&self.head, block) };
-        block.addr() as u32 & self.mask.get() != 0
+    fn push(&self, block: FreeBlock, _: usize) -> bool {
+        let address = block.addr() as u32;
+        self.list.push(block);
+        address & self.mask.get() != 0
     }
 
-    unsafe fn miss(&self, limit: &Limit, below: &mut impl Below) -> *mut Block {
-        self.begin(limit, below);
-        let mut chain = below.demand(below.class().batch.min(limit.0));
-        let block = chain.pop();
-        self.head.set(chain.head());
-        block
+    fn refill(&self, limit: &Limit, below: &mut impl Below) -> Option<FreeBlock> {
+        self.set_page(limit, below);
+        refill_list(&self.list, below.class().batch.min(limit.0), below);
+        self.list.pop()
     }
 
-    unsafe fn overflow(&self, block: *mut Block, limit: &Limit, below: &mut impl Below) {
-        if self.mask.get() == 0 {
-            self.begin(limit, below);
-            return; // The block is on the list, the thread has a heap.
-        }
-        // SAFETY: the block is the head, pushed just now.
-        unsafe {
-            self.head.set(Block::next(block));
-            below.absorb(Chain::one(block));
-        }
-        self.look(limit.0, below);
+    fn take(&self, batch: &mut Batch<'_>, _: &Limit, _: &mut impl Below) {
+        batch.fill(|| self.list.pop());
     }
 
-    unsafe fn demand(&self, want: u32, _: &Limit, _: &mut impl Below) -> Chain {
-        // SAFETY: on the owning thread.
-        Chain::gather(want, || unsafe { self.pop() })
+    fn put(&self, batch: Batch<'_>, limit: &Limit, below: &mut impl Below) {
+        self.set_page(limit, below);
+        self.list.push_batch(batch);
+        self.flush_if_long(limit, below);
     }
 
-    unsafe fn absorb(&self, mut chain: Chain, limit: &Limit, below: &mut impl Below) {
-        self.begin(limit, below);
-        chain.prepend(self.take_all());
-        if chain.count() > limit.0 {
-            below.absorb(chain);
-        } else {
-            self.head.set(chain.head());
-        }
-    }
-
-    unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
+    fn drain(&self, _: &Limit, below: &mut impl Below) {
         self.mask.set(0);
-        below.absorb(self.take_all());
+        flush_list(&self.list, below);
+    }
+
+    /// The push kept the block, which is the first on the list.
+    unsafe fn overflow(&self, _: *mut u8, limit: &Limit, below: &mut impl Below) {
+        if self.mask.get() == 0 {
+            self.set_page(limit, below); // The thread's first operation.
+            return;
+        }
+        if let Some(block) = self.list.pop() {
+            Batch::with_one(block, |batch| below.flush(batch));
+        }
+        self.flush_if_long(limit, below);
     }
 }
 
 impl C23 {
     /// Sets the page.
-    fn begin(&self, limit: &Limit, below: &impl Below) {
+    fn set_page(&self, limit: &Limit, below: &impl Below) {
         let grain = 1_u32.unbounded_shl(below.class().size.trailing_zeros());
         let blocks = (limit.0 / 2).max(2).next_power_of_two();
         self.mask.set(grain.saturating_mul(blocks).wrapping_sub(1));
     }
 
-    /// Returns the whole list if it is longer than `limit`.
-    fn look(&self, limit: u32, below: &mut impl Below) {
-        let mut block = self.head.get();
-        for _ in 0..limit {
-            if block.is_null() {
-                return;
-            }
-            // SAFETY: what is on our list is free and ours.
-            block = unsafe { Block::next(block) };
+    /// Flushes the whole list if it is longer than `limit`.
+    fn flush_if_long(&self, limit: &Limit, below: &mut impl Below) {
+        if self.list.count_to(limit.0.saturating_add(1)) > limit.0 {
+            flush_list(&self.list, below);
         }
-        if !block.is_null() {
-            below.absorb(self.take_all());
-        }
-    }
-
-    fn take_all(&self) -> Chain {
-        // SAFETY: what was on our list is free and ours.
-        unsafe { Chain::walk(self.head.replace(ptr::null_mut())) }
     }
 }

@@ -1,11 +1,10 @@
 //! `stats = true`: a layer that counts what the layer in it does.
 
-use crate::cache::{Below, Layer, Supply};
+use super::{Below, Layer};
 use crate::heap::{Heap, Portion};
-use crate::slab::block::{Block, Chain};
 use crate::slab::class::Class;
+use crate::slab::{Batch, FreeBlock, Slab};
 use core::cell::Cell;
-use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// What all threads share of the layer, and the counts of all threads.
@@ -22,24 +21,19 @@ impl<S> Counters<S> {
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             refills: AtomicU64::new(0),
-            spills: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
         };
         Counters { of_layer, counts }
-    }
-
-    /// The counts.
-    pub const fn counts(&self) -> &Counts {
-        &self.counts
     }
 }
 
 /// What a layer did, in one class, since the program began.
 #[derive(Debug)]
 pub struct Counts {
-    hits: AtomicU64,
-    misses: AtomicU64,
-    refills: AtomicU64,
-    spills: AtomicU64,
+    pub(crate) hits: AtomicU64,
+    pub(crate) misses: AtomicU64,
+    pub(crate) refills: AtomicU64,
+    pub(crate) flushes: AtomicU64,
 }
 
 /// `L`, counted. Hits and misses are counted in the thread and published in its cold paths.
@@ -64,91 +58,73 @@ unsafe impl<L: Layer> Layer for Counted<L> {
 
     const EMPTY: Self = Counted { layer: L::EMPTY, hits: Cell::new(0), misses: Cell::new(0) };
 
+    const TRIMS: bool = L::TRIMS;
+
+    const LISTS_IN_SLABS: bool = L::LISTS_IN_SLABS;
+
     #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
-        // SAFETY: the caller's contract, as everywhere below.
-        let block = unsafe { self.layer.pop() };
-        self.count(!block.is_null());
+    fn pop(&self) -> Option<FreeBlock> {
+        let block = self.layer.pop();
+        self.count(block.is_some());
         block
     }
 
     #[inline(always)]
-    unsafe fn push(&self, block: *mut Block) -> bool {
-        // SAFETY: as above.
-        unsafe { self.layer.push(block) }
+    fn push(&self, block: FreeBlock, owner: usize) -> bool {
+        self.layer.push(block, owner)
     }
 
-    unsafe fn miss(&self, shared: &Self::Shared, below: &mut impl Below) -> *mut Block {
+    fn refill(&self, shared: &Self::Shared, below: &mut impl Below) -> Option<FreeBlock> {
         self.publish(shared);
-        // SAFETY: as above.
-        unsafe { self.layer.miss(&shared.of_layer, &mut CountedBelow { below, counts: &shared.counts }) }
+        self.layer.refill(&shared.of_layer, &mut shared.counts.count_below(below))
     }
 
-    unsafe fn overflow(&self, block: *mut Block, shared: &Self::Shared, below: &mut impl Below) {
+    fn take(&self, batch: &mut Batch<'_>, shared: &Self::Shared, below: &mut impl Below) {
+        self.layer.take(batch, &shared.of_layer, &mut shared.counts.count_below(below));
+        self.count(!batch.is_empty());
         self.publish(shared);
-        // SAFETY: as above.
-        unsafe { self.layer.overflow(block, &shared.of_layer, &mut CountedBelow { below, counts: &shared.counts }) }
     }
 
-    unsafe fn demand(&self, want: u32, shared: &Self::Shared, below: &mut impl Below) -> Chain {
-        // SAFETY: as above.
-        let chain =
-            unsafe { self.layer.demand(want, &shared.of_layer, &mut CountedBelow { below, counts: &shared.counts }) };
-        self.count(!chain.is_empty());
-        self.publish(shared);
-        chain
-    }
-
-    unsafe fn absorb(&self, chain: Chain, shared: &Self::Shared, below: &mut impl Below) {
+    fn put(&self, batch: Batch<'_>, shared: &Self::Shared, below: &mut impl Below) {
         // All that a layer ahead of another hears of cold paths.
         self.publish(shared);
-        // SAFETY: as above.
-        unsafe { self.layer.absorb(chain, &shared.of_layer, &mut CountedBelow { below, counts: &shared.counts }) }
+        self.layer.put(batch, &shared.of_layer, &mut shared.counts.count_below(below))
     }
 
-    unsafe fn drain(&self, shared: &Self::Shared, below: &mut impl Below) {
+    fn drain(&self, shared: &Self::Shared, below: &mut impl Below) {
         self.publish(shared);
-        // SAFETY: as above.
-        unsafe { self.layer.drain(&shared.of_layer, &mut CountedBelow { below, counts: &shared.counts }) }
+        self.layer.drain(&shared.of_layer, &mut shared.counts.count_below(below))
     }
 
-    unsafe fn fetch(&self, slots: &mut [*mut Block], shared: &Self::Shared, below: &mut impl Below) -> usize {
-        let below = &mut CountedBelow { below, counts: &shared.counts };
-        // SAFETY: as above.
-        let count = unsafe { self.layer.fetch(slots, &shared.of_layer, below) };
-        self.count(count > 0);
+    unsafe fn overflow(&self, block: *mut u8, shared: &Self::Shared, below: &mut impl Below) {
         self.publish(shared);
-        count
+        // SAFETY: the caller's contract, which is that of the layer.
+        unsafe { self.layer.overflow(block, &shared.of_layer, &mut shared.counts.count_below(below)) }
     }
 
-    unsafe fn give(&self, blocks: &[*mut Block], shared: &Self::Shared, below: &mut impl Below) {
-        // SAFETY: as above.
-        unsafe { self.layer.give(blocks, &shared.of_layer, &mut CountedBelow { below, counts: &shared.counts }) }
-    }
-
-    fn release(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
-        L::release(&shared.of_layer, portion, &mut CountedBelow { below, counts: &shared.counts })
+    fn trim(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
+        L::trim(&shared.of_layer, portion, &mut shared.counts.count_below(below))
     }
 
     fn publish(&self, shared: &Self::Shared) {
         shared.counts.hits.fetch_add(self.hits.replace(0), Ordering::Relaxed);
         shared.counts.misses.fetch_add(self.misses.replace(0), Ordering::Relaxed);
     }
+
+    fn counts(shared: &'static Self::Shared, position: usize) -> Option<&'static Counts> {
+        (position == 0).then_some(&shared.counts)
+    }
 }
 
-/// What is below, watched for blocks that go up (a refill) or down (a spill).
+/// What is below, with a count of the batches that go up (a refill) or down (a flush).
 struct CountedBelow<'a, B> {
     below: &'a mut B,
     counts: &'a Counts,
 }
 
-impl<B> CountedBelow<'_, B> {
-    fn refilled(&self, any: bool) {
-        self.counts.refills.fetch_add(any.into(), Ordering::Relaxed);
-    }
-
-    fn spilled(&self, any: bool) {
-        self.counts.spills.fetch_add(any.into(), Ordering::Relaxed);
+impl Counts {
+    fn count_below<'a, B: Below>(&'a self, below: &'a mut B) -> CountedBelow<'a, B> {
+        CountedBelow { below, counts: self }
     }
 }
 
@@ -157,116 +133,27 @@ impl<B: Below> Below for CountedBelow<'_, B> {
         self.below.class()
     }
 
-    fn demand(&mut self, want: u32) -> Chain {
-        let chain = self.below.demand(want);
-        self.refilled(!chain.is_empty());
-        chain
+    fn refill(&mut self, batch: &mut Batch<'_>) {
+        self.below.refill(batch);
+        self.counts.refills.fetch_add((!batch.is_empty()).into(), Ordering::Relaxed);
     }
 
-    fn fetch(&mut self, slots: &mut [*mut Block]) -> usize {
-        let count = self.below.fetch(slots);
-        self.refilled(count > 0);
-        count
-    }
-
-    fn supply(&mut self, want: u32) -> Supply {
-        let supply = self.below.supply(want);
-        self.refilled(!matches!(&supply, Supply::Chain(chain) if chain.is_empty()));
-        supply
-    }
-
-    fn absorb(&mut self, chain: Chain) {
-        self.spilled(!chain.is_empty());
-        self.below.absorb(chain);
-    }
-
-    fn give(&mut self, blocks: &[*mut Block]) {
-        self.spilled(!blocks.is_empty());
-        self.below.give(blocks);
-    }
-
-    fn home(&self) -> Option<(&Heap, u32)> {
-        self.below.home()
-    }
-
-    fn filled(&mut self) {
-        self.refilled(true);
+    fn flush(&mut self, batch: Batch<'_>) {
+        self.counts.flushes.fetch_add((!batch.is_empty()).into(), Ordering::Relaxed);
+        self.below.flush(batch);
     }
 
     fn tick(&mut self) {
         self.below.tick();
     }
-}
 
-/// One row: what one layer did in one class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct LayerStats {
-    /// Bytes a block.
-    pub block_size: u64,
-    /// The layer's name in the spec.
-    pub layer: &'static str,
-    /// Allocations that it served; of a layer behind the first, batches.
-    pub hits: u64,
-    /// Allocations, or batches, that it could not serve.
-    pub misses: u64,
-    /// Times that blocks came to it from below.
-    pub refills: u64,
-    /// Times that it gave blocks to those below.
-    pub spills: u64,
-}
-
-/// One row's place in the generated tables.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct LayerRow {
-    block_size: u32,
-    layer: &'static str,
-    counts: &'static Counts,
-}
-
-impl LayerRow {
-    /// Of the layer with these counts.
-    pub const fn new(block_size: u32, layer: &'static str, counts: &'static Counts) -> LayerRow {
-        LayerRow { block_size, layer, counts }
-    }
-}
-
-/// What the layers did of those classes whose spec says `stats = true`: `Display` is a table. Each thread publishes its
-/// hits when it meets a cold path or ends, so those of other threads may be behind.
-#[derive(Debug, Clone, Copy)]
-pub struct LayerTable {
-    rows: &'static [LayerRow],
-}
-
-impl LayerTable {
-    /// Of these rows. For generated code.
-    #[doc(hidden)]
-    pub const fn new(rows: &'static [LayerRow]) -> LayerTable {
-        LayerTable { rows }
+    fn heap(&self) -> Option<(&Heap, u32)> {
+        self.below.heap()
     }
 
-    /// The rows, class by class, first layer first.
-    pub fn iter(&self) -> impl Iterator<Item = LayerStats> {
-        self.rows.iter().map(|row| LayerStats {
-            block_size: row.block_size.into(),
-            layer: row.layer,
-            hits: row.counts.hits.load(Ordering::Relaxed),
-            misses: row.counts.misses.load(Ordering::Relaxed),
-            refills: row.counts.refills.load(Ordering::Relaxed),
-            spills: row.counts.spills.load(Ordering::Relaxed),
-        })
-    }
-}
-
-impl fmt::Display for LayerTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "   size  layer              hits      misses     refills      spills")?;
-        for LayerStats { block_size, layer, hits, misses, refills, spills } in self.iter() {
-            if hits + misses + refills + spills > 0 {
-                writeln!(f, "{block_size:>7}  {layer:<10} {hits:>12} {misses:>11} {refills:>11} {spills:>11}")?;
-            }
-        }
-        Ok(())
+    fn refill_page(&mut self) -> Option<&'static Slab> {
+        let page = self.below.refill_page()?;
+        self.counts.refills.fetch_add(1, Ordering::Relaxed);
+        Some(page)
     }
 }

@@ -1,16 +1,16 @@
 //! `free = "deferred"`: freed blocks wait in a queue and reach the first layer 256 at a time.
 //!
 //! A free links the block into the queue and counts; the layer sees it later, when the queue is full or an allocation
-//! finds the layer empty. The bet is that a batch is cheaper than its parts. The original lost it (one instruction more
-//! and no effect); the documentation has what was measured here.
+//! finds the layer empty. The bet is that a batch is cheaper than its parts. docs/LAYERS.md has what was measured.
 
-use crate::cache::{Below, Layer};
+use super::bounded_list::flush_list;
+use super::counted::Counts;
+use super::{Below, Layer};
 use crate::heap::Portion;
-use crate::slab::block::{Block, Chain};
+use crate::slab::{Batch, FreeBlock, FreeList};
 use core::cell::Cell;
-use core::ptr;
 
-/// Blocks a batch, as in the original.
+/// Blocks a batch.
 const BATCH: i32 = 256;
 
 /// `L` behind a queue of frees.
@@ -21,7 +21,7 @@ const BATCH: i32 = 256;
 #[derive(Debug)]
 pub struct Deferred<L> {
     layer: L,
-    queue: Cell<*mut Block>,
+    queue: FreeList,
     room: Cell<i32>,
 }
 
@@ -29,86 +29,79 @@ pub struct Deferred<L> {
 unsafe impl<L: Layer> Layer for Deferred<L> {
     type Shared = L::Shared;
 
-    const EMPTY: Self = Deferred { layer: L::EMPTY, queue: Cell::new(ptr::null_mut()), room: Cell::new(0) };
+    const EMPTY: Self = Deferred { layer: L::EMPTY, queue: FreeList::EMPTY, room: Cell::new(0) };
+
+    const TRIMS: bool = L::TRIMS;
+
+    const LISTS_IN_SLABS: bool = L::LISTS_IN_SLABS;
 
     #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
-        // SAFETY: the caller's contract, as everywhere below.
-        unsafe { self.layer.pop() }
+    fn pop(&self) -> Option<FreeBlock> {
+        self.layer.pop()
     }
 
     #[inline(always)]
-    unsafe fn push(&self, block: *mut Block) -> bool {
-        // SAFETY: the block is the caller's.
-        unsafe { Block::push(&self.queue, block) };
+    fn push(&self, block: FreeBlock, _: usize) -> bool {
+        self.queue.push(block);
         let room = self.room.get().wrapping_sub(1);
         self.room.set(room);
         room >= 0
     }
 
-    unsafe fn miss(&self, shared: &L::Shared, below: &mut impl Below) -> *mut Block {
-        let queued = self.take_queue();
-        // SAFETY: as above.
-        unsafe {
-            if !queued.is_empty() {
-                self.work_off(queued, shared, below);
-                let block = self.layer.pop();
-                if !block.is_null() {
-                    return block;
-                }
+    fn refill(&self, shared: &L::Shared, below: &mut impl Below) -> Option<FreeBlock> {
+        if !self.queue.is_empty() {
+            self.free_queued(shared, below);
+            if let Some(block) = self.layer.pop() {
+                return Some(block);
             }
-            self.layer.miss(shared, below)
         }
+        self.room.set(BATCH - 1);
+        self.layer.refill(shared, below)
     }
 
-    unsafe fn overflow(&self, _block: *mut Block, shared: &L::Shared, below: &mut impl Below) {
-        // SAFETY: as above.
-        unsafe { self.work_off(self.take_queue(), shared, below) };
+    fn take(&self, batch: &mut Batch<'_>, shared: &L::Shared, below: &mut impl Below) {
+        self.layer.take(batch, shared, below);
     }
 
-    unsafe fn demand(&self, want: u32, shared: &L::Shared, below: &mut impl Below) -> Chain {
-        // SAFETY: as above.
-        unsafe { self.layer.demand(want, shared, below) }
+    fn put(&self, batch: Batch<'_>, shared: &L::Shared, below: &mut impl Below) {
+        self.layer.put(batch, shared, below);
     }
 
-    unsafe fn absorb(&self, chain: Chain, shared: &L::Shared, below: &mut impl Below) {
-        // SAFETY: as above.
-        unsafe { self.layer.absorb(chain, shared, below) };
-    }
-
-    unsafe fn drain(&self, shared: &L::Shared, below: &mut impl Below) {
-        below.absorb(self.take_queue());
+    fn drain(&self, shared: &L::Shared, below: &mut impl Below) {
+        flush_list(&self.queue.take_all(), below);
         self.room.set(0);
-        // SAFETY: as above.
-        unsafe { self.layer.drain(shared, below) };
+        self.layer.drain(shared, below);
     }
 
-    fn release(shared: &L::Shared, portion: Portion, below: &mut impl Below) -> bool {
-        L::release(shared, portion, below)
+    /// The push kept the block.
+    unsafe fn overflow(&self, _: *mut u8, shared: &L::Shared, below: &mut impl Below) {
+        self.free_queued(shared, below);
+    }
+
+    fn trim(shared: &L::Shared, portion: Portion, below: &mut impl Below) -> bool {
+        L::trim(shared, portion, below)
     }
 
     fn publish(&self, shared: &L::Shared) {
         self.layer.publish(shared);
     }
+
+    fn counts(shared: &'static L::Shared, position: usize) -> Option<&'static Counts> {
+        L::counts(shared, position)
+    }
 }
 
 impl<L: Layer> Deferred<L> {
-    fn take_queue(&self) -> Chain {
-        self.room.set(BATCH - 1);
-        // SAFETY: what was in our queue is free and ours.
-        unsafe { Chain::walk(self.queue.replace(ptr::null_mut())) }
-    }
-
     /// Passes what was queued to the layer.
-    ///
-    /// # Safety
-    /// On the owning thread.
-    unsafe fn work_off(&self, queued: Chain, shared: &L::Shared, below: &mut impl Below) {
-        for block in queued {
-            // SAFETY: on the owning thread; the blocks were the queue's.
+    fn free_queued(&self, shared: &L::Shared, below: &mut impl Below) {
+        self.room.set(BATCH - 1);
+        let owner = below.owner();
+        for block in self.queue.take_all() {
+            let address = block.into_raw();
+            // SAFETY: the block was the queue's; an overflow follows the push that calls for it.
             unsafe {
-                if !self.layer.push(block) {
-                    self.layer.overflow(block, shared, below);
+                if !self.layer.push(FreeBlock::from_raw(address), owner) {
+                    self.layer.overflow(address, shared, below);
                 }
             }
         }

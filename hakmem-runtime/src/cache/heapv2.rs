@@ -6,48 +6,72 @@
 //! allocates and one that frees, blocks travel by the magazine and never see their slabs. (Bonwick and Adams, "Magazines
 //! and Vmem", 2001.)
 //!
-//! The depot's two stacks are lock-free, and full magazines in it are few: what does not fit is spilled.
+//! The depot's two stacks are lock-free. It keeps full magazines of up to 16 MiB of blocks; what does not fit is flushed.
 //!
-//! A hit: load, subtract, branch, load, store, load; a free: load, compare, branch, load, store, increment, store.
+//! A hit: load, subtract, branch, store, load, load; a free: load, compare, branch, load, store, increment, store.
 
 use super::{Below, Layer};
 use crate::heap::Portion;
 use crate::meta::arena;
 use crate::meta::tagged_stack::SlabStack;
-use crate::slab::block::{Block, Chain};
+use crate::slab::{Batch, FreeBlock, Slot};
 use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Bytes of blocks in a depot's full magazines: what a thread allocates and frees in phases. (16 MiB in blocks of 4, 32 and
 /// 256 KiB: 25, 60 and 108 ns a pair with 256 KiB here, 11, 12 and 27 with this.) At least one magazine is kept. It adds
-/// nothing to a program's peak: see `thread/reclaim.rs`.
+/// nothing to a program's peak: see `heap/trim.rs`.
 const FULL: u32 = 16 << 20;
 
-/// A magazine, in the page arena: made when first needed, used again for ever. Followed by its pointers.
+/// A magazine, in the page arena: made when first needed, used again for ever. Followed by its slots.
 ///
 /// # Invariants
 /// Of the depot's full stack: `limit` blocks. Of its empty stack, or `previous` of a thread without `previous_full`: none.
 #[repr(C, align(128))]
 #[derive(Debug)]
 struct Magazine {
-    below: AtomicU64,
-    // Followed by `limit` pointers, beginning right here.
+    link: AtomicU64,
+    // Followed by `limit` slots, beginning right here.
 }
 
+// SAFETY: an atomic.
+unsafe impl arena::Zeroed for Magazine {}
+
+/// How many bits of a magazine's address are zero.
+const ALIGN_BITS: u32 = align_of::<Magazine>().trailing_zeros();
+
 impl Magazine {
-    /// The address of its first pointer.
-    fn slots(magazine: *mut Magazine) -> *mut *mut Block {
-        magazine.wrapping_byte_add(size_of::<AtomicU64>()).cast()
+    /// Where its first slot is.
+    fn first_slot(&'static self) -> *const Slot {
+        // By the address, as slots are also behind the magazine that the reference is to.
+        ptr::with_exposed_provenance(ptr::from_ref(self).addr() + size_of::<AtomicU64>())
     }
 
-    /// Its first `count` pointers.
+    /// Its first `count` slots.
     ///
     /// # Safety
-    /// The caller owns the magazine, which has room for as many.
-    unsafe fn view<'a>(magazine: *mut Magazine, count: u32) -> &'a mut [*mut Block] {
-        // SAFETY: the caller's contract; the arena's memory is zero, and null is a pointer.
-        unsafe { core::slice::from_raw_parts_mut(Self::slots(magazine), count as usize) }
+    /// The magazine was made with as many, and the caller has it.
+    unsafe fn slots(&'static self, count: u32) -> &'static [Slot] {
+        // SAFETY: they follow the link, in memory of the arena that is never freed, and null at first.
+        unsafe { core::slice::from_raw_parts(self.first_slot(), count as usize) }
+    }
+
+    /// The magazine as a node of a stack: its address without the zero bits.
+    fn node(&'static self) -> u64 {
+        (ptr::from_ref(self).expose_provenance() >> ALIGN_BITS) as u64
+    }
+
+    /// The magazine that is a node of a depot's stack.
+    fn of_node(node: u64) -> &'static Magazine {
+        let magazine = ptr::with_exposed_provenance::<Magazine>((node as usize) << ALIGN_BITS);
+        // SAFETY: `node` alone makes nodes of these stacks, and magazines are never freed.
+        unsafe { &*magazine }
+    }
+
+    /// The link of a node.
+    fn link_of(node: u64) -> &'static AtomicU64 {
+        &Self::of_node(node).link
     }
 }
 
@@ -55,8 +79,8 @@ impl Magazine {
 #[derive(Debug)]
 pub struct Depot {
     limit: u32,
-    /// About the least that there were since [`Portion::Unused`] was released last.
-    least: AtomicU32,
+    /// About the fewest that there were since [`Portion::Unused`] was trimmed last.
+    fewest: AtomicU32,
     /// Counted.
     full: SlabStack,
     empty: SlabStack,
@@ -65,69 +89,50 @@ pub struct Depot {
 impl Depot {
     /// A depot of magazines of `limit` blocks; there are none yet.
     pub const fn new(limit: u32) -> Depot {
-        Depot { limit, least: AtomicU32::new(0), full: SlabStack::empty(), empty: SlabStack::empty() }
+        Depot { limit, fewest: AtomicU32::new(0), full: SlabStack::empty(), empty: SlabStack::empty() }
     }
 
-    /// A magazine as a node of a stack: its address without the seven zero bits.
-    fn node(magazine: *mut Magazine) -> u64 {
-        (magazine.expose_provenance() >> 7) as u64
-    }
-
-    fn magazine(node: u64) -> *mut Magazine {
-        ptr::with_exposed_provenance_mut((node as usize) << 7)
-    }
-
-    /// The link of a node that is a magazine.
-    fn link<'a>(node: u64) -> &'a AtomicU64 {
-        // SAFETY: magazines are never freed, and nothing else is made a node of here.
-        unsafe { &(*Self::magazine(node)).below }
-    }
-
-    fn pop(stack: &SlabStack) -> *mut Magazine {
-        stack.pop(Self::link).map_or(ptr::null_mut(), Self::magazine)
-    }
-
-    /// Takes a magazine without blocks, or null.
-    fn keep_empty(&self, magazine: *mut Magazine) {
-        if !magazine.is_null() {
-            let node = Self::node(magazine);
-            self.empty.push(node, Self::link(node));
-        }
+    /// Takes a magazine without blocks.
+    fn put_empty(&self, magazine: &'static Magazine) {
+        self.empty.push(magazine.node(), &magazine.link);
     }
 
     /// About how many full magazines there are.
-    fn fulls(&self) -> u32 {
-        self.full.depth(Self::link) as u32
+    fn full_count(&self) -> u32 {
+        self.full.depth(Magazine::link_of) as u32
     }
 
-    /// A magazine without blocks; null where there is no memory for one.
-    fn empty(&self) -> *mut Magazine {
-        let magazine = Self::pop(&self.empty);
-        if !magazine.is_null() {
-            return magazine;
+    /// A magazine without blocks; `None` where there is no memory for one.
+    fn take_empty(&self) -> Option<&'static Magazine> {
+        if let Some(node) = self.empty.pop(Magazine::link_of) {
+            return Some(Magazine::of_node(node));
         }
-        let bytes = size_of::<AtomicU64>() + self.limit as usize * size_of::<*mut Block>();
-        ptr::with_exposed_provenance_mut(arena::allocate(bytes.max(size_of::<Magazine>())))
+        let bytes = size_of::<AtomicU64>() + self.limit as usize * size_of::<Slot>();
+        arena::zeroed(bytes.saturating_sub(size_of::<Magazine>()))
     }
 
-    /// A magazine with `limit` blocks; null where there is none.
-    fn full(&self) -> *mut Magazine {
-        let magazine = Self::pop(&self.full);
-        if !magazine.is_null() {
-            let left = self.fulls();
-            if left < self.least.load(Ordering::Relaxed) {
-                self.least.store(left, Ordering::Relaxed);
-            }
+    /// A magazine with `limit` blocks.
+    fn take_full(&self) -> Option<&'static Magazine> {
+        let node = self.full.pop(Magazine::link_of)?;
+        let left = self.full_count();
+        if left < self.fewest.load(Ordering::Relaxed) {
+            self.fewest.store(left, Ordering::Relaxed);
         }
-        magazine
+        Some(Magazine::of_node(node))
+    }
+
+    /// Flushes a full magazine, which the caller has: it is empty then.
+    fn flush_full(&self, magazine: &'static Magazine, below: &mut impl Below) {
+        // SAFETY: it has `limit` blocks, which are the caller's as it is.
+        below.flush(unsafe { Batch::full(magazine.slots(self.limit)) });
     }
 
     /// Takes a full magazine of blocks of `size`; `false`: there are enough.
-    fn keep(&self, magazine: *mut Magazine, size: u32) -> bool {
+    fn put_full(&self, magazine: &'static Magazine, size: u32) -> bool {
         let most = (FULL / self.limit.saturating_mul(size).max(1)).max(1);
-        let room = self.fulls() < most;
+        let room = self.full_count() < most;
         if room {
-            self.full.push_counted(Self::node(magazine), Self::link);
+            self.full.push_counted(magazine.node(), Magazine::link_of);
         }
         room
     }
@@ -143,186 +148,183 @@ impl Depot {
 pub struct HeapV2 {
     count: Cell<u32>,
     limit: Cell<u32>,
-    /// The loaded magazine's pointers.
-    slots: Cell<*mut *mut Block>,
-    loaded: Cell<*mut Magazine>,
-    previous: Cell<*mut Magazine>,
+    /// The loaded magazine's first slot.
+    slots: Cell<*const Slot>,
+    loaded: Cell<Option<&'static Magazine>>,
+    previous: Cell<Option<&'static Magazine>>,
     previous_full: Cell<bool>,
 }
 
-// SAFETY: a block is in one magazine, at one place, and a magazine in one hand.
+// SAFETY: a block is in one magazine, at one place, and one thread or the depot has a magazine.
 unsafe impl Layer for HeapV2 {
     type Shared = Depot;
 
     const EMPTY: HeapV2 = HeapV2 {
         count: Cell::new(0),
         limit: Cell::new(0),
-        slots: Cell::new(ptr::null_mut()),
-        loaded: Cell::new(ptr::null_mut()),
-        previous: Cell::new(ptr::null_mut()),
+        slots: Cell::new(ptr::null()),
+        loaded: Cell::new(None),
+        previous: Cell::new(None),
         previous_full: Cell::new(false),
     };
 
     const INERT: bool = true;
 
+    const TRIMS: bool = true;
+
     #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
+    fn pop(&self) -> Option<FreeBlock> {
         let count = self.count.get();
         if count == 0 {
-            return ptr::null_mut();
+            return None;
         }
         self.count.set(count.wrapping_sub(1));
-        // SAFETY: `0 < count ≤ limit`, and the loaded magazine has as many blocks.
-        unsafe { Block::found(*self.slots.get().wrapping_add(count.wrapping_sub(1) as usize)) }
+        // SAFETY: `0 < count ≤ limit`, and the loaded magazine has as many blocks, of which this one is handed out now.
+        Some(unsafe { (*self.slots.get().wrapping_add(count.wrapping_sub(1) as usize)).take() })
     }
 
     #[inline(always)]
-    unsafe fn push(&self, block: *mut Block) -> bool {
-        let count = self.count.get();
-        if count >= self.limit.get() {
-            return false;
-        }
-        // SAFETY: `count < limit`.
-        unsafe { *self.slots.get().wrapping_add(count as usize) = block };
-        self.count.set(count.wrapping_add(1));
-        true
+    fn push(&self, block: FreeBlock, _: usize) -> bool {
+        self.store(block).is_none()
     }
 
-    unsafe fn miss(&self, depot: &Depot, below: &mut impl Below) -> *mut Block {
-        if !self.begin(depot) {
-            return below.demand(1).pop(); // No memory for magazines.
-        }
-        let full = if self.previous_full.replace(false) { self.previous.get() } else { depot.full() };
-        if full.is_null() {
-            let want = below.class().batch.min(depot.limit);
-            // SAFETY: the loaded magazine is ours, empty, and has room for `limit`.
-            let slots = unsafe { Magazine::view(self.loaded.get(), want) };
-            let count = below.fetch(slots);
-            // The first block, which has the lowest address, is to be the first out.
-            slots.get_mut(..count).unwrap_or_default().reverse();
-            self.count.set(count as u32);
-        } else {
-            if full != self.previous.get() {
-                depot.keep_empty(self.previous.get());
+    fn refill(&self, depot: &Depot, below: &mut impl Below) -> Option<FreeBlock> {
+        let Some((loaded, previous)) = self.magazines(depot) else {
+            // No memory for magazines: one block at a time.
+            let slot = [Slot::EMPTY];
+            let mut batch = Batch::new(&slot);
+            below.refill(&mut batch);
+            return batch.pop();
+        };
+        let full = if self.previous_full.replace(false) { Some(previous) } else { depot.take_full() };
+        if let Some(full) = full {
+            if !ptr::eq(full, previous) {
+                depot.put_empty(previous);
             }
-            self.previous.set(self.loaded.get());
+            self.previous.set(Some(loaded));
             self.load(full, depot.limit);
-            // Whoever lives on what other threads free comes by no slab, where time is looked at.
+            // A thread that lives on what others free meets no slab, where time is looked at.
             below.tick();
+        } else {
+            let want = below.class().batch.min(depot.limit);
+            // SAFETY: the loaded magazine is ours, empty, and has `limit` slots.
+            let mut batch = Batch::new(unsafe { loaded.slots(want) });
+            below.refill(&mut batch);
+            // The first block, which has the lowest address, is to be the first out.
+            self.count.set(batch.into_slots_reversed());
         }
-        // SAFETY: on the owning thread.
-        unsafe { self.pop() }
+        self.pop()
     }
 
-    unsafe fn overflow(&self, block: *mut Block, depot: &Depot, below: &mut impl Below) {
-        if !self.begin(depot) {
-            // SAFETY: the block is the caller's.
-            below.absorb(unsafe { Chain::one(block) });
-            return;
-        }
-        if self.count.get() == depot.limit {
-            let mut empty = self.previous.get();
-            if self.previous_full.replace(true) {
-                empty = self.trim_all(depot, below);
-            }
-            self.previous.set(self.loaded.get());
-            self.load(empty, 0);
-        }
-        // SAFETY: on the owning thread; the loaded magazine has room.
-        unsafe { self.push(block) };
+    fn take(&self, batch: &mut Batch<'_>, _: &Depot, _: &mut impl Below) {
+        batch.fill(|| self.pop());
     }
 
-    unsafe fn demand(&self, want: u32, _: &Depot, _: &mut impl Below) -> Chain {
-        // SAFETY: on the owning thread.
-        Chain::gather(want, || unsafe { self.pop() })
-    }
-
-    unsafe fn absorb(&self, chain: Chain, depot: &Depot, below: &mut impl Below) {
-        self.begin(depot);
-        for block in chain {
-            // SAFETY: on the owning thread; the chain is ours.
-            unsafe {
-                if !self.push(block) {
-                    self.overflow(block, depot, below);
-                }
-            }
+    fn put(&self, mut batch: Batch<'_>, depot: &Depot, below: &mut impl Below) {
+        while let Some(block) = batch.pop() {
+            self.store_or_exchange(block, depot, below);
         }
     }
 
-    unsafe fn drain(&self, depot: &Depot, below: &mut impl Below) {
-        let (loaded, previous) = (self.loaded.replace(ptr::null_mut()), self.previous.replace(ptr::null_mut()));
+    fn drain(&self, depot: &Depot, below: &mut impl Below) {
         self.limit.set(0);
-        if !loaded.is_null() {
-            // SAFETY: both magazines are ours.
-            unsafe {
-                below.give(Magazine::view(loaded, self.count.replace(0)));
-                below.give(Magazine::view(previous, if self.previous_full.replace(false) { depot.limit } else { 0 }));
+        let (loaded, previous) = (self.loaded.take(), self.previous.take());
+        let previous_count = if self.previous_full.replace(false) { depot.limit } else { 0 };
+        let counts = [self.count.replace(0), previous_count];
+        for (magazine, count) in [loaded, previous].into_iter().zip(counts) {
+            if let Some(magazine) = magazine {
+                // SAFETY: the magazine is ours, and has as many blocks.
+                below.flush(unsafe { Batch::full(magazine.slots(count)) });
+                depot.put_empty(magazine);
             }
-            depot.keep_empty(loaded);
-            depot.keep_empty(previous);
         }
+    }
+
+    fn put_one(&self, block: FreeBlock, depot: &Depot, below: &mut impl Below) {
+        self.store_or_exchange(block, depot, below);
     }
 
     /// Unused are as many as were never taken since this was last asked for: not in the working set, as Bonwick and Adams
     /// call it.
-    fn release(depot: &Depot, portion: Portion, below: &mut impl Below) -> bool {
-        let before = depot.fulls();
+    fn trim(depot: &Depot, portion: Portion, below: &mut impl Below) -> bool {
+        let before = depot.full_count();
         if before == 0 {
             return false;
         }
-        let mut left = if portion == Portion::All { u32::MAX } else { depot.least.load(Ordering::Relaxed) };
-        while left > 0 {
-            left = left.wrapping_sub(1);
-            let magazine = depot.full();
-            if magazine.is_null() {
-                break;
-            }
-            // SAFETY: ours since it left the depot.
-            below.give(unsafe { Magazine::view(magazine, depot.limit) });
-            depot.keep_empty(magazine);
+        let most = if portion == Portion::All { u32::MAX } else { depot.fewest.load(Ordering::Relaxed) };
+        for magazine in (0..most).map_while(|_| depot.take_full()) {
+            depot.flush_full(magazine, below);
+            depot.put_empty(magazine);
         }
-        depot.least.store(depot.fulls(), Ordering::Relaxed);
+        depot.fewest.store(depot.full_count(), Ordering::Relaxed);
         true
     }
 }
 
 impl HeapV2 {
-    /// Gets the two magazines if there are none yet. `false`: no memory.
-    fn begin(&self, depot: &Depot) -> bool {
+    /// The loaded and the previous magazine, made if there are none yet. `None`: no memory.
+    fn magazines(&self, depot: &Depot) -> Option<(&'static Magazine, &'static Magazine)> {
         if self.limit.get() == 0 {
-            let (loaded, previous) = (depot.empty(), depot.empty());
-            if loaded.is_null() || previous.is_null() {
-                depot.keep_empty(loaded);
-                depot.keep_empty(previous);
-                return false;
-            }
-            self.previous.set(previous);
+            let loaded = depot.take_empty()?;
+            let Some(previous) = depot.take_empty() else {
+                depot.put_empty(loaded);
+                return None;
+            };
+            self.previous.set(Some(previous));
             self.limit.set(depot.limit);
             self.load(loaded, 0);
         }
-        true
+        Some((self.loaded.get()?, self.previous.get()?))
     }
 
-    fn load(&self, magazine: *mut Magazine, count: u32) {
-        self.loaded.set(magazine);
-        self.slots.set(Magazine::slots(magazine));
+    fn load(&self, magazine: &'static Magazine, count: u32) {
+        self.loaded.set(Some(magazine));
+        self.slots.set(magazine.first_slot());
         self.count.set(count);
     }
 
-    /// Parts with the previous magazine, which is full, for an empty one.
-    fn trim_all(&self, depot: &Depot, below: &mut impl Below) -> *mut Magazine {
-        let previous = self.previous.get();
-        let empty = depot.empty();
-        if !empty.is_null() && depot.keep(previous, below.class().size) {
-            if let Some((heap, _)) = below.home() {
-                heap.watch(); // It goes home after a while, if somebody looks at the time.
-            }
-            return empty;
+    /// Without room the block comes back.
+    #[inline(always)]
+    fn store(&self, block: FreeBlock) -> Option<FreeBlock> {
+        let count = self.count.get();
+        if count >= self.limit.get() {
+            return Some(block);
         }
-        depot.keep_empty(empty);
-        // SAFETY: the magazine is ours, and full.
-        below.give(unsafe { Magazine::view(previous, depot.limit) });
-        previous
+        // SAFETY: `count < limit`, and the loaded magazine has `limit` slots.
+        unsafe { &*self.slots.get().wrapping_add(count as usize) }.set(block);
+        self.count.set(count.wrapping_add(1));
+        None
+    }
+
+    /// Stores a block; where the loaded magazine is full, another takes its place.
+    fn store_or_exchange(&self, block: FreeBlock, depot: &Depot, below: &mut impl Below) {
+        let Some((loaded, previous)) = self.magazines(depot) else {
+            Batch::with_one(block, |batch| below.flush(batch));
+            return;
+        };
+        if self.count.get() == depot.limit {
+            let was_full = self.previous_full.replace(true);
+            let empty = if was_full { Self::exchange(previous, depot, below) } else { previous };
+            self.previous.set(Some(loaded));
+            self.load(empty, 0);
+        }
+        // The loaded magazine has room.
+        let _none = self.store(block);
+    }
+
+    /// An empty magazine for a full one.
+    fn exchange(full: &'static Magazine, depot: &Depot, below: &mut impl Below) -> &'static Magazine {
+        if let Some(empty) = depot.take_empty() {
+            if depot.put_full(full, below.class().size) {
+                if let Some((heap, _)) = below.heap() {
+                    heap.start_throttle(); // It goes back after a while, if somebody looks at the time.
+                }
+                return empty;
+            }
+            depot.put_empty(empty);
+        }
+        depot.flush_full(full, below);
+        full
     }
 }
 
@@ -331,53 +333,50 @@ mod tests {
     use super::*;
     use crate::slab::class::Class;
 
-    /// Counts what comes home.
+    /// Counts what is flushed.
     struct Home(usize);
 
     impl Below for Home {
         fn class(&self) -> &'static Class {
             unreachable!("nobody asks")
         }
-        fn demand(&mut self, _: u32) -> Chain {
-            Chain::EMPTY
-        }
-        fn absorb(&mut self, chain: Chain) {
-            self.0 += chain.count() as usize;
-        }
-        fn give(&mut self, blocks: &[*mut Block]) {
-            self.0 += blocks.len();
+        fn refill(&mut self, _: &mut Batch<'_>) {}
+        fn flush(&mut self, batch: Batch<'_>) {
+            self.0 += batch.into_slots() as usize;
         }
         fn tick(&mut self) {}
     }
 
-    /// What a release of `portion` sends home.
-    fn released(depot: &Depot, portion: Portion) -> (bool, usize) {
+    /// What a trim of `portion` flushes.
+    fn trimmed(depot: &Depot, portion: Portion) -> (bool, usize) {
         let mut home = Home(0);
-        (HeapV2::release(depot, portion, &mut home), home.0)
+        (HeapV2::trim(depot, portion, &mut home), home.0)
     }
 
     #[test]
     fn a_depot_keeps_so_many_bytes_and_gives_up_what_nobody_needs() {
         const SIZE: u32 = 1 << 20;
         let depot = Depot::new(4);
-        assert_eq!(released(&depot, Portion::All), (false, 0));
-        let most = (0..).take_while(|_| depot.keep(depot.empty(), SIZE)).count();
+        let empty = || depot.take_empty().expect("memory");
+        let full = || depot.take_full().expect("one that is full");
+        assert_eq!(trimmed(&depot, Portion::All), (false, 0));
+        let most = (0..).take_while(|_| depot.put_full(empty(), SIZE)).count();
         assert_eq!(most, (FULL / SIZE / 4) as usize);
         // There were none at all when it was asked last.
-        assert_eq!(released(&depot, Portion::Unused), (true, 0));
+        assert_eq!(trimmed(&depot, Portion::Unused), (true, 0));
         // One at a time is in use, then two.
         for _ in 0..3 {
-            assert!(depot.keep(depot.full(), SIZE));
+            assert!(depot.put_full(full(), SIZE));
         }
-        let both = [depot.full(), depot.full()];
-        assert!(both.into_iter().all(|magazine| depot.keep(magazine, SIZE)));
-        assert_eq!(released(&depot, Portion::Unused), (true, (most - 2) * 4));
-        assert_eq!(released(&depot, Portion::Unused), (true, 2 * 4));
-        assert_eq!(released(&depot, Portion::Unused), (false, 0));
+        let both = [full(), full()];
+        assert!(both.into_iter().all(|magazine| depot.put_full(magazine, SIZE)));
+        assert_eq!(trimmed(&depot, Portion::Unused), (true, (most - 2) * 4));
+        assert_eq!(trimmed(&depot, Portion::Unused), (true, 2 * 4));
+        assert_eq!(trimmed(&depot, Portion::Unused), (false, 0));
         // Larger than all that it may keep: one all the same.
-        assert!(depot.keep(depot.empty(), FULL));
-        assert!(!depot.keep(depot.empty(), FULL));
-        assert_eq!(released(&depot, Portion::All), (true, 4));
-        assert!(depot.full().is_null());
+        assert!(depot.put_full(empty(), FULL));
+        assert!(!depot.put_full(empty(), FULL));
+        assert_eq!(trimmed(&depot, Portion::All), (true, 4));
+        assert!(depot.take_full().is_none());
     }
 }

@@ -8,9 +8,9 @@
 //!
 //! A hit: load, compare, branch, load, add, store; a free: load, store, store, decrement, branch.
 
-use super::bounded_list::List;
-use super::{Below, Layer, Limit, Supply};
-use crate::slab::block::{Block, Chain, Run};
+use super::bounded_list::{BoundedList, flush_list};
+use super::{Below, Layer, Limit};
+use crate::slab::{Batch, BatchBuffer, FreeBlock, FreeList};
 use core::cell::Cell;
 use core::ptr;
 
@@ -20,92 +20,85 @@ use core::ptr;
 /// ```text
 /// start ≤ end, and size divides end - start    what is left of the run
 /// ```
-/// and what holds of a `List`.
+/// and what holds of a `BoundedList`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Hot {
     start: Cell<usize>,
     end: Cell<usize>,
-    head: Cell<*mut Block>,
+    list: FreeList,
     /// Bytes a block.
     size: Cell<u32>,
     room: Cell<i32>,
 }
 
-// SAFETY: a block is either in the run or on the list; it leaves the run by moving `start` over it, the list by being
-// unlinked.
+// SAFETY: a block is either in the run or on the list; it leaves the run when `start` moves over it, the list when it is popped.
 unsafe impl Layer for Hot {
     type Shared = Limit;
 
-    const EMPTY: Hot = Hot {
-        start: Cell::new(0),
-        end: Cell::new(0),
-        head: Cell::new(ptr::null_mut()),
-        size: Cell::new(0),
-        room: Cell::new(0),
-    };
+    const EMPTY: Hot =
+        Hot { start: Cell::new(0), end: Cell::new(0), list: FreeList::EMPTY, size: Cell::new(0), room: Cell::new(0) };
 
     #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
+    fn pop(&self) -> Option<FreeBlock> {
         let start = self.start.get();
         if start < self.end.get() {
             self.start.set(start.wrapping_add(self.size.get() as usize));
-            // SAFETY: a run is not at address 0.
-            return unsafe { Block::found(ptr::with_exposed_provenance_mut(start)) };
+            // SAFETY: the run's first block, which leaves the run now.
+            return Some(unsafe { FreeBlock::from_raw(ptr::with_exposed_provenance_mut(start)) });
         }
-        // SAFETY: what is on our list is free and ours.
-        unsafe { Block::pop(&self.head) }
+        self.list.pop()
     }
 
     #[inline(always)]
-    unsafe fn push(&self, block: *mut Block) -> bool {
-        // SAFETY: the block is the caller's.
-        unsafe { Block::push(&self.head, block) };
+    fn push(&self, block: FreeBlock, _: usize) -> bool {
+        self.list.push(block);
         let room = self.room.get().wrapping_sub(1);
         self.room.set(room);
         room >= 0
     }
 
-    unsafe fn miss(&self, &Limit(limit): &Limit, below: &mut impl Below) -> *mut Block {
-        match below.supply(below.class().batch.min(limit)) {
-            Supply::Run(Run { start, count, size }) => {
-                self.start.set(start);
-                self.end.set(start.wrapping_add(count as usize * size as usize));
-                self.size.set(size);
-                self.list().fill(Chain::EMPTY, limit);
-            }
-            Supply::Chain(chain) => self.list().fill(chain, limit),
-        }
-        // SAFETY: on the owning thread.
-        unsafe { self.pop() }
+    fn refill(&self, &Limit(limit): &Limit, below: &mut impl Below) -> Option<FreeBlock> {
+        let buffer = BatchBuffer::new();
+        let mut batch = buffer.batch(below.class().batch.min(limit));
+        below.refill(&mut batch);
+        let size = below.class().size;
+        let (run, others) = batch.split_run(size as usize);
+        self.start.set(run.start);
+        self.end.set(run.end);
+        self.size.set(size);
+        self.bounded().set_count(others.len() as u32, limit);
+        self.list.push_batch(others);
+        self.pop()
     }
 
-    unsafe fn overflow(&self, _block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
-        self.list().overflow(limit, below);
+    fn take(&self, batch: &mut Batch<'_>, _: &Limit, _: &mut impl Below) {
+        batch.fill(|| self.pop());
     }
 
-    unsafe fn demand(&self, want: u32, &Limit(limit): &Limit, _: &mut impl Below) -> Chain {
-        self.list().demand(want, limit)
+    fn put(&self, batch: Batch<'_>, &Limit(limit): &Limit, below: &mut impl Below) {
+        self.bounded().put(batch, limit, below);
     }
 
-    unsafe fn absorb(&self, chain: Chain, &Limit(limit): &Limit, below: &mut impl Below) {
-        self.list().absorb(chain, limit, below);
-    }
-
-    unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
-        let mut chain = self.list().drain();
-        while self.start.get() < self.end.get() {
-            // SAFETY: on the owning thread; the block is the run's.
-            chain.prepend(unsafe { Chain::one(self.pop()) });
+    fn drain(&self, _: &Limit, below: &mut impl Below) {
+        let list = self.list.take_all();
+        while let Some(block) = self.pop() {
+            list.push(block);
         }
         self.start.set(0);
         self.end.set(0);
-        below.absorb(chain);
+        self.room.set(0);
+        flush_list(&list, below);
+    }
+
+    /// The push kept the block.
+    unsafe fn overflow(&self, _: *mut u8, &Limit(limit): &Limit, below: &mut impl Below) {
+        self.bounded().overflow(limit, below);
     }
 }
 
 impl Hot {
-    fn list(&self) -> List<'_> {
-        List { head: &self.head, room: &self.room }
+    fn bounded(&self) -> BoundedList<'_> {
+        BoundedList { list: &self.list, room: &self.room }
     }
 }

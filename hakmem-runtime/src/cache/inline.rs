@@ -2,11 +2,13 @@
 //!
 //! Most layers are whole in themselves: the next one is reached through a cold path, a batch at a time. One that holds
 //! only two blocks would be in its cold path all the time. In front of another it is therefore a mere look: what it does
-//! not have, the layer behind it serves at once, inline; and it takes no part in refills and spills.
+//! not have, the layer behind it serves at once, inline; and it takes no part in refills and flushes.
 
+use super::counted::Counts;
+use super::stacked::SharedPair;
 use super::{Below, Layer};
 use crate::heap::Portion;
-use crate::slab::block::{Block, Chain};
+use crate::slab::{Batch, FreeBlock};
 
 /// `A`, then `B`, as one layer.
 #[repr(C)]
@@ -16,28 +18,9 @@ pub struct Inline<A, B> {
     behind: B,
 }
 
-/// What all threads share of both.
-#[derive(Debug)]
-pub struct SharedPair<A, B> {
-    ahead: A,
-    behind: B,
-}
-
-impl<A, B> SharedPair<A, B> {
-    /// Of the two layers.
-    pub const fn new(ahead: A, behind: B) -> Self {
-        SharedPair { ahead, behind }
-    }
-
-    /// What the layer ahead shares.
-    pub const fn ahead(&self) -> &A {
-        &self.ahead
-    }
-
-    /// What the layer behind shares.
-    pub const fn behind(&self) -> &B {
-        &self.behind
-    }
+/// A batch of nothing, which makes a layer ready.
+fn nothing() -> Batch<'static> {
+    Batch::new(&[])
 }
 
 // SAFETY: each block is in one of the two, which keep the contract.
@@ -46,66 +29,65 @@ unsafe impl<A: Layer, B: Layer> Layer for Inline<A, B> {
 
     const EMPTY: Self = Inline { ahead: A::EMPTY, behind: B::EMPTY };
 
-    #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
-        // SAFETY: the caller's contract.
-        unsafe {
-            let block = self.ahead.pop();
-            if block.is_null() { self.behind.pop() } else { block }
-        }
-    }
+    const TRIMS: bool = A::TRIMS || B::TRIMS;
+
+    const LISTS_IN_SLABS: bool = A::LISTS_IN_SLABS || B::LISTS_IN_SLABS;
 
     #[inline(always)]
-    unsafe fn push(&self, block: *mut Block) -> bool {
-        // SAFETY: the caller's contract.
-        unsafe { self.ahead.push(block) || self.behind.push(block) }
-    }
-
-    unsafe fn miss(&self, shared: &Self::Shared, below: &mut impl Below) -> *mut Block {
-        // SAFETY: the caller's contract. Nothing absorbed is how a layer is made ready.
-        unsafe {
-            self.ahead.absorb(Chain::EMPTY, &shared.ahead, below);
-            self.behind.miss(&shared.behind, below)
+    fn pop(&self) -> Option<FreeBlock> {
+        match self.ahead.pop() {
+            None => self.behind.pop(),
+            block => block,
         }
     }
 
-    unsafe fn overflow(&self, block: *mut Block, shared: &Self::Shared, below: &mut impl Below) {
-        // SAFETY: as above; the push that failed last was that of the layer behind.
-        unsafe {
-            self.ahead.absorb(Chain::EMPTY, &shared.ahead, below);
-            self.behind.overflow(block, &shared.behind, below);
+    #[inline(always)]
+    fn push(&self, block: FreeBlock, owner: usize) -> bool {
+        let address = block.into_raw();
+        // SAFETY: where the layer ahead refuses the block, it has not kept it.
+        let again = || unsafe { FreeBlock::from_raw(address) };
+        self.ahead.push(again(), owner) || self.behind.push(again(), owner)
+    }
+
+    fn refill(&self, shared: &Self::Shared, below: &mut impl Below) -> Option<FreeBlock> {
+        self.ahead.put(nothing(), &shared.first, below);
+        self.behind.refill(&shared.second, below)
+    }
+
+    fn take(&self, batch: &mut Batch<'_>, shared: &Self::Shared, below: &mut impl Below) {
+        self.behind.take(batch, &shared.second, below);
+        if batch.is_empty() {
+            self.ahead.take(batch, &shared.first, below);
         }
     }
 
-    unsafe fn demand(&self, want: u32, shared: &Self::Shared, below: &mut impl Below) -> Chain {
-        // SAFETY: the caller's contract.
-        let chain = unsafe { self.behind.demand(want, &shared.behind, below) };
-        // SAFETY: as above.
-        if chain.is_empty() { unsafe { self.ahead.demand(want, &shared.ahead, below) } } else { chain }
+    fn put(&self, batch: Batch<'_>, shared: &Self::Shared, below: &mut impl Below) {
+        self.ahead.put(nothing(), &shared.first, below);
+        self.behind.put(batch, &shared.second, below);
     }
 
-    unsafe fn absorb(&self, chain: Chain, shared: &Self::Shared, below: &mut impl Below) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            self.ahead.absorb(Chain::EMPTY, &shared.ahead, below);
-            self.behind.absorb(chain, &shared.behind, below);
-        }
+    fn drain(&self, shared: &Self::Shared, below: &mut impl Below) {
+        self.ahead.drain(&shared.first, below);
+        self.behind.drain(&shared.second, below);
     }
 
-    unsafe fn drain(&self, shared: &Self::Shared, below: &mut impl Below) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            self.ahead.drain(&shared.ahead, below);
-            self.behind.drain(&shared.behind, below);
-        }
+    unsafe fn overflow(&self, block: *mut u8, shared: &Self::Shared, below: &mut impl Below) {
+        self.ahead.put(nothing(), &shared.first, below);
+        // SAFETY: the push that failed last was that of the layer behind.
+        unsafe { self.behind.overflow(block, &shared.second, below) };
     }
 
-    fn release(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
-        A::release(&shared.ahead, portion, below) | B::release(&shared.behind, portion, below)
+    fn trim(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
+        A::trim(&shared.first, portion, below) | B::trim(&shared.second, portion, below)
     }
 
     fn publish(&self, shared: &Self::Shared) {
-        self.ahead.publish(&shared.ahead);
-        self.behind.publish(&shared.behind);
+        self.ahead.publish(&shared.first);
+        self.behind.publish(&shared.second);
+    }
+
+    fn counts(shared: &'static Self::Shared, position: usize) -> Option<&'static Counts> {
+        A::counts(&shared.first, position)
+            .or_else(|| position.checked_sub(1).and_then(|position| B::counts(&shared.second, position)))
     }
 }

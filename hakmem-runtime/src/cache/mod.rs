@@ -1,159 +1,150 @@
-//! Front layers: the mechanisms that a spec composes the thread-local front of a class from.
+//! Layers: the mechanisms that a spec composes a class's part of the thread cache from.
 //!
-//! A layer is one file here that shows its whole mechanism, one `pub use` below, and one line in `hakmem-spec`'s
-//! catalogue. Its type is the thread-local state of one class; generated code keeps an array of it per group and calls
-//! the first layer's [`Layer::pop`] and [`Layer::push`] inline. Everything else is cold and reaches the rest of the
-//! stack through [`Below`]:
+//! A layer is a file here, a `pub use` below, and an entry in `hakmem-spec`'s catalogue. Its type is the thread-local state of one class; generated code keeps an array of it per group, and a group
+//! (`group.rs`) calls the first layer's [`Layer::pop`] and [`Layer::push`] inline. Everything else is cold and reaches the rest
+//! of the stack through [`Below`]:
 //!
 //! ```text
 //!            hit path (inlined)          cold, out of line, one per group
-//!  alloc ──▶ first.pop() ── null ──────▶ first.miss(below)      below = Stacked(second, Stacked(third, … Slabs))
-//!  free  ──▶ first.push() ── false ─────▶ first.overflow(below)
+//!  alloc ──▶ Layer::pop ── none ───────▶ Layer::refill     ── Below::refill(batch) ──▶ Layer::take of the next, … slabs
+//!  free  ──▶ Layer::push ── false ─────▶ Layer::overflow   ── Below::flush(batch) ───▶ Layer::put of the next, … slabs
 //! ```
+//!
+//! What goes between two layers is a [`Batch`]: pointers in an array, so that a layer that keeps pointers touches no block.
 
 mod array;
+mod below;
 mod bounded_list;
 mod c23;
-pub mod counted;
-pub mod deferred;
+mod counted;
+mod deferred;
 mod fast;
 mod heapv2;
 mod hot;
-pub mod inline;
+mod inline;
 #[cfg(test)]
 mod model_tests;
 mod pages;
 mod quarantine;
-pub mod refill_via;
+mod queue;
+mod refill_via;
 mod ring;
 mod sfc;
+mod slabs;
 mod sll;
 mod stacked;
 mod ultrahot;
 mod unified;
 
+pub use below::Below;
 pub use c23::C23;
+pub use counted::{Counted, Counters, Counts};
+pub use deferred::Deferred;
 pub use fast::Fast;
 pub use heapv2::HeapV2;
 pub use hot::Hot;
 pub use inline::Inline;
 pub use pages::Pages;
 pub use quarantine::Quarantine;
+pub use queue::{Queue, Queued};
+pub use refill_via::RefillVia;
 pub use ring::Ring;
 pub use sfc::Sfc;
+pub use slabs::Slabs;
 pub use sll::Sll;
-pub use stacked::{Below, Slabs, Stacked, Supply};
+pub use stacked::{Rest, SharedPair, Then, Under};
 pub use ultrahot::UltraHot;
 pub use unified::Unified;
 
 use crate::heap::Portion;
-use crate::slab::block::{Block, Chain};
+use crate::slab::{Batch, FreeBlock};
 
-/// One mechanism of the thread-local front.
+/// One mechanism of the thread cache.
+///
+/// The cold methods get what all threads share of this state's class as `shared`, and what is below this state as `below`. Both are of
+/// the state's class, by the contract of [`Slabs::new`], as slabs are at the bottom of every `below`; so are blocks, by that of
+/// [`FreeBlock::from_raw`].
 ///
 /// # Safety
-/// An implementation hands out each block that it was given exactly once, and keeps no other.
-///
-/// All methods run on the thread that owns the state. `shared` is always that of the state's class.
+/// An implementation hands out no block that it was not given, and each at most once for each time that it was given.
 pub unsafe trait Layer: Sized {
     /// What all threads share of this layer in one class: for most the number of blocks that the spec allows it. It has
     /// a `const fn new(limit: u32)`, which generated code calls in a static.
     type Shared: Sync + 'static;
 
     /// The state of a thread that has not allocated yet, all zero so that it costs a new thread nothing. Its `pop` misses
-    /// and its first `push` returns `false`, so that a thread's first operation of either kind reaches the cold path,
-    /// which starts the thread: no hit ever tests for it.
+    /// and its first `push` returns `false`, so a thread's first operation of either kind reaches the cold path, which starts the
+    /// thread. A hit need not test for that, except where threads that have not started share an empty cache and the layer is not
+    /// [`INERT`](Layer::INERT).
     const EMPTY: Self;
 
-    /// Whether a `pop` and a `push` of [`EMPTY`](Layer::EMPTY) write nothing, to the state or to the block: then all threads
-    /// that have not begun can share one empty state, and a hit never asks whether its thread has begun.
+    /// Whether a `pop` and a `push` of [`EMPTY`](Layer::EMPTY) write nothing, to the state or to the block, so that threads that have
+    /// not started can share one empty state.
     const INERT: bool = false;
 
-    /// Whether a `push` to the state of one class is a push of any class's block, as nothing in it is about the class: then a
-    /// free of a size that is not known when compiling looks its class up in the cold path alone.
-    const ANY_CLASS: bool = false;
+    /// Whether threads share blocks in it: whether [`Layer::trim`] does anything.
+    const TRIMS: bool = false;
 
-    /// Takes a block; null is a miss. Inlined into the application.
-    ///
-    /// # Safety
-    /// On the owning thread.
-    unsafe fn pop(&self) -> *mut Block;
+    /// For `pages`: whether free blocks are on lists of their slabs, which the heap moves to the bitmaps while memory waits for its
+    /// purge.
+    const LISTS_IN_SLABS: bool = false;
 
-    /// Takes a block in; `false` calls for [`Layer::overflow`]. Inlined into the application.
-    ///
-    /// Whether the layer has the block already when it returns `false` is its own affair; `overflow` is told which one
-    /// it was.
-    ///
-    /// # Safety
-    /// On the owning thread; the block is the caller's and of this class.
-    unsafe fn push(&self, block: *mut Block) -> bool;
+    /// For `pages`: whether the state of any class takes a `push` of any class's block. Then a free whose size is not a constant looks
+    /// its class up on the cold path only.
+    const PUSHES_ANY_CLASS: bool = false;
 
-    /// After `pop` missed: gets blocks from below, keeps what it can, and returns one. Null: no memory.
-    ///
-    /// # Safety
-    /// On the owning thread, after a miss.
-    unsafe fn miss(&self, shared: &Self::Shared, below: &mut impl Below) -> *mut Block;
+    /// Takes a block; `None` is a miss. Inlined into the application.
+    fn pop(&self) -> Option<FreeBlock>;
 
-    /// After `push(block)` returned `false`: finds place for the block, and gives others to the layer below if it must.
-    ///
-    /// # Safety
-    /// On the owning thread, right after that push.
-    unsafe fn overflow(&self, block: *mut Block, shared: &Self::Shared, below: &mut impl Below);
+    /// Takes a block in. `false`: [`Layer::overflow`] must be called, which knows whether the block was kept. Inlined into the
+    /// application. `owner` is the owner tag of the thread's slabs of this class, for a layer that asks whose slab the block is in.
+    fn push(&self, block: FreeBlock, owner: usize) -> bool;
 
-    /// Hands at most `want` blocks to the layer above, perhaps none: that layer goes on to `below` by itself.
-    ///
-    /// # Safety
-    /// On the owning thread.
-    unsafe fn demand(&self, want: u32, shared: &Self::Shared, below: &mut impl Below) -> Chain;
+    /// After `pop` missed: gets blocks from below, keeps what it can, and returns one. `None`: no memory.
+    fn refill(&self, shared: &Self::Shared, below: &mut impl Below) -> Option<FreeBlock>;
 
-    /// Takes what the layer above had no room for, perhaps nothing, and gives on to `below` what is too much. Afterwards
-    /// the state is ready for hits.
-    ///
-    /// # Safety
-    /// On the owning thread; the chain is of this class.
-    unsafe fn absorb(&self, chain: Chain, shared: &Self::Shared, below: &mut impl Below);
+    /// Hands blocks to the layer above, as far as it has any and the batch has room: perhaps none, and the layer above
+    /// goes on to `below` by itself.
+    fn take(&self, batch: &mut Batch<'_>, shared: &Self::Shared, below: &mut impl Below);
 
-    /// Gives everything to `below` and returns to [`Layer::EMPTY`].
-    ///
-    /// # Safety
-    /// On the owning thread.
-    unsafe fn drain(&self, shared: &Self::Shared, below: &mut impl Below);
+    /// Takes in what the layer above had no room for, perhaps nothing, and flushes to `below` what exceeds the limit. Afterwards
+    /// `push` has room.
+    fn put(&self, batch: Batch<'_>, shared: &Self::Shared, below: &mut impl Below);
 
-    /// [`Layer::demand`] for a layer above that keeps pointers: fills `slots` from the start and says how many. Worth
-    /// writing for a layer that keeps pointers, too: then no block is touched on its way up.
-    ///
-    /// # Safety
-    /// As `demand`.
-    unsafe fn fetch(&self, slots: &mut [*mut Block], shared: &Self::Shared, below: &mut impl Below) -> usize {
-        // SAFETY: the caller's contract.
-        unsafe { self.demand(slots.len() as u32, shared, below) }.unlink(slots)
+    /// Flushes everything to `below` and returns to [`Layer::EMPTY`].
+    fn drain(&self, shared: &Self::Shared, below: &mut impl Below);
+
+    /// After `push` refused a block: finds room for it, and flushes others to `below` if it must.
+    fn put_one(&self, block: FreeBlock, shared: &Self::Shared, below: &mut impl Below) {
+        Batch::with_one(block, |batch| self.put(batch, shared, below));
     }
 
-    /// [`Layer::absorb`] of pointers. Worth writing for the same reason.
+    /// After `push` of the block at `block` returned `false`. A layer whose `push` keeps the block although it returns `false` writes a
+    /// method of its own; others have it put.
     ///
     /// # Safety
-    /// As `absorb`.
-    unsafe fn give(&self, blocks: &[*mut Block], shared: &Self::Shared, below: &mut impl Below) {
-        // SAFETY: the caller's contract.
-        unsafe { self.absorb(Chain::link(blocks), shared, below) }
+    /// This follows that push.
+    unsafe fn overflow(&self, block: *mut u8, shared: &Self::Shared, below: &mut impl Below) {
+        // SAFETY: the push was given the block and did not keep it.
+        self.put_one(unsafe { FreeBlock::from_raw(block) }, shared, below);
     }
 
-    /// Gives a portion of the blocks that threads share to `below`. `true`: there were any before. Asked of layers that the
-    /// catalogue says to be `shares()`.
-    fn release(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
+    /// Flushes a portion of the blocks that threads share to `below`. `true`: there were any before.
+    fn trim(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
         let _ = (shared, portion, below);
         false
     }
 
-    /// Takes over from `other`, the state of another class of the group, what its overflow learned that pushes go by. Asked of
-    /// layers that take blocks of [any class](Layer::ANY_CLASS).
-    fn learn(&self, other: &Self) {
-        let _ = other;
-    }
-
-    /// Makes what was counted in this thread visible to all. Nothing is, but under `stats = true`.
+    /// Adds what this thread counted to what all threads did. Only under `stats = true` is anything counted.
     fn publish(&self, shared: &Self::Shared) {
         let _ = shared;
+    }
+
+    /// What the layer at `position` in this one did, under `stats = true`. (Positions other than 0: [`Inline`] is two layers of the
+    /// spec.)
+    fn counts(shared: &'static Self::Shared, position: usize) -> Option<&'static Counts> {
+        let _ = (shared, position);
+        None
     }
 }
 

@@ -1,146 +1,220 @@
-//! Every layer, alone and on top of another, against the simplest model there is: a set of blocks, each in one place.
+//! Every layer, alone and on top of another, against the simplest model there is: a set of blocks, each in one place. Once over a
+//! bottom that makes blocks and counts them, and once over the slabs of a real heap, which `pages` needs.
 
 use super::heapv2::Depot;
-use super::inline::SharedPair;
+use super::stacked::SharedPair;
 use super::{
-    Below, C23, Fast, HeapV2, Hot, Inline, Layer, Limit, Quarantine, Ring, Sfc, Sll, Stacked, Supply, UltraHot, Unified,
+    Below, C23, Deferred, Fast, HeapV2, Hot, Inline, Layer, Limit, Pages, Quarantine, Rest, Ring, Sfc, Slabs, Sll,
+    Then, UltraHot, Under, Unified,
 };
-use crate::heap::Portion;
-use crate::slab::block::{Block, Chain, Run};
+use crate::global::{Allocator, Config};
+use crate::heap::{Heap, LayerHooks, Portion};
+use crate::meta::tagged_stack::SlabStack;
 use crate::slab::class::Class;
+use crate::slab::{Batch, FreeBlock, Slab};
+use std::boxed::Box;
 use std::collections::HashSet;
 use std::vec::Vec;
 
-/// The bottom of a stack in these tests: makes blocks, takes them back, and knows which ones it has.
-struct Bottom {
-    home: Vec<*mut Block>,
+/// A block at `memory`, which may be any that the layer in question does not touch.
+fn block(memory: *mut u8) -> FreeBlock {
+    // SAFETY: the tests pass memory of their own, enough for a block of the class, and each once until it comes back.
+    unsafe { FreeBlock::from_raw(memory) }
+}
+
+/// What is below the layers in these tests.
+trait Bottom: Below {
+    /// From now on there is no memory, or there is again.
+    fn set_dry(&mut self, dry: bool);
+
+    /// Blocks that the layers and the program have; `None` where nobody counts.
+    fn out(&self) -> Option<usize>;
+
+    /// After everything was flushed: no block is lost or came twice.
+    fn check(&self);
+}
+
+/// A bottom that makes blocks, takes them back, and knows which ones it has.
+struct Made {
+    home: Vec<*mut u8>,
     made: usize,
     class: &'static Class,
-    /// Memory for the blocks, which are carved from it in order.
-    memory: std::boxed::Box<[[u64; 4]]>,
+    /// Memory for the blocks, which are cut from it in order.
+    memory: Box<[[u64; 4]]>,
     dry: bool,
 }
 
 const BLOCKS: usize = 20_000;
 
-impl Bottom {
-    fn new(batch: u32) -> Bottom {
-        let class = Class::new((32, 32, 32), (1, 0, 2048, 0), batch, &[]);
-        Bottom {
-            home: Vec::new(),
-            made: 0,
-            class: std::boxed::Box::leak(std::boxed::Box::new(class)),
-            memory: std::vec![[0; 4]; BLOCKS].into_boxed_slice(),
-            dry: false,
-        }
+fn class(batch: u32) -> Class {
+    Class::new((32, 32, 32), (1, 0, 2048, 0), batch, &[])
+}
+
+impl Made {
+    fn new(batch: u32) -> Made {
+        let memory = std::vec![[0; 4]; BLOCKS].into_boxed_slice();
+        Made { home: Vec::new(), made: 0, class: Box::leak(Box::new(class(batch))), memory, dry: false }
     }
 
-    fn take(&mut self) -> *mut Block {
+    fn take(&mut self) -> Option<FreeBlock> {
         if self.dry {
-            return core::ptr::null_mut();
+            return None;
         }
-        self.home.pop().unwrap_or_else(|| {
+        Some(block(self.home.pop().unwrap_or_else(|| {
             self.made += 1;
             (&raw mut self.memory[self.made - 1]).cast()
-        })
+        })))
     }
 }
 
-impl Below for &mut Bottom {
+impl Below for Made {
     fn class(&self) -> &'static Class {
         self.class
     }
 
-    fn demand(&mut self, want: u32) -> Chain {
-        assert!(want > 0, "a demand for nothing");
-        let mut chain = Chain::EMPTY;
-        for _ in 0..want {
-            let block = self.take();
-            if block.is_null() {
-                break;
-            }
-            chain.append(block);
-        }
-        chain.close();
-        chain
+    fn refill(&mut self, batch: &mut Batch<'_>) {
+        assert!(batch.room() > 0, "a refill of nothing");
+        batch.fill(|| self.take());
     }
 
-    fn supply(&mut self, want: u32) -> Supply {
-        if self.dry || self.made + want as usize > BLOCKS {
-            return Supply::Chain(self.demand(want));
+    fn flush(&mut self, mut batch: Batch<'_>) {
+        let before = self.home.len();
+        while let Some(block) = batch.pop() {
+            self.home.push(block.into_raw());
         }
-        let start = (&raw mut self.memory[self.made]).addr();
-        self.made += want as usize;
-        Supply::Run(Run { start, count: want, size: 32 })
-    }
-
-    fn absorb(&mut self, chain: Chain) {
-        let (count, before) = (chain.count() as usize, self.home.len());
-        self.home.extend(chain);
-        assert_eq!(self.home.len() - before, count, "the chain is as long as it says");
+        self.home[before..].reverse();
     }
 
     fn tick(&mut self) {}
 }
 
-/// A stack of one or two layers, as generated code would call it.
-struct Stack<'a, F: Layer, S: Layer> {
-    first: F,
-    second: Option<S>,
-    shared: (&'a F::Shared, &'a S::Shared),
+impl Bottom for Made {
+    fn set_dry(&mut self, dry: bool) {
+        self.dry = dry;
+    }
+
+    fn out(&self) -> Option<usize> {
+        Some(self.made - self.home.len())
+    }
+
+    fn check(&self) {
+        let home: HashSet<*mut u8> = self.home.iter().copied().collect();
+        assert_eq!((home.len(), self.home.len()), (self.made, self.made), "every block came home once");
+    }
 }
 
-impl<F: Layer, S: Layer> Stack<'_, F, S> {
-    fn allocate(&self, bottom: &mut Bottom) -> *mut Block {
-        // SAFETY: one thread, one class.
+/// The slabs of a heap of an allocator of its own.
+struct Real {
+    allocator: &'static Allocator,
+    slabs: Slabs<'static>,
+    dry: bool,
+}
+
+impl Real {
+    fn new(batch: u32) -> Real {
+        const SLAB: u32 = 64 << 10;
+        let config =
+            Config { superslab: 32 * SLAB, slab: SLAB, huge_pages: false, purge_delay_ms: Some(10), large_cache: 0 };
+        let classes = Box::leak(Box::new([class(batch)]));
+        let abandoned = Box::leak(Box::new([SlabStack::empty()]));
+        let hooks = LayerHooks::new(None, true, 0);
+        let allocator: &'static Allocator = Box::leak(Box::new(Allocator::new(config, classes, abandoned, hooks)));
+        allocator.initialise();
+        let heap = Heap::for_worker(allocator.backing());
+        // SAFETY: the heap is this thread's, which alone frees blocks of the only class.
+        Real { allocator, slabs: unsafe { Slabs::new(allocator.backing(), heap, 0) }, dry: false }
+    }
+}
+
+impl Below for Real {
+    fn class(&self) -> &'static Class {
+        self.slabs.class()
+    }
+    fn refill(&mut self, batch: &mut Batch<'_>) {
+        if !self.dry {
+            self.slabs.refill(batch);
+        }
+    }
+    fn flush(&mut self, batch: Batch<'_>) {
+        self.slabs.flush(batch);
+    }
+    fn tick(&mut self) {
+        self.slabs.tick();
+    }
+    fn heap(&self) -> Option<(&Heap, u32)> {
+        self.slabs.heap()
+    }
+    fn refill_page(&mut self) -> Option<&'static Slab> {
+        if self.dry { None } else { self.slabs.refill_page() }
+    }
+}
+
+impl Bottom for Real {
+    fn set_dry(&mut self, dry: bool) {
+        self.dry = dry;
+    }
+
+    fn out(&self) -> Option<usize> {
+        None
+    }
+
+    fn check(&self) {
+        let pool = self.allocator.backing().pool();
+        let slabs = pool.regions().flat_map(|region| region.slabs(pool.geometry()));
+        for slab in slabs.filter(|slab| slab.class() == 0) {
+            slab.unlist();
+            assert!(slab.is_empty(), "a block is lost: {slab:?}");
+            assert_eq!(slab.free_count(), slab.carved(), "every block that was cut is free");
+        }
+    }
+}
+
+/// A stack of a first layer over a rest, as a group would call it.
+struct Stack<'a, F: Layer, R: Rest> {
+    first: F,
+    rest: R,
+    shared: (&'a F::Shared, &'a R::Shared),
+}
+
+impl<F: Layer, R: Rest> Stack<'_, F, R> {
+    fn allocate(&self, bottom: &mut impl Below) -> *mut u8 {
+        let block = self
+            .first
+            .pop()
+            .or_else(|| self.first.refill(self.shared.0, &mut Under::new(&self.rest, self.shared.1, bottom)));
+        crate::slab::free_list::into_raw(block)
+    }
+
+    fn free(&self, freed: *mut u8, bottom: &mut impl Below) {
+        let owner = bottom.owner();
+        // SAFETY: one thread, one class; the block came from `allocate`.
         unsafe {
-            let block = self.first.pop();
-            if !block.is_null() {
-                return block;
-            }
-            match &self.second {
-                Some(second) => self.first.miss(self.shared.0, &mut Stacked::new(second, self.shared.1, bottom)),
-                None => self.first.miss(self.shared.0, &mut { bottom }),
+            if !self.first.push(block(freed), owner) {
+                self.first.overflow(freed, self.shared.0, &mut Under::new(&self.rest, self.shared.1, bottom));
             }
         }
     }
 
-    fn free(&self, block: *mut Block, bottom: &mut Bottom) {
-        // SAFETY: as above; the block came from `allocate`.
-        unsafe {
-            if self.first.push(block) {
-                return;
-            }
-            match &self.second {
-                Some(second) => {
-                    self.first.overflow(block, self.shared.0, &mut Stacked::new(second, self.shared.1, bottom))
-                }
-                None => self.first.overflow(block, self.shared.0, &mut { bottom }),
-            }
-        }
+    fn drain(&self, bottom: &mut impl Below) {
+        self.first.drain(self.shared.0, bottom);
+        self.rest.drain(self.shared.1, bottom);
+        F::trim(self.shared.0, Portion::All, bottom);
+        R::trim(self.shared.1, Portion::All, bottom);
     }
+}
 
-    fn drain(&self, mut bottom: &mut Bottom) {
-        // SAFETY: as above.
-        unsafe {
-            self.first.drain(self.shared.0, &mut bottom);
-            F::release(self.shared.0, Portion::All, &mut bottom);
-            if let Some(second) = &self.second {
-                second.drain(self.shared.1, &mut bottom);
-                S::release(self.shared.1, Portion::All, &mut bottom);
-            }
-        }
-    }
+/// A layer right above the slabs.
+fn alone<F: Layer>(shared: &F::Shared) -> Stack<'_, F, ()> {
+    Stack { first: F::EMPTY, rest: (), shared: (shared, &()) }
 }
 
 /// What the layers of a stack may keep: blocks, or no bound that holds at every moment.
 type Most = Option<usize>;
 
 /// Random traffic: no block is handed out twice, none is lost, and what the layers keep stays within their limits.
-fn check<F: Layer, S: Layer>(second: Option<S>, shared: (&F::Shared, &S::Shared), most: Most, batch: u32) {
-    let stack = Stack { first: F::EMPTY, second, shared };
-    let mut bottom = Bottom::new(batch);
-    let mut live: Vec<*mut Block> = Vec::new();
+fn check<F: Layer, R: Rest>(shared: (&F::Shared, &R::Shared), most: Most, mut bottom: impl Bottom) {
+    let stack = Stack { first: F::EMPTY, rest: R::EMPTY, shared };
+    let mut live: Vec<*mut u8> = Vec::new();
     let mut random = 0x1234_5678_9ABC_DEF0_u64;
     for step in 0..20_000 {
         random ^= random << 13;
@@ -148,11 +222,12 @@ fn check<F: Layer, S: Layer>(second: Option<S>, shared: (&F::Shared, &S::Shared)
         random ^= random << 17;
         // Phases of growth and of shrinking, so that lists run over and run empty; and now and then no memory.
         let growing = step / 1000 % 2 == 0;
-        bottom.dry = step % 5000 > 4900;
+        let dry = step % 5000 > 4900;
+        bottom.set_dry(dry);
         if live.is_empty() || random.is_multiple_of(4) != growing {
             let block = stack.allocate(&mut bottom);
             if block.is_null() {
-                assert!(bottom.dry, "no block though there was memory");
+                assert!(dry, "no block though there was memory");
                 continue;
             }
             assert!(!live.contains(&block), "handed out twice");
@@ -161,36 +236,51 @@ fn check<F: Layer, S: Layer>(second: Option<S>, shared: (&F::Shared, &S::Shared)
             let index = (random >> 32) as usize % live.len();
             stack.free(live.swap_remove(index), &mut bottom);
         }
-        let kept = bottom.made - live.len() - bottom.home.len();
+        let kept = bottom.out().map_or(0, |out| out - live.len());
         assert!(most.is_none_or(|most| kept <= most), "{kept} blocks kept, limit {most:?}");
     }
     for block in live.drain(..) {
         stack.free(block, &mut bottom);
     }
     stack.drain(&mut bottom);
-    // SAFETY: one thread.
-    assert!(unsafe { stack.first.pop() }.is_null(), "drained means empty");
-    let home: HashSet<*mut Block> = bottom.home.iter().copied().collect();
-    assert_eq!((home.len(), bottom.home.len()), (bottom.made, bottom.made), "every block came home once");
+    assert!(stack.first.pop().is_none(), "drained means empty");
+    bottom.check();
 }
 
 /// One layer as the first: alone, over a list, and over an array.
 fn check_first<F: Layer>(shared: impl Fn(u32) -> F::Shared, most: impl Fn(u32) -> Most) {
     for (first, second, batch) in [(1, 1, 1), (2, 1, 1), (2, 40, 2), (8, 8, 8), (30, 16, 30), (5, 30, 3)] {
-        let (own, limit) = (shared(first), Limit::new(second));
+        let own = shared(first);
+        let limit = SharedPair::new(Limit::new(second), ());
         let with = |more: u32| most(first).map(|most| most + more as usize);
-        check::<F, Sll>(None, (&own, &limit), with(0), batch);
-        check::<F, Sll>(Some(Sll::EMPTY), (&own, &limit), with(second), batch);
-        check::<F, Unified>(Some(Unified::EMPTY), (&own, &limit), with(second), batch);
-        check::<F, Fast<32>>(Some(Fast::EMPTY), (&own, &limit), with(second), batch);
-        check::<F, Ring<64>>(Some(Ring::EMPTY), (&own, &limit), with(second), batch);
-        check::<F, Hot>(Some(Hot::EMPTY), (&own, &limit), with(second), batch);
-        check::<F, C23>(Some(C23::EMPTY), (&own, &limit), None, batch);
-        check::<F, Sfc<32>>(Some(Sfc::EMPTY), (&own, &limit), with(second.max(batch)), batch);
-        check::<F, Quarantine<64>>(Some(Quarantine::EMPTY), (&own, &limit), with(63), batch);
-        check::<F, HeapV2>(Some(HeapV2::EMPTY), (&own, &Depot::new(second)), None, batch);
+        let made = || Made::new(batch);
+        check::<F, ()>((&own, &()), with(0), made());
+        check::<F, Then<Sll, ()>>((&own, &limit), with(second), made());
+        check::<F, Then<Unified, ()>>((&own, &limit), with(second), made());
+        check::<F, Then<Fast<32>, ()>>((&own, &limit), with(second), made());
+        check::<F, Then<Ring<64>, ()>>((&own, &limit), with(second), made());
+        check::<F, Then<Hot, ()>>((&own, &limit), with(second), made());
+        check::<F, Then<C23, ()>>((&own, &limit), None, made());
+        check::<F, Then<Sfc<32>, ()>>((&own, &limit), with(second.max(batch)), made());
+        check::<F, Then<Quarantine<64>, ()>>((&own, &limit), with(63), made());
+        check::<F, Then<HeapV2, ()>>((&own, &SharedPair::new(Depot::new(second), ())), None, made());
+    }
+    check_real::<F>(shared);
+}
+
+/// The same over the slabs of a heap, alone and with the layers behind it that work on slabs or on lists.
+fn check_real<F: Layer>(shared: impl Fn(u32) -> F::Shared) {
+    for (first, second, batch) in [(1, 1, 1), (8, 16, 8), (30, 4, 32)] {
+        let own = shared(first);
+        let limit = SharedPair::new(Limit::new(second), ());
+        check::<F, ()>((&own, &()), None, Real::new(batch));
+        check::<F, Then<Sll, ()>>((&own, &limit), None, Real::new(batch));
+        check::<F, Then<Page, ()>>((&own, &limit), None, Real::new(batch));
     }
 }
+
+/// `pages`, for the slabs of `Real`.
+type Page = Pages<16, 26, true>;
 
 fn blocks(limit: u32) -> Most {
     Some(limit as usize)
@@ -250,7 +340,18 @@ fn ultrahot_keeps_its_blocks_and_its_limit() {
 }
 
 #[test]
-fn a_layer_ahead_of_another_does() {
+fn deferred_keeps_its_blocks() {
+    check_first::<Deferred<Unified>>(Limit::new, |limit| Some(256 + limit as usize));
+    check_real::<Deferred<Page>>(Limit::new);
+}
+
+#[test]
+fn pages_keeps_its_blocks() {
+    check_real::<Page>(Limit::new);
+}
+
+#[test]
+fn a_layer_that_is_tried_inline_does() {
     let both = |limit| SharedPair::new(Limit::new(2), Limit::new(limit));
     check_first::<Inline<UltraHot<2>, Unified>>(both, |limit| Some(2 + limit as usize));
     check_first::<Inline<UltraHot<2>, Ring<32>>>(both, |limit| Some(2 + limit as usize));
@@ -260,12 +361,8 @@ fn a_layer_ahead_of_another_does() {
 /// The first operation of a thread, whichever it is, takes the cold path.
 fn begins_cold<L: Layer>() {
     let mut memory = [0_u64; 4];
-    let block: *mut Block = memory.as_mut_ptr().cast();
-    // SAFETY: one thread; the block is ours.
-    unsafe {
-        assert!(L::EMPTY.pop().is_null());
-        assert!(!L::EMPTY.push(block));
-    }
+    assert!(L::EMPTY.pop().is_none());
+    assert!(!L::EMPTY.push(block(memory.as_mut_ptr().cast()), 0));
 }
 
 #[test]
@@ -278,6 +375,7 @@ fn the_first_operation_of_a_thread_is_cold() {
     begins_cold::<Quarantine<8>>();
     begins_cold::<C23>();
     begins_cold::<Hot>();
+    begins_cold::<Deferred<Unified>>();
     begins_cold::<HeapV2>();
     begins_cold::<UltraHot<3>>();
     begins_cold::<Inline<UltraHot<2>, Unified>>();
@@ -285,25 +383,25 @@ fn the_first_operation_of_a_thread_is_cold() {
 
 #[test]
 fn ring_hands_out_in_the_order_of_frees() {
-    let (limit, mut bottom) = (Limit::new(7), Bottom::new(1));
-    let stack = Stack { first: Ring::<8>::EMPTY, second: None::<Sll>, shared: (&limit, &limit) };
-    let blocks: Vec<*mut Block> = (0..6).map(|_| stack.allocate(&mut bottom)).collect();
+    let (limit, mut bottom) = (Limit::new(7), Made::new(1));
+    let stack = alone::<Ring<8>>(&limit);
+    let blocks: Vec<*mut u8> = (0..6).map(|_| stack.allocate(&mut bottom)).collect();
     for &block in &blocks {
         stack.free(block, &mut bottom);
     }
     assert!(blocks.iter().all(|&block| stack.allocate(&mut bottom) == block));
 }
 
-/// A stack of `quarantine` for five blocks over a list, and its bottom.
-fn quarantined(limit: &Limit) -> (Stack<'_, Quarantine<8>, Sll>, Bottom) {
-    (Stack { first: Quarantine::EMPTY, second: None, shared: (limit, limit) }, Bottom::new(1))
+/// A stack of `quarantine`, and its bottom.
+fn quarantined(limit: &Limit) -> (Stack<'_, Quarantine<8>, ()>, Made) {
+    (alone(limit), Made::new(1))
 }
 
 #[test]
 fn quarantine_lets_a_block_go_when_as_many_were_freed_after_it() {
     let limit = Limit::new(5);
     let (stack, mut bottom) = quarantined(&limit);
-    let blocks: Vec<*mut Block> = (0..8).map(|_| stack.allocate(&mut bottom)).collect();
+    let blocks: Vec<*mut u8> = (0..8).map(|_| stack.allocate(&mut bottom)).collect();
     for &block in &blocks {
         stack.free(block, &mut bottom);
         // SAFETY: the memory is the bottom's, and nobody writes to it now.
@@ -326,45 +424,30 @@ fn quarantine_lets_a_block_go_when_as_many_were_freed_after_it() {
 #[test]
 fn fast_and_ring_touch_no_block() {
     fn traffic<L: Layer<Shared = Limit>>() {
-        struct Nowhere(Vec<*mut Block>, &'static Class);
+        struct Nowhere(Vec<*mut u8>, &'static Class);
         impl Below for Nowhere {
             fn class(&self) -> &'static Class {
                 self.1
             }
-            fn demand(&mut self, _: u32) -> Chain {
-                unreachable!("a chain is linked through blocks")
+            fn refill(&mut self, batch: &mut Batch<'_>) {
+                batch.fill(|| self.0.pop().map(block));
             }
-            fn absorb(&mut self, chain: Chain) {
-                assert!(chain.is_empty());
-            }
-            fn fetch(&mut self, slots: &mut [*mut Block]) -> usize {
-                for slot in slots.iter_mut() {
-                    *slot = self.0.pop().expect("enough blocks");
+            fn flush(&mut self, mut batch: Batch<'_>) {
+                while let Some(block) = batch.pop() {
+                    self.0.push(block.into_raw());
                 }
-                slots.len()
-            }
-            fn give(&mut self, blocks: &[*mut Block]) {
-                self.0.extend(blocks);
             }
             fn tick(&mut self) {}
         }
-        let blocks = (1..=100).map(|number| core::ptr::without_provenance_mut::<Block>(number * 64)).collect();
+        let blocks = (1..=100).map(|number| core::ptr::without_provenance_mut::<u8>(number * 64)).collect();
         let class = std::boxed::Box::leak(std::boxed::Box::new(Class::new((64, 64, 64), (1, 0, 1024, 0), 4, &[])));
-        let (mut below, limit, layer) = (Nowhere(blocks, class), Limit::new(10), L::EMPTY);
-        // SAFETY: one thread, one class.
-        unsafe {
-            let mut live = Vec::new();
-            for _ in 0..60 {
-                let block = layer.pop();
-                live.push(if block.is_null() { layer.miss(&limit, &mut below) } else { block });
-            }
-            for block in live {
-                if !layer.push(block) {
-                    layer.overflow(block, &limit, &mut below);
-                }
-            }
-            layer.drain(&limit, &mut below);
+        let (mut below, limit) = (Nowhere(blocks, class), Limit::new(10));
+        let stack = alone::<L>(&limit);
+        let live: Vec<*mut u8> = (0..60).map(|_| stack.allocate(&mut below)).collect();
+        for block in live {
+            stack.free(block, &mut below);
         }
+        stack.drain(&mut below);
         assert_eq!(below.0.iter().collect::<HashSet<_>>().len(), 100);
     }
     traffic::<Fast<16>>();
@@ -374,10 +457,10 @@ fn fast_and_ring_touch_no_block() {
 
 #[test]
 fn sfc_grows_where_blocks_are_wanted_back_and_shrinks_where_not() {
-    let (limit, mut bottom) = (Limit::new(256), Bottom::new(8));
-    let stack = Stack { first: Sfc::<256>::EMPTY, second: None::<Sll>, shared: (&limit, &limit) };
-    let swing = |bottom: &mut Bottom| {
-        let blocks: Vec<*mut Block> = (0..200).map(|_| stack.allocate(bottom)).collect();
+    let (limit, mut bottom) = (Limit::new(256), Made::new(8));
+    let stack = alone::<Sfc<256>>(&limit);
+    let swing = |bottom: &mut Made| {
+        let blocks: Vec<*mut u8> = (0..200).map(|_| stack.allocate(bottom)).collect();
         for block in blocks {
             stack.free(block, bottom);
         }
@@ -389,7 +472,7 @@ fn sfc_grows_where_blocks_are_wanted_back_and_shrinks_where_not() {
     }
     let kept = bottom.made - bottom.home.len();
     assert!(kept >= 200 && first > 100, "a swing of 200 fits in the end: {kept} kept, {first} sent home at first");
-    let many: Vec<*mut Block> = (0..4000).map(|_| stack.allocate(&mut bottom)).collect();
+    let many: Vec<*mut u8> = (0..4000).map(|_| stack.allocate(&mut bottom)).collect();
     for block in many {
         stack.free(block, &mut bottom);
     }
@@ -400,12 +483,10 @@ fn sfc_grows_where_blocks_are_wanted_back_and_shrinks_where_not() {
 /// A thread that frees and one that allocates, over one depot: magazines pass, blocks do not go home.
 #[test]
 fn heapv2_exchanges_magazines_whole() {
-    let (depot, mut bottom) = (Depot::new(16), Bottom::new(16));
-    let limit = Limit::new(1);
-    let producer = Stack { first: HeapV2::EMPTY, second: None::<Sll>, shared: (&depot, &limit) };
-    let consumer = Stack { first: HeapV2::EMPTY, second: None::<Sll>, shared: (&depot, &limit) };
+    let (depot, mut bottom) = (Depot::new(16), Made::new(16));
+    let (producer, consumer) = (alone::<HeapV2>(&depot), alone::<HeapV2>(&depot));
     for _ in 0..100 {
-        let blocks: Vec<*mut Block> = (0..32).map(|_| producer.allocate(&mut bottom)).collect();
+        let blocks: Vec<*mut u8> = (0..32).map(|_| producer.allocate(&mut bottom)).collect();
         for block in blocks {
             consumer.free(block, &mut bottom);
         }
@@ -418,13 +499,11 @@ fn heapv2_exchanges_magazines_whole() {
 
 /// Whether a pop and a push of an empty state leave it, and the block, as they were.
 fn is_inert<L: Layer + core::fmt::Debug>() -> bool {
-    let (state, mut block) = (L::EMPTY, [7_u64; 4]);
+    let (state, mut memory) = (L::EMPTY, [7_u64; 4]);
     let before = std::format!("{state:?}");
-    // SAFETY: the only thread; the block is ours and stays so, as whatever took it in is dropped.
-    unsafe {
-        assert!(state.pop().is_null() && !state.push((&raw mut block).cast()));
-    }
-    std::format!("{state:?}") == before && block == [7; 4]
+    assert!(state.pop().is_none());
+    assert!(!state.push(block((&raw mut memory).cast()), 0));
+    std::format!("{state:?}") == before && memory == [7; 4]
 }
 
 #[test]

@@ -1,197 +1,165 @@
 //! `pages`: blocks live on lists of their own slab, and a free finds the slab by arithmetic (after mimalloc).
 //!
-//! The thread's table has a page (here: a slab) for each class; the size finds its entry through the generated table of
-//! 129 sizes in steps of 8, which all threads share and which is a constant where the size is. An allocation pops the
-//! page's `free`. A free masks the address to the page's entry and compares one word, the owner: ours means that the
-//! page is this thread's and needs nothing else: a page adrift and a page of the pool are nobody's.
-//! Then the block is pushed on `local_free`. All other frees go through the page's `thread_free`, which is
-//! [`RemoteWord`](crate::protocol::RemoteWord), a list and flag bits in one word; not with a compare-and-swap each, as in
-//! mimalloc, but gathered in the thread first, so that those of a page share one.
+//! This file says page for a slab, as mimalloc does. The thread cache has a current page for each class, from whose list `free` an
+//! allocation pops. A free masks the address to find the page's entry in the region's metadata and compares one word there, the
+//! owner. If that is this thread's owner tag, the block is pushed on the page's `local_free`; free and abandoned slabs have the owner
+//! `NOBODY`, so nothing else needs a test. Blocks of other threads' pages are gathered in the thread (`pending`); those of one page
+//! then share one compare-and-swap on its [`RemoteWord`](crate::protocol::RemoteWord), which corresponds to mimalloc's
+//! `thread_free`.
 //!
-//! A hit: load, load, test, branch, load, store, increment, and the next block prefetched; a free: five instructions to the
-//! entry, load, compare, branch, load, store, store, decrement, branch.
+//! A hit: load, load, test, branch, load, store, and a prefetch of the next block; a free: five instructions to find the entry, load,
+//! compare, branch, load, store, store, decrement, branch.
 //!
-//! Lists are collected when `free` is empty and not before: `local_free` becomes `free`; then what other threads freed;
-//! then what went home as bits; then memory never used. A page with none of it is full: it leaves the table adrift, and
-//! the flag that says so makes the first thread that frees into it its owner.
+//! When `free` is empty, it is refilled: from `local_free`; then from what other threads freed; then from blocks that are free in
+//! the bitmap; then from memory never used. A page with nothing of this is full. It waits behind the heap's partial pages, or is
+//! abandoned; then the first thread that frees a block of it reclaims it.
 //!
-//! A page without a block in use retires to the heap's warm slabs, from where the next class takes it, and from there to
-//! the pool; the one in the table stays, so that a class that comes and goes does not lose its page each time.
+//! A page without a block in use goes to the heap's cached slabs, which any class can use, and from there to the pool. The current
+//! page is kept, so that a class with one block at a time does not lose its page with each free.
 //!
-//! There is no list per class here that must be long for hits and short for memory: every free block is where it came
-//! from, a free of a block of any of the thread's slabs costs the same, and an emptied slab is seen at once.
+//! There is no list per class whose length trades hits against memory: a free block is in its slab, a free of a block of any of the
+//! thread's slabs costs the same, and an empty slab is seen at once.
 
 use super::{Below, Layer, Limit};
-use crate::slab::Slab;
-use crate::slab::block::{Block, Chain};
+use crate::slab::{Batch, FreeBlock, FreeList, Slab};
 use core::cell::Cell;
 use core::ptr;
-use core::sync::atomic::Ordering;
 
-/// What stands in an empty table: a page without a free block, so that a hit need not ask whether there is one. Entries
-/// are distances from it, which makes an empty table all zero.
-static NO_PAGE: NoPage = NoPage(Slab::unused());
+/// The page of a state that has none: without a free block, so that a hit need not test whether there is a page. A pop of its empty
+/// list writes nothing. States keep distances from it, so that a state without a page is all zero.
+static NO_PAGE: Slab = Slab::unused();
 
-struct NoPage(Slab);
-
-// SAFETY: nobody writes to it: there is nothing to take, and no block is in it.
-unsafe impl Sync for NoPage {}
-
-/// The state of one class, under slabs of `2^SLAB` bytes in regions of `2^REGION`. `PREFETCH`: a hit has the next block fetched,
-/// by one instruction more.
+/// The state of one class, with slabs of `2^SLAB` bytes in regions of `2^REGION`. `PREFETCH`: a hit prefetches the next block, which
+/// is one instruction more.
 ///
 /// # Invariants
-/// `page` is the distance from `NO_PAGE` to the current slab of this class in the heap, bound; 0 where there is none.
-/// `owner` is what slabs of this class call the heap, and 0, which no slab has for an owner, before the first cold path. `pending` has
-/// `count` blocks, fewer than the limit.
+/// `page` is the distance from `NO_PAGE` to the current slab of this class in the heap, which is bound; 0 where there is none.
+/// `pending` has `count` blocks, fewer than the limit.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Pages<const SLAB: u32, const REGION: u32, const PREFETCH: bool> {
     page: Cell<usize>,
-    owner: Cell<usize>,
     /// Freed blocks of pages that are not this thread's.
-    pending: Cell<*mut Block>,
+    pending: FreeList,
     count: Cell<u32>,
 }
 
-// SAFETY: a block is on one list of its slab.
+// SAFETY: a free block is on one list of its slab, in its bitmap, or in `pending`, and each move removes it from where it was.
 unsafe impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Layer for Pages<SLAB, REGION, PREFETCH> {
     type Shared = Limit;
 
-    const EMPTY: Self =
-        Pages { page: Cell::new(0), owner: Cell::new(0), pending: Cell::new(ptr::null_mut()), count: Cell::new(0) };
+    const EMPTY: Self = Pages { page: Cell::new(0), pending: FreeList::EMPTY, count: Cell::new(0) };
 
     const INERT: bool = true;
 
-    // The entry of the block's slab has the lists; here is only the owner's name, which is the same for all classes of a group.
-    const ANY_CLASS: bool = true;
+    const LISTS_IN_SLABS: bool = true;
+
+    // The entry of the block's slab has the lists; nothing of this state is looked at.
+    const PUSHES_ANY_CLASS: bool = true;
 
     #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
+    fn pop(&self) -> Option<FreeBlock> {
         let page = self.page();
         let block = page.pop_listed();
-        if PREFETCH && !block.is_null() {
+        if PREFETCH && block.is_some() {
             page.prefetch_listed();
         }
         block
     }
 
     #[inline(always)]
-    unsafe fn push(&self, block: *mut Block) -> bool {
-        // SAFETY: the block is of this class, whose spans are one slab; so this is the entry of its slab. That the owner
-        // is this thread cannot change but by this thread.
-        unsafe {
-            let page = &*Self::page_of(block);
-            page.owner.load(Ordering::Relaxed) == self.owner.get() && page.push_listed(block)
+    fn push(&self, block: FreeBlock, owner: usize) -> bool {
+        // SAFETY: the block is of this class, or of another that has this layer (`PUSHES_ANY_CLASS`).
+        let page = unsafe { Self::page_of(block.addr()) };
+        // Only this thread changes an owner to its own tag, or from it.
+        page.is_owned_by(owner) && page.push_listed(block)
+    }
+
+    fn refill(&self, _: &Limit, below: &mut impl Below) -> Option<FreeBlock> {
+        let (heap, class_index) = below.heap()?;
+        if self.page.get() != 0 {
+            // What this thread freed since is the cheapest, and always enough if allocations and frees balance. (Blocks in `pending`
+            // are not used: they would never return to their pages, and each of their frees would be cold.)
+            if heap.relist(class_index, self.page()) {
+                return self.pop();
+            }
+            // `refill_page` may abandon the page.
+            self.unbind();
+        }
+        let page = below.refill_page()?;
+        self.page.set(ptr::from_ref(page).addr().wrapping_sub(ptr::from_ref(&NO_PAGE).addr()));
+        self.pop()
+    }
+
+    fn take(&self, batch: &mut Batch<'_>, shared: &Limit, below: &mut impl Below) {
+        batch.fill(|| self.pop());
+        if batch.is_empty() {
+            let mut first = self.refill(shared, below);
+            batch.fill(|| first.take().or_else(|| self.pop()));
         }
     }
 
-    unsafe fn miss(&self, _: &Limit, below: &mut impl Below) -> *mut Block {
-        let Some((heap, class)) = below.home() else { return ptr::null_mut() };
-        let bin = heap.bin(class);
-        // What this thread freed since is the cheapest to have, and what a class in balance always finds. (Not what was freed
-        // here of other threads' pages: it would never get home, and each one's allocation and free would come by a cold path.)
-        if self.page.get() != 0 && bin.collect_local(self.page(), || heap.tick()) {
-            // SAFETY: on the owning thread.
-            return unsafe { self.pop() };
-        }
-        let batch = below.class().batch;
-        // Not counted any more: the refill may let go of it.
-        self.unbind();
-        let page = heap.refill(class, |slab| bin.list(slab, batch).then(|| ptr::from_ref(slab)));
-        if let Some(page) = page {
-            self.page.set(page.addr().wrapping_sub(ptr::from_ref(&NO_PAGE).addr()));
-            self.page().bind();
-            below.filled();
-        }
-        // SAFETY: on the owning thread.
-        unsafe { self.pop() }
-    }
-
-    unsafe fn overflow(&self, block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
-        let page = Self::page_of(block).cast_mut();
-        if let Some((heap, class)) = below.home() {
-            // The first free of a thread may be of a page that was nobody's at the time.
-            self.owner.set(heap.owner_tag(class));
-            // SAFETY: metadata is never unmapped. A thread that reads its own name reads the truth, and only the owner
-            // calls a page empty: the push took the block, and it was the last one.
+    fn put(&self, mut batch: Batch<'_>, shared: &Limit, below: &mut impl Below) {
+        let owner = below.owner();
+        while let Some(block) = batch.pop() {
+            let address = block.into_raw();
+            // SAFETY: the block was the batch's, and the overflow directly follows the push that returned `false`.
             unsafe {
-                if (*page).owner.load(Ordering::Relaxed) == heap.owner_tag(class) && (*page).is_empty() {
-                    heap.emptied(page);
-                    return;
-                }
-                // A page adrift becomes this thread's, so that its other blocks are hits.
-                if heap.claim(page, class, block) {
-                    (*page).push_listed(block);
-                    heap.file(page);
-                    return;
-                }
-            }
-        }
-        // SAFETY: the block is the caller's; the push did not take it.
-        unsafe { Block::push(&self.pending, block) };
-        self.count.set(self.count.get().wrapping_add(1));
-        if self.count.get() >= limit {
-            below.absorb(self.take_pending());
-        }
-    }
-
-    unsafe fn demand(&self, want: u32, shared: &Limit, below: &mut impl Below) -> Chain {
-        let mut chain = Chain::EMPTY;
-        while chain.count() < want {
-            // SAFETY: on the owning thread; after a miss only if there is nothing to hand up yet.
-            let block = unsafe {
-                let block = self.pop();
-                if block.is_null() && chain.is_empty() { self.miss(shared, below) } else { block }
-            };
-            if block.is_null() {
-                break;
-            }
-            chain.append(block);
-        }
-        chain.close();
-        chain
-    }
-
-    unsafe fn absorb(&self, chain: Chain, shared: &Limit, below: &mut impl Below) {
-        for block in chain {
-            // SAFETY: on the owning thread; the chain is ours.
-            unsafe {
-                if !self.push(block) {
-                    self.overflow(block, shared, below);
+                if !self.push(FreeBlock::from_raw(address), owner) {
+                    self.overflow(address, shared, below);
                 }
             }
         }
     }
 
-    unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
-        below.absorb(self.take_pending());
-        self.owner.set(0);
-        // The other blocks are in their slabs already, on lists that the next owner's layer, which is this one, takes over.
-        self.unbind();
+    fn drain(&self, _: &Limit, below: &mut impl Below) {
+        self.flush_pending(below);
+        // The other blocks are in their slabs already.
+        if self.page.get() != 0 {
+            self.unbind();
+        }
     }
 
-    fn learn(&self, other: &Self) {
-        self.owner.set(other.owner.get());
+    /// If the page is this thread's, the push kept the block, and returned `false` as no block of the page is in use any more.
+    unsafe fn overflow(&self, block: *mut u8, &Limit(limit): &Limit, below: &mut impl Below) {
+        // SAFETY: the block is of this class, whose spans are one slab each.
+        let page = unsafe { Self::page_of(block.addr()) };
+        if let Some((heap, class_index)) = below.heap()
+            && page.is_owned_by(heap.owner_tag(class_index))
+            && page.is_empty()
+        {
+            heap.retire_if_not_current(page);
+            return;
+        }
+        // SAFETY: the push did not keep the block, as its page is not this thread's: a push to an own page returns `false` only if
+        // the page is empty then. (Without a heap no page is this thread's, as `NOBODY` is no thread's tag.)
+        let freed = unsafe { FreeBlock::from_raw(block) };
+        match below.heap() {
+            Some((heap, class_index)) if heap.reclaim(page, class_index, block.addr()) => {
+                // It was abandoned, and is this thread's now, so that its other blocks are hits.
+                page.push_listed(freed);
+                heap.file(page);
+            }
+            _ => self.add_pending(freed, limit, below),
+        }
     }
 }
 
 impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Pages<SLAB, REGION, PREFETCH> {
-    /// Frees `block`, which may be any pointer, if its page is of the heap at `heap`. `None`: it is not, or in a region that
-    /// the thread has not met. Else whether a block of the page is still in use; where none is, [`Layer::overflow`] is to be
-    /// told.
+    /// Frees `block`, which may be any pointer, if its page is of the heap at `heap`. `None`: it is not, or is in a region that is not
+    /// among the thread's known ones. Else whether a block of the page is still in use; if not, [`Layer::overflow`] must be
+    /// called.
     ///
     /// # Safety
-    /// At `heap` is the calling thread's heap, or what stands for one, and `REGIONS` bytes behind its start are the
+    /// At `heap` is the calling thread's heap, or an [`EmptyThread`](crate::c::EmptyThread), and `REGIONS` bytes behind its start are the
     /// [`KnownRegions`](crate::c::KnownRegions) of this geometry. If the block is of a class whose first layer this is, it is the
     /// caller's.
     #[inline(always)]
     pub unsafe fn push_own<const REGIONS: usize>(block: *mut u8, heap: *const u8) -> Option<bool> {
-        let (region, entry) = Self::entry_of(block.cast());
-        // Two loads compared where they are. From a relaxed load the compiler makes an instruction of its own, and it keeps
-        // what it knows to be equal in the other register.
-        // SAFETY: the index is one of `KnownRegions`. A region that is there has an entry for every slab, and the owner stands
-        // first in it.
+        let (region, entry) = Self::entry_of(block.addr());
+        // In assembly, so that both loads are memory operands of the comparisons: rustc makes a relaxed load an instruction of its own.
+        // SAFETY: the index is below the number of entries of `KnownRegions`, as it has 32 - REGION bits. A region that is there has
+        // mapped metadata with an entry for each slab, whose first word is the owner.
         unsafe {
             core::arch::asm!(
                 "cmp qword ptr [{heap} + {index} * 8 + {regions}], {region}",
@@ -208,43 +176,54 @@ impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Pages<SLAB, REGIO
             );
         }
         let page = ptr::with_exposed_provenance::<Slab>(region).wrapping_byte_add(entry);
-        // SAFETY: the page is this thread's, as a thread that reads its own name reads the truth; the block is the caller's.
-        Some(unsafe { (*page).push_listed(block.cast()) })
+        // SAFETY: the owner is this thread's heap, which only this thread changes (`Slab::owner`), so the page is this thread's; and as
+        // it has no tag, the page is of a class of this layer, and the block is the caller's.
+        Some(unsafe { (*page).push_listed(FreeBlock::from_raw(block)) })
     }
 
-    /// The page in the table, or `NO_PAGE`.
+    /// The page that is bound, or `NO_PAGE`.
     #[inline(always)]
-    fn page(&self) -> &Slab {
-        let page = ptr::from_ref(&NO_PAGE.0).expose_provenance().wrapping_add(self.page.get());
-        // SAFETY: the thread's current slab, whose metadata is never unmapped, or the static.
+    fn page(&self) -> &'static Slab {
+        let page = ptr::from_ref(&NO_PAGE).expose_provenance().wrapping_add(self.page.get());
+        // SAFETY: `refill` stored the distance to a slab's metadata, which is never unmapped; else it is 0, which leads to the static.
         unsafe { &*ptr::with_exposed_provenance(page) }
     }
 
-    /// Takes the page out of the table.
     fn unbind(&self) {
-        if self.page.get() != 0 {
-            self.page().unbind();
-            self.page.set(0);
+        self.page().unbind();
+        self.page.set(0);
+    }
+
+    fn add_pending(&self, block: FreeBlock, limit: u32, below: &mut impl Below) {
+        self.pending.push(block);
+        self.count.set(self.count.get().wrapping_add(1));
+        if self.count.get() >= limit {
+            self.flush_pending(below);
         }
     }
 
-    fn take_pending(&self) -> Chain {
-        Chain::new(self.pending.replace(ptr::null_mut()), self.count.replace(0))
+    fn flush_pending(&self, below: &mut impl Below) {
+        self.count.set(0);
+        super::bounded_list::flush_list(&self.pending.take_all(), below);
     }
 
-    /// The entry of the slab that `block` is in: the region's base, and from there the entry with the slab's number.
+    /// The entry of the slab that a block is in.
+    ///
+    /// # Safety
+    /// At `block` is a block of a class that has this layer: its spans are one slab each, in regions of this geometry.
     #[inline(always)]
-    fn page_of(block: *mut Block) -> *const Slab {
+    unsafe fn page_of(block: usize) -> &'static Slab {
         let (region, entry) = Self::entry_of(block);
-        ptr::with_exposed_provenance::<Slab>(region).wrapping_byte_add(entry)
+        // SAFETY: the region's metadata, which is never unmapped, has an entry for each of its slabs.
+        unsafe { &*ptr::with_exposed_provenance::<Slab>(region).wrapping_byte_add(entry) }
     }
 
-    /// The two in bytes.
+    /// The region's base, and from there the entry with the slab's number, in bytes.
     #[inline(always)]
-    fn entry_of(block: *mut Block) -> (usize, usize) {
+    fn entry_of(block: usize) -> (usize, usize) {
         const ENTRY: u32 = size_of::<Slab>().trailing_zeros();
-        let region = block.addr() & !((1 << REGION) - 1);
-        let entry = (block.addr() as u32 >> (SLAB - ENTRY)) & (((1 << (REGION - SLAB)) - 1) << ENTRY);
+        let region = block & !((1 << REGION) - 1);
+        let entry = (block as u32 >> (SLAB - ENTRY)) & (((1 << (REGION - SLAB)) - 1) << ENTRY);
         (region, entry as usize)
     }
 }

@@ -11,7 +11,7 @@
 //! A hit: load, compare, branch, load, increment, and, store.
 
 use super::{Below, Layer, Limit};
-use crate::slab::block::{Block, Chain};
+use crate::slab::{Batch, FreeBlock, Slot};
 use crate::sys::fatal::fatal;
 use core::cell::Cell;
 use core::ptr;
@@ -41,99 +41,79 @@ pub struct Quarantine<const N: usize> {
     head: Cell<u32>,
     wait: Cell<u32>,
     tail: Cell<u32>,
-    slots: [Cell<*mut Block>; N],
+    slots: [Slot; N],
 }
 
-// SAFETY: a block is stored once when it is freed or fetched, and handed out once, from the head, when it does not wait.
+// SAFETY: a block is stored once when it is freed or refilled, and handed out once, from the head, when it does not wait.
 unsafe impl<const N: usize> Layer for Quarantine<N> {
     type Shared = Limit;
 
-    const EMPTY: Self = Quarantine {
-        head: Cell::new(0),
-        wait: Cell::new(0),
-        tail: Cell::new(0),
-        slots: [const { Cell::new(ptr::null_mut()) }; N],
-    };
+    const EMPTY: Self =
+        Quarantine { head: Cell::new(0), wait: Cell::new(0), tail: Cell::new(0), slots: [const { Slot::EMPTY }; N] };
 
     const INERT: bool = true;
 
     #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
+    fn pop(&self) -> Option<FreeBlock> {
         let head = self.head.get();
         if head == self.wait.get() {
-            return ptr::null_mut();
+            return None;
         }
-        // SAFETY: positions are below `N`, and between head and tail there are blocks.
-        let block = unsafe { Block::found(self.slots.get_unchecked(head as usize).get()) };
+        // SAFETY: positions are below `N`, and between head and tail there are blocks, of which this one is handed out now.
+        let block = unsafe { self.slots.get_unchecked(head as usize).take() };
         self.head.set(Self::wrap(head.wrapping_add(1)));
-        block
+        Some(block)
     }
 
     #[inline(always)]
-    unsafe fn push(&self, _: *mut Block) -> bool {
+    fn push(&self, _: FreeBlock, _: usize) -> bool {
         false
     }
 
-    unsafe fn miss(&self, _: &Limit, below: &mut impl Below) -> *mut Block {
+    fn refill(&self, _: &Limit, below: &mut impl Below) -> Option<FreeBlock> {
         let head = self.head.get() as usize;
         // The places in front of the head that lie side by side.
         let end = if head == 0 { N } else { head };
         let room = (N - 1 - self.length() as usize).min(end);
         let start = end - room.min(below.class().batch as usize);
-        // SAFETY: the only view; nothing below comes back to this state.
-        let slots = unsafe { &mut *self.view() }.get_mut(start..end).unwrap_or_default();
-        let count = below.fetch(slots);
-        slots.rotate_right(slots.len() - count);
+        let mut batch = Batch::new(self.slots.get(start..end).unwrap_or_default());
+        if batch.room() > 0 {
+            below.refill(&mut batch);
+        }
+        let count = batch.into_slots_at_end();
         if count > 0 {
-            self.head.set((end - count) as u32);
+            self.head.set(end as u32 - count);
         } else if self.waiting() > 0 {
             // There is no memory but this.
             self.let_go(below);
         }
-        // SAFETY: on the owning thread.
-        unsafe { self.pop() }
+        self.pop()
     }
 
-    unsafe fn overflow(&self, block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
-        self.enter(block, limit, below);
-        if self.tail.get() == 0 {
-            below.tick(); // Once in a round.
-        }
+    fn take(&self, batch: &mut Batch<'_>, _: &Limit, _: &mut impl Below) {
+        batch.fill(|| self.pop());
     }
 
-    unsafe fn demand(&self, want: u32, _: &Limit, _: &mut impl Below) -> Chain {
-        // SAFETY: on the owning thread.
-        Chain::gather(want, || unsafe { self.pop() })
-    }
-
-    unsafe fn absorb(&self, chain: Chain, &Limit(limit): &Limit, below: &mut impl Below) {
-        for block in chain {
+    fn put(&self, mut batch: Batch<'_>, &Limit(limit): &Limit, below: &mut impl Below) {
+        while let Some(block) = batch.pop() {
             self.enter(block, limit, below);
         }
     }
 
-    unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
+    fn drain(&self, _: &Limit, below: &mut impl Below) {
         while self.waiting() > 0 {
             self.let_go(below);
         }
-        self.give_up(self.length(), below);
+        self.flush_oldest(self.length(), below);
         self.head.set(0);
         self.wait.set(0);
         self.tail.set(0);
     }
 
-    unsafe fn fetch(&self, slots: &mut [*mut Block], _: &Limit, _: &mut impl Below) -> usize {
-        let count = slots.len().min(self.length().wrapping_sub(self.waiting()) as usize);
-        for slot in slots.iter_mut().take(count) {
-            // SAFETY: on the owning thread.
-            *slot = unsafe { self.pop() };
-        }
-        count
-    }
-
-    unsafe fn give(&self, blocks: &[*mut Block], &Limit(limit): &Limit, below: &mut impl Below) {
-        for &block in blocks {
-            self.enter(block, limit, below);
+    fn put_one(&self, block: FreeBlock, &Limit(limit): &Limit, below: &mut impl Below) {
+        self.enter(block, limit, below);
+        if self.tail.get() == 0 {
+            below.tick(); // Once in a round.
         }
     }
 }
@@ -155,17 +135,13 @@ impl<const N: usize> Quarantine<N> {
         Self::wrap(self.tail.get().wrapping_sub(self.wait.get()))
     }
 
-    /// The places, as memory to read and write. Nobody has another view while one is in use.
-    fn view(&self) -> *mut [*mut Block] {
-        ptr::slice_from_raw_parts_mut(self.slots.as_ptr().cast::<*mut Block>().cast_mut(), N)
-    }
-
     /// Takes in a block that was freed. For it, the one that has waited longest may go.
-    fn enter(&self, block: *mut Block, limit: u32, below: &mut impl Below) {
-        let words = words(block, below);
+    fn enter(&self, mut block: FreeBlock, limit: u32, below: &mut impl Below) {
+        let address = block.as_ptr();
+        let words = words(&mut block, below);
         // A block that is full of the pattern is likely to be here.
-        if words.first() == Some(&WORD) && self.holds(block) {
-            fatal("a block was freed twice", block.addr());
+        if words.first() == Some(&WORD) && self.holds(address) {
+            fatal("double free", address.addr());
         }
         words.fill(WORD);
         if self.waiting() >= limit {
@@ -173,7 +149,7 @@ impl<const N: usize> Quarantine<N> {
         }
         if self.length() == N as u32 - 1 {
             // The limit leaves room for more than those that wait.
-            self.give_up(self.length().wrapping_sub(self.waiting()).div_ceil(2), below);
+            self.flush_oldest(self.length().wrapping_sub(self.waiting()).div_ceil(2), below);
         }
         let tail = self.tail.get();
         if let Some(slot) = self.slots.get(tail as usize) {
@@ -186,37 +162,39 @@ impl<const N: usize> Quarantine<N> {
     fn let_go(&self, below: &impl Below) {
         let wait = self.wait.get();
         if let Some(slot) = self.slots.get(wait as usize) {
-            let words = words(slot.get(), below);
+            // SAFETY: between `wait` and `tail` there are blocks of ours. This one stays, and is only looked at here.
+            let mut block = unsafe { slot.take() };
+            let words = words(&mut block, below);
             if words.iter().fold(0, |touched, word| touched | (word ^ WORD)) != 0 {
                 let place = words.iter().find(|&&word| word != WORD).map_or(0, |word| ptr::from_ref(word).addr());
-                fatal("a block was written to after it was freed", place);
+                fatal("write after free", place);
             }
         }
         self.wait.set(Self::wrap(wait.wrapping_add(1)));
     }
 
     /// Whether a block is in the ring.
-    fn holds(&self, block: *mut Block) -> bool {
+    fn holds(&self, block: *mut u8) -> bool {
         let mut places = (0..self.length()).map(|place| Self::wrap(self.head.get().wrapping_add(place)));
-        places.any(|place| self.slots.get(place as usize).is_some_and(|slot| slot.get() == block))
+        places.any(|place| self.slots.get(place as usize).is_some_and(|slot| slot.holds(block)))
     }
 
-    /// Gives the first `count` blocks, none of which waits, to `below`: in two pieces where they lie across the array's end.
-    fn give_up(&self, count: u32, below: &mut impl Below) {
+    /// Flushes the first `count` blocks, none of which waits: in two pieces where they lie across the array's end.
+    fn flush_oldest(&self, count: u32, below: &mut impl Below) {
         let (head, count) = (self.head.get() as usize, count as usize);
         let first = count.min(N - head);
-        // SAFETY: the only view; nothing below comes back to this state.
-        let slots = unsafe { &mut *self.view() };
-        below.give(slots.get(head..head + first).unwrap_or_default());
-        below.give(slots.get(..count - first).unwrap_or_default());
+        for piece in [head..head + first, 0..count - first] {
+            // SAFETY: from the head on there are `count` blocks, which are not counted any more before anybody looks.
+            below.flush(unsafe { Batch::full(self.slots.get(piece).unwrap_or_default()) });
+        }
         self.head.set(Self::wrap((head + count) as u32));
     }
 }
 
 /// What of a free block is the program's when it is allocated; a header in front of the next block is not.
-fn words<'a>(block: *mut Block, below: &impl Below) -> &'a mut [usize] {
+fn words<'a>(block: &'a mut FreeBlock, below: &impl Below) -> &'a mut [usize] {
     let words = below.class().usable as usize / size_of::<usize>();
-    // SAFETY: a free block of the class, of which the ring or the caller is the owner; aligned to 8. Callers are done with
-    // the view before they ask for another.
-    unsafe { slice::from_raw_parts_mut(block.cast(), words) }
+    // SAFETY: the block is nobody else's (`FreeBlock`), and of the class of what is below (`Layer`), whose blocks have `usable` bytes
+    // and are aligned to a word.
+    unsafe { slice::from_raw_parts_mut(block.as_ptr().cast(), words) }
 }

@@ -1,64 +1,61 @@
 //! `refill = "legacy"`: slabs fill `sll`, and the layers above it take from there.
 //!
-//! The way blocks went in the original before `front-direct`: every block makes one stop more, but a refill may be several
-//! batches long without crowding the first layer, and the next misses find the rest in the list.
+//! Every block makes one stop more, but a refill may be several batches long without crowding the first layer, and the next
+//! misses find the rest in the list.
 
-use crate::cache::{Below, Layer};
-use crate::heap::Heap;
-use crate::slab::block::Chain;
-use crate::slab::class::Class;
+use super::counted::Counts;
+use super::{Below, Layer, Rest};
+use crate::heap::Portion;
+use crate::slab::{Batch, BatchBuffer};
 
 /// Batches that one refill takes from the slabs.
 const BATCHES: u32 = 4;
 
-/// `layer` over the rest of the stack, as [`Stacked`](crate::cache::Stacked), but refills go through it.
+/// `L` right above the slabs, as [`Then<L, ()>`](super::Then), but refills go through it.
+#[repr(transparent)]
 #[derive(Debug)]
-pub struct RefillVia<'a, L: Layer, B> {
-    layer: &'a L,
-    shared: &'a L::Shared,
-    rest: B,
-}
+pub struct RefillVia<L>(L);
 
-impl<'a, L: Layer, B: Below> RefillVia<'a, L, B> {
-    /// Puts `layer` on top of `rest`.
-    ///
-    /// # Safety
-    /// `layer` is the calling thread's, and it, `shared` and `rest` are of the same class.
-    pub unsafe fn new(layer: &'a L, shared: &'a L::Shared, rest: B) -> Self {
-        RefillVia { layer, shared, rest }
-    }
-}
+// SAFETY: each block is in the layer, which keeps the contract.
+unsafe impl<L: Layer> Rest for RefillVia<L> {
+    type Shared = L::Shared;
+    const EMPTY: Self = RefillVia(L::EMPTY);
+    const TRIMS: bool = L::TRIMS;
+    const LISTS_IN_SLABS: bool = L::LISTS_IN_SLABS;
 
-impl<L: Layer, B: Below> Below for RefillVia<'_, L, B> {
-    fn class(&self) -> &'static Class {
-        self.rest.class()
-    }
-
-    fn demand(&mut self, want: u32) -> Chain {
-        // SAFETY: `new`'s caller promised the thread and the class.
-        unsafe {
-            let chain = self.layer.demand(want, self.shared, &mut self.rest);
-            if !chain.is_empty() {
-                return chain;
-            }
-            let more = self.rest.demand(want.saturating_mul(BATCHES));
-            self.layer.absorb(more, self.shared, &mut self.rest);
-            let chain = self.layer.demand(want, self.shared, &mut self.rest);
+    fn refill(&self, batch: &mut Batch<'_>, shared: &L::Shared, bottom: &mut impl Below) {
+        self.0.take(batch, shared, bottom);
+        if !batch.is_empty() {
+            return;
+        }
+        let buffer = BatchBuffer::new();
+        let mut more = buffer.batch(batch.room().saturating_mul(BATCHES));
+        bottom.refill(&mut more);
+        self.0.put(more, shared, bottom);
+        self.0.take(batch, shared, bottom);
+        if batch.is_empty() {
             // A layer too small for the refill has passed it on.
-            if chain.is_empty() { self.rest.demand(want) } else { chain }
+            bottom.refill(batch);
         }
     }
 
-    fn absorb(&mut self, chain: Chain) {
-        // SAFETY: as above.
-        unsafe { self.layer.absorb(chain, self.shared, &mut self.rest) };
+    fn flush(&self, batch: Batch<'_>, shared: &L::Shared, bottom: &mut impl Below) {
+        self.0.put(batch, shared, bottom);
     }
 
-    fn home(&self) -> Option<(&Heap, u32)> {
-        self.rest.home()
+    fn drain(&self, shared: &L::Shared, bottom: &mut impl Below) {
+        self.0.drain(shared, bottom);
     }
 
-    fn tick(&mut self) {
-        self.rest.tick();
+    fn trim(shared: &L::Shared, portion: Portion, bottom: &mut impl Below) -> bool {
+        L::trim(shared, portion, bottom)
+    }
+
+    fn publish(&self, shared: &L::Shared) {
+        self.0.publish(shared);
+    }
+
+    fn counts(shared: &'static L::Shared, position: usize) -> Option<&'static Counts> {
+        L::counts(shared, position)
     }
 }

@@ -9,9 +9,8 @@
 //! A hit: load, compare, branch, load, increment, and, store; a free: load, compare, branch, store, increment, and, store.
 
 use super::{Below, Layer, Limit};
-use crate::slab::block::{Block, Chain};
+use crate::slab::{Batch, FreeBlock, Slot};
 use core::cell::Cell;
-use core::ptr;
 
 /// The state of one class. `N` is a power of two above the limit.
 ///
@@ -30,102 +29,75 @@ pub struct Ring<const N: usize> {
     head: Cell<u32>,
     tail: Cell<u32>,
     end: Cell<u32>,
-    slots: [Cell<*mut Block>; N],
+    slots: [Slot; N],
 }
 
-// SAFETY: a block is stored once by push or miss, at the tail, and handed out once, at the head.
+// SAFETY: a block is stored once by push or refill, at the tail, and handed out once, at the head.
 unsafe impl<const N: usize> Layer for Ring<N> {
     type Shared = Limit;
 
-    const EMPTY: Self = Ring {
-        head: Cell::new(0),
-        tail: Cell::new(0),
-        end: Cell::new(0),
-        slots: [const { Cell::new(ptr::null_mut()) }; N],
-    };
+    const EMPTY: Self =
+        Ring { head: Cell::new(0), tail: Cell::new(0), end: Cell::new(0), slots: [const { Slot::EMPTY }; N] };
 
     #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
+    fn pop(&self) -> Option<FreeBlock> {
         let head = self.head.get();
         if head == self.tail.get() {
-            return ptr::null_mut();
+            return None;
         }
-        // SAFETY: positions are below `N`, and between head and tail there are blocks.
-        let block = unsafe { Block::found(self.slots.get_unchecked(head as usize).get()) };
+        // SAFETY: positions are below `N`, and between head and tail there are blocks, of which this one is handed out now.
+        let block = unsafe { self.slots.get_unchecked(head as usize).take() };
         self.head.set(Self::wrap(head.wrapping_add(1)));
-        block
+        Some(block)
     }
 
     #[inline(always)]
-    unsafe fn push(&self, block: *mut Block) -> bool {
-        let tail = self.tail.get();
-        if tail == self.end.get() {
-            return false;
-        }
-        // SAFETY: as above.
-        unsafe { self.slots.get_unchecked(tail as usize) }.set(block);
-        self.tail.set(Self::wrap(tail.wrapping_add(1)));
-        true
+    fn push(&self, block: FreeBlock, _: usize) -> bool {
+        self.store(block).is_none()
     }
 
-    unsafe fn miss(&self, &Limit(limit): &Limit, below: &mut impl Below) -> *mut Block {
-        // SAFETY: the only view; nothing below comes back to this state.
-        let slots = unsafe { &mut *self.view() }.get_mut(..below.class().batch.min(limit) as usize).unwrap_or_default();
-        let count = below.fetch(slots);
+    fn refill(&self, &Limit(limit): &Limit, below: &mut impl Below) -> Option<FreeBlock> {
+        let want = below.class().batch.min(limit) as usize;
+        let mut batch = Batch::new(self.slots.get(..want).unwrap_or_default());
+        below.refill(&mut batch);
         self.head.set(0);
-        self.tail.set(count as u32);
-        self.look(limit);
-        // SAFETY: on the owning thread.
-        unsafe { self.pop() }
+        self.tail.set(batch.into_slots());
+        self.open(limit);
+        self.pop()
     }
 
-    unsafe fn overflow(&self, block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
-        // Allocations may have made room since the last look; then there is nothing to pass on.
-        if self.length() > limit - limit.div_ceil(4) {
-            self.spill(limit.div_ceil(2), below);
-        } else {
-            below.tick();
+    fn take(&self, batch: &mut Batch<'_>, _: &Limit, _: &mut impl Below) {
+        batch.fill(|| self.pop());
+    }
+
+    fn put(&self, mut batch: Batch<'_>, &Limit(limit): &Limit, below: &mut impl Below) {
+        self.open(limit);
+        while self.tail.get() != self.end.get()
+            && let Some(block) = batch.pop()
+        {
+            // There is room.
+            let _none = self.store(block);
         }
-        self.look(limit);
-        // SAFETY: on the owning thread; there is room now.
-        unsafe { self.push(block) };
+        below.flush(batch);
     }
 
-    unsafe fn demand(&self, want: u32, _: &Limit, _: &mut impl Below) -> Chain {
-        // SAFETY: on the owning thread.
-        Chain::gather(want, || unsafe { self.pop() })
-    }
-
-    unsafe fn absorb(&self, mut chain: Chain, &Limit(limit): &Limit, below: &mut impl Below) {
-        self.look(limit);
-        while self.tail.get() != self.end.get() && !chain.is_empty() {
-            // SAFETY: on the owning thread.
-            unsafe { self.push(chain.pop()) };
-        }
-        below.absorb(chain);
-    }
-
-    unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
-        self.spill(N as u32, below);
+    fn drain(&self, _: &Limit, below: &mut impl Below) {
+        self.flush_oldest(self.length(), below);
         self.head.set(0);
         self.tail.set(0);
         self.end.set(0);
     }
 
-    unsafe fn fetch(&self, slots: &mut [*mut Block], _: &Limit, _: &mut impl Below) -> usize {
-        let count = slots.len().min(self.length() as usize);
-        for slot in slots.iter_mut().take(count) {
-            // SAFETY: on the owning thread.
-            *slot = unsafe { self.pop() };
+    fn put_one(&self, block: FreeBlock, &Limit(limit): &Limit, below: &mut impl Below) {
+        // Allocations may have made room since the last look; then there is nothing to flush.
+        if self.length() > limit - limit.div_ceil(4) {
+            self.flush_oldest(limit.div_ceil(2).min(self.length()), below);
+        } else {
+            below.tick();
         }
-        count
-    }
-
-    unsafe fn give(&self, blocks: &[*mut Block], &Limit(limit): &Limit, below: &mut impl Below) {
-        self.look(limit);
-        // SAFETY: on the owning thread.
-        let kept = blocks.iter().take_while(|&&block| unsafe { self.push(block) }).count();
-        below.give(blocks.get(kept..).unwrap_or_default());
+        self.open(limit);
+        // There is room now.
+        let _none = self.store(block);
     }
 }
 
@@ -142,25 +114,32 @@ impl<const N: usize> Ring<N> {
         Self::wrap(self.tail.get().wrapping_sub(self.head.get()))
     }
 
+    /// Without room the block comes back.
+    #[inline(always)]
+    fn store(&self, block: FreeBlock) -> Option<FreeBlock> {
+        let tail = self.tail.get();
+        if tail == self.end.get() {
+            return Some(block);
+        }
+        // SAFETY: positions are below `N`.
+        unsafe { self.slots.get_unchecked(tail as usize) }.set(block);
+        self.tail.set(Self::wrap(tail.wrapping_add(1)));
+        None
+    }
+
     /// Puts `end` where the ring is full now.
-    fn look(&self, limit: u32) {
+    fn open(&self, limit: u32) {
         self.end.set(Self::wrap(self.head.get().wrapping_add(limit.min(N as u32 - 1))));
     }
 
-    /// The places, as memory to read and write. Nobody has another view while one is in use.
-    fn view(&self) -> *mut [*mut Block] {
-        ptr::slice_from_raw_parts_mut(self.slots.as_ptr().cast::<*mut Block>().cast_mut(), N)
-    }
-
-    /// Gives the `count` oldest blocks to `below`, or all there are: in two pieces where they lie across the array's end.
-    fn spill(&self, count: u32, below: &mut impl Below) {
-        let count = count.min(self.length()) as usize;
-        let head = self.head.get() as usize;
+    /// Flushes the `count` oldest blocks, of which there are as many: in two pieces where they lie across the array's end.
+    fn flush_oldest(&self, count: u32, below: &mut impl Below) {
+        let (head, count) = (self.head.get() as usize, count as usize);
         let first = count.min(N - head);
-        // SAFETY: the only view; nothing below comes back to this state.
-        let slots = unsafe { &mut *self.view() };
-        below.give(slots.get(head..head + first).unwrap_or_default());
-        below.give(slots.get(..count - first).unwrap_or_default());
+        for piece in [head..head + first, 0..count - first] {
+            // SAFETY: from the head on there are `count` blocks, which are not counted any more before anybody looks.
+            below.flush(unsafe { Batch::full(self.slots.get(piece).unwrap_or_default()) });
+        }
         self.head.set(Self::wrap((head + count) as u32));
     }
 }

@@ -1,215 +1,189 @@
-//! What is below a layer: the next layer and all behind it, down to the thread's slabs.
+//! Layers on top of each other: what is below the first layer of a stack, as a type.
+//!
+//! `Then<Second, Then<Third, ()>>` is the state of a class's second and third layer; `()` is the end, below which there are
+//! slabs. One value of it stands in the thread cache for each class of a group.
 
-use super::Layer;
-use crate::global::Allocator;
-use crate::heap::Heap;
-use crate::heap::remote_batch::{spill, spill_one};
-use crate::slab::block::{Block, Chain, Run};
+use super::{Below, Counts, Layer, Queue};
+use crate::heap::{Heap, Portion};
 use crate::slab::class::Class;
+use crate::slab::{Batch, Slab};
 
-/// The rest of a stack, as the layer above sees it.
+/// The layers below the first one.
 ///
-/// Blocks go up and down in three forms, so that no layer must change what it keeps for another's sake: as a [`Chain`]
-/// linked through the blocks themselves; as pointers in an array, by which no block is touched; and as a `Run` of
-/// neighbours. A layer asks for the form that it keeps.
-pub trait Below {
-    /// The class that all of this is about.
-    fn class(&self) -> &'static Class;
+/// # Safety
+/// As [`Layer`], of all layers together.
+pub unsafe trait Rest: Sized {
+    /// What all threads share of these layers in one class.
+    type Shared: Sync + 'static;
 
-    /// At most `want` blocks, at least one. Empty: no memory.
-    fn demand(&mut self, want: u32) -> Chain;
+    /// The state of a thread that has not allocated yet; see [`Layer::EMPTY`].
+    const EMPTY: Self;
 
-    /// The same, as pointers: fills `slots` from the start and says how many.
-    fn fetch(&mut self, slots: &mut [*mut Block]) -> usize {
-        self.demand(slots.len() as u32).unlink(slots)
-    }
+    /// Whether [`Layer::TRIMS`] holds for one of them.
+    const TRIMS: bool;
 
-    /// The same, as neighbours, if they come from a slab.
-    fn supply(&mut self, want: u32) -> Supply {
-        Supply::Chain(self.demand(want))
-    }
+    /// Whether [`Layer::LISTS_IN_SLABS`] holds for one of them.
+    const LISTS_IN_SLABS: bool;
 
-    /// Takes blocks away.
-    fn absorb(&mut self, chain: Chain);
+    /// Whether the slabs are behind a queue.
+    const QUEUED: bool = false;
 
-    /// The same, of pointers.
-    fn give(&mut self, blocks: &[*mut Block]) {
-        self.absorb(Chain::link(blocks));
-    }
+    /// Fills `batch` from the first that has blocks, or from `bottom`.
+    fn refill(&self, batch: &mut Batch<'_>, shared: &Self::Shared, bottom: &mut impl Below);
 
-    /// The calling thread's heap and the number of the class in it, for a layer that works on the slabs themselves.
-    fn home(&self) -> Option<(&Heap, u32)> {
+    /// Puts a batch into the first, which flushes to the next what is too much.
+    fn flush(&self, batch: Batch<'_>, shared: &Self::Shared, bottom: &mut impl Below);
+
+    /// Flushes everything to `bottom`; see [`Layer::drain`].
+    fn drain(&self, shared: &Self::Shared, bottom: &mut impl Below);
+
+    /// [`Layer::trim`] of each.
+    fn trim(shared: &Self::Shared, portion: Portion, bottom: &mut impl Below) -> bool;
+
+    /// [`Layer::publish`] of each.
+    fn publish(&self, shared: &Self::Shared);
+
+    /// [`Layer::counts`] of the layer at `position`, 0 for the first of these.
+    fn counts(shared: &'static Self::Shared, position: usize) -> Option<&'static Counts>;
+
+    /// The queue in front of the slabs, under `refill = "background"`.
+    fn queue(shared: &'static Self::Shared) -> Option<&'static Queue> {
+        let _ = shared;
         None
     }
-
-    /// Hears that such a layer got blocks from a slab.
-    fn filled(&mut self) {}
-
-    /// Lets time-driven work happen: for a layer whose cold path has nothing to demand or to absorb.
-    fn tick(&mut self);
 }
 
-/// Blocks in one of two forms.
-#[derive(Debug)]
-pub enum Supply {
-    /// Linked ones, from some layer. Empty: no memory.
-    Chain(Chain),
-    /// Neighbours, from a slab.
-    Run(Run),
-}
+// SAFETY: there is no layer: every batch goes to the bottom.
+unsafe impl Rest for () {
+    type Shared = ();
+    const EMPTY: () = ();
+    const TRIMS: bool = false;
+    const LISTS_IN_SLABS: bool = false;
 
-/// A layer over the rest of the stack.
-#[derive(Debug)]
-pub struct Stacked<'a, L: Layer, B> {
-    layer: &'a L,
-    shared: &'a L::Shared,
-    rest: B,
-}
+    fn refill(&self, batch: &mut Batch<'_>, (): &(), bottom: &mut impl Below) {
+        bottom.refill(batch);
+    }
 
-impl<'a, L: Layer, B: Below> Stacked<'a, L, B> {
-    /// Puts `layer` on top of `rest`.
-    ///
-    /// # Safety
-    /// `layer` is the calling thread's, and it, `shared` and `rest` are of the same class.
-    pub unsafe fn new(layer: &'a L, shared: &'a L::Shared, rest: B) -> Self {
-        Stacked { layer, shared, rest }
+    fn flush(&self, batch: Batch<'_>, (): &(), bottom: &mut impl Below) {
+        bottom.flush(batch);
+    }
+
+    fn drain(&self, (): &(), _: &mut impl Below) {}
+
+    fn trim((): &(), _: Portion, _: &mut impl Below) -> bool {
+        false
+    }
+
+    fn publish(&self, (): &()) {}
+
+    fn counts((): &'static (), _: usize) -> Option<&'static Counts> {
+        None
     }
 }
 
-impl<L: Layer, B: Below> Below for Stacked<'_, L, B> {
+/// A layer, then what is below it.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Then<L, R> {
+    pub(super) layer: L,
+    pub(super) rest: R,
+}
+
+/// What all threads share of two things.
+#[derive(Debug)]
+pub struct SharedPair<A, B> {
+    pub(crate) first: A,
+    pub(crate) second: B,
+}
+
+impl<A, B> SharedPair<A, B> {
+    /// Of both.
+    pub const fn new(first: A, second: B) -> Self {
+        SharedPair { first, second }
+    }
+}
+
+// SAFETY: each block is in one of the layers, which keep the contract.
+unsafe impl<L: Layer, R: Rest> Rest for Then<L, R> {
+    type Shared = SharedPair<L::Shared, R::Shared>;
+    const EMPTY: Self = Then { layer: L::EMPTY, rest: R::EMPTY };
+    const TRIMS: bool = L::TRIMS || R::TRIMS;
+    const LISTS_IN_SLABS: bool = L::LISTS_IN_SLABS || R::LISTS_IN_SLABS;
+    const QUEUED: bool = R::QUEUED;
+
+    fn refill(&self, batch: &mut Batch<'_>, shared: &Self::Shared, bottom: &mut impl Below) {
+        self.layer.take(batch, &shared.first, &mut Under::new(&self.rest, &shared.second, bottom));
+        if batch.is_empty() {
+            self.rest.refill(batch, &shared.second, bottom);
+        }
+    }
+
+    fn flush(&self, batch: Batch<'_>, shared: &Self::Shared, bottom: &mut impl Below) {
+        self.layer.put(batch, &shared.first, &mut Under::new(&self.rest, &shared.second, bottom));
+    }
+
+    /// The blocks of all layers go to the bottom at once.
+    fn drain(&self, shared: &Self::Shared, bottom: &mut impl Below) {
+        self.layer.drain(&shared.first, bottom);
+        self.rest.drain(&shared.second, bottom);
+    }
+
+    fn trim(shared: &Self::Shared, portion: Portion, bottom: &mut impl Below) -> bool {
+        L::trim(&shared.first, portion, bottom) | R::trim(&shared.second, portion, bottom)
+    }
+
+    fn publish(&self, shared: &Self::Shared) {
+        self.layer.publish(&shared.first);
+        self.rest.publish(&shared.second);
+    }
+
+    fn counts(shared: &'static Self::Shared, position: usize) -> Option<&'static Counts> {
+        L::counts(&shared.first, position)
+            .or_else(|| position.checked_sub(1).and_then(|position| R::counts(&shared.second, position)))
+    }
+
+    fn queue(shared: &'static Self::Shared) -> Option<&'static Queue> {
+        R::queue(&shared.second)
+    }
+}
+
+/// What is below the first layer, and the slabs below that.
+#[derive(Debug)]
+pub struct Under<'a, R: Rest, B> {
+    rest: &'a R,
+    shared: &'a R::Shared,
+    bottom: &'a mut B,
+}
+
+impl<'a, R: Rest, B: Below> Under<'a, R, B> {
+    /// Of the class that `bottom` is of.
+    pub fn new(rest: &'a R, shared: &'a R::Shared, bottom: &'a mut B) -> Self {
+        Under { rest, shared, bottom }
+    }
+}
+
+impl<R: Rest, B: Below> Below for Under<'_, R, B> {
     fn class(&self) -> &'static Class {
-        self.rest.class()
+        self.bottom.class()
     }
 
-    fn demand(&mut self, want: u32) -> Chain {
-        // SAFETY: `new`'s caller promised the thread and the class.
-        let chain = unsafe { self.layer.demand(want, self.shared, &mut self.rest) };
-        if chain.is_empty() { self.rest.demand(want) } else { chain }
+    fn refill(&mut self, batch: &mut Batch<'_>) {
+        self.rest.refill(batch, self.shared, self.bottom);
     }
 
-    fn fetch(&mut self, slots: &mut [*mut Block]) -> usize {
-        // SAFETY: as above.
-        let count = unsafe { self.layer.fetch(slots, self.shared, &mut self.rest) };
-        if count == 0 { self.rest.fetch(slots) } else { count }
-    }
-
-    fn supply(&mut self, want: u32) -> Supply {
-        // SAFETY: as above.
-        let chain = unsafe { self.layer.demand(want, self.shared, &mut self.rest) };
-        if chain.is_empty() { self.rest.supply(want) } else { Supply::Chain(chain) }
-    }
-
-    fn absorb(&mut self, chain: Chain) {
-        // SAFETY: as above; a layer above passes blocks of its own class.
-        unsafe { self.layer.absorb(chain, self.shared, &mut self.rest) };
-    }
-
-    fn give(&mut self, blocks: &[*mut Block]) {
-        // SAFETY: as above.
-        unsafe { self.layer.give(blocks, self.shared, &mut self.rest) };
-    }
-
-    fn home(&self) -> Option<(&Heap, u32)> {
-        self.rest.home()
+    fn flush(&mut self, batch: Batch<'_>) {
+        self.rest.flush(batch, self.shared, self.bottom);
     }
 
     fn tick(&mut self) {
-        self.rest.tick();
-    }
-}
-
-/// The bottom of every stack: the thread's slabs.
-#[derive(Debug)]
-pub struct Slabs<'a> {
-    allocator: &'static Allocator,
-    heap: Option<&'a Heap>,
-    class: u32,
-}
-
-impl<'a> Slabs<'a> {
-    /// The slabs of `class` of a thread. Without a heap, for which there was no memory, nothing can be demanded, but
-    /// blocks still find their way home.
-    ///
-    /// # Safety
-    /// `heap` is the calling thread's, of `allocator`; `class` is one of its classes, and all blocks that will be
-    /// absorbed are of that class.
-    pub unsafe fn new(allocator: &'static Allocator, heap: Option<&'a Heap>, class: usize) -> Self {
-        Slabs { allocator, heap, class: class as u32 }
-    }
-}
-
-impl Slabs<'_> {
-    /// Frees a block of the class in a slot for a thread that has no heap.
-    ///
-    /// # Safety
-    /// The block is the caller's, and of that class of `allocator`.
-    pub unsafe fn release(allocator: &'static Allocator, block: *mut u8, slot: usize) {
-        // SAFETY: the caller's contract.
-        unsafe { spill_one(allocator, None, slot as u32, block.cast()) }
-    }
-}
-
-impl Below for Slabs<'_> {
-    fn class(&self) -> &'static Class {
-        self.allocator.class(self.class)
+        self.bottom.tick();
     }
 
-    #[inline(never)]
-    fn demand(&mut self, want: u32) -> Chain {
-        let Some(heap) = self.heap else { return Chain::EMPTY };
-        let take = |slab: &crate::slab::Slab| Some(slab.take(want)).filter(|chain| !chain.is_empty());
-        heap.refill(self.class, take).unwrap_or(Chain::EMPTY)
+    fn heap(&self) -> Option<(&Heap, u32)> {
+        self.bottom.heap()
     }
 
-    #[inline(never)]
-    fn fetch(&mut self, slots: &mut [*mut Block]) -> usize {
-        let Some(heap) = self.heap else { return 0 };
-        let count = heap.refill(self.class, |slab| {
-            let mut free = slots.iter_mut();
-            let count = slab.take_each(free.len() as u32, |block| {
-                if let Some(slot) = free.next() {
-                    *slot = block;
-                }
-            });
-            (count > 0).then_some(count)
-        });
-        count.unwrap_or(0) as usize
-    }
-
-    #[inline(never)]
-    fn supply(&mut self, want: u32) -> Supply {
-        let Some(heap) = self.heap else { return Supply::Chain(Chain::EMPTY) };
-        let run = heap.refill(self.class, |slab| Some(slab.take_run(want)).filter(|run| run.count > 0));
-        run.map_or(Supply::Chain(Chain::EMPTY), Supply::Run)
-    }
-
-    #[inline(never)]
-    fn absorb(&mut self, chain: Chain) {
-        // SAFETY: `new`'s caller promised the class.
-        unsafe {
-            match chain.count() {
-                0 => {}
-                1 => spill_one(self.allocator, self.heap, self.class, chain.head()),
-                _ => spill(self.allocator, self.heap, self.class, chain.into_iter()),
-            }
-        }
-    }
-
-    #[inline(never)]
-    fn give(&mut self, blocks: &[*mut Block]) {
-        if !blocks.is_empty() {
-            // SAFETY: as above.
-            unsafe { spill(self.allocator, self.heap, self.class, blocks.iter().copied()) };
-        }
-    }
-
-    fn home(&self) -> Option<(&Heap, u32)> {
-        self.heap.map(|heap| (heap, self.class))
-    }
-
-    fn tick(&mut self) {
-        if let Some(heap) = self.heap {
-            heap.tick();
-        }
+    fn refill_page(&mut self) -> Option<&'static Slab> {
+        self.bottom.refill_page()
     }
 }

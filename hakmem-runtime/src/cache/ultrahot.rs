@@ -1,18 +1,18 @@
 //! `ultrahot`: two to four blocks in slots of their own, tried before anything else.
 //!
 //! Each slot is a scalar: no index, no count, no list. The block freed last is in the first slot, and a hit
-//! there is a load, a compare, a branch and a store. It has no refill and no spill worth the name, so behind it stands a
+//! there is a load, a compare, a branch and a store. It has no refill and no flush worth the name, so behind it stands a
 //! layer whose own hit is as inline as this one ([`Inline`](super::Inline)); alone in its stack it goes to the slabs.
 //!
 //! A hit in the first slot: load, store, compare, branch; a free into it: load, compare, branch, store.
 
 use super::{Below, Layer, Limit};
-use crate::slab::block::{Block, Chain};
+use crate::slab::{Batch, FreeBlock, Slot};
 use core::cell::Cell;
 use core::ptr;
 
 /// What an open slot holds that has no block. A slot with null is closed: so is every slot of a new thread.
-const OPEN: *mut Block = ptr::without_provenance_mut(1);
+const OPEN: *mut u8 = ptr::without_provenance_mut(1);
 
 /// The state of one class.
 ///
@@ -21,7 +21,15 @@ const OPEN: *mut Block = ptr::without_provenance_mut(1);
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct UltraHot<const N: usize> {
-    slots: [Cell<*mut Block>; N],
+    slots: [Cell<*mut u8>; N],
+}
+
+/// The block of a slot of a state, if it has one; `state` is in the slot then.
+#[inline(always)]
+fn take(slot: &Cell<*mut u8>, state: *mut u8) -> Option<FreeBlock> {
+    let held = slot.replace(state);
+    // SAFETY: above `OPEN` there are blocks alone, which the slot owned until now.
+    (held.addr() > OPEN.addr()).then(|| unsafe { FreeBlock::from_raw(held) })
 }
 
 // SAFETY: a block is stored in one slot and handed out when the slot becomes open.
@@ -31,80 +39,76 @@ unsafe impl<const N: usize> Layer for UltraHot<N> {
     const EMPTY: Self = UltraHot { slots: [const { Cell::new(ptr::null_mut()) }; N] };
 
     #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
+    fn pop(&self) -> Option<FreeBlock> {
         for slot in &self.slots {
             // Stored before it is tested: one stretch of code, addressed through the thread register. That a closed slot
             // is opened by it does no harm, for the miss that follows opens them all.
-            let block = slot.replace(OPEN);
-            if block.addr() > OPEN.addr() {
-                return block;
+            if let Some(block) = take(slot, OPEN) {
+                return Some(block);
             }
         }
-        ptr::null_mut()
+        None
     }
 
     #[inline(always)]
-    unsafe fn push(&self, block: *mut Block) -> bool {
+    fn push(&self, block: FreeBlock, _: usize) -> bool {
         let Some((first, others)) = self.slots.split_first() else { return false };
         let newest = first.get();
         if newest != OPEN {
             let Some(open) = others.iter().find(|slot| slot.get() == OPEN) else { return false };
             open.set(newest);
         }
-        first.set(block);
+        first.set(block.into_raw());
         true
     }
 
-    unsafe fn miss(&self, _: &Limit, below: &mut impl Below) -> *mut Block {
-        let mut blocks = [ptr::null_mut(); N];
-        let count = below.fetch(&mut blocks);
-        for (position, slot) in self.slots.iter().enumerate() {
-            // The first is handed out; what follows finds a slot for each.
-            slot.set(if position + 1 < count { blocks.get(position + 1).copied().unwrap_or(OPEN) } else { OPEN });
+    fn refill(&self, _: &Limit, below: &mut impl Below) -> Option<FreeBlock> {
+        let buffer = [const { Slot::EMPTY }; N];
+        let mut batch = Batch::new(&buffer);
+        below.refill(&mut batch);
+        // The first is handed out; what follows finds a slot for each.
+        for (position, slot) in self.slots.iter().enumerate().rev() {
+            let block = if position + 1 < batch.len() { batch.pop() } else { None };
+            slot.set(block.map_or(OPEN, FreeBlock::into_raw));
         }
-        blocks.first().copied().unwrap_or_default()
+        batch.pop()
     }
 
-    unsafe fn overflow(&self, block: *mut Block, _: &Limit, below: &mut impl Below) {
-        self.give_up(OPEN, below);
-        // SAFETY: on the owning thread; every slot is open.
-        unsafe { self.push(block) };
+    fn take(&self, batch: &mut Batch<'_>, _: &Limit, _: &mut impl Below) {
+        batch.fill(|| self.pop());
     }
 
-    unsafe fn demand(&self, want: u32, _: &Limit, _: &mut impl Below) -> Chain {
-        // SAFETY: on the owning thread.
-        Chain::gather(want, || unsafe { self.pop() })
-    }
-
-    unsafe fn absorb(&self, mut chain: Chain, _: &Limit, below: &mut impl Below) {
-        for slot in &self.slots {
-            if slot.get().addr() <= OPEN.addr() {
-                let block = chain.pop();
-                slot.set(if block.is_null() { OPEN } else { block });
-            }
+    fn put(&self, mut batch: Batch<'_>, _: &Limit, below: &mut impl Below) {
+        for slot in self.slots.iter().filter(|slot| slot.get().addr() <= OPEN.addr()) {
+            slot.set(batch.pop().map_or(OPEN, FreeBlock::into_raw));
         }
-        below.absorb(chain);
+        below.flush(batch);
     }
 
-    unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
-        self.give_up(ptr::null_mut(), below);
+    fn drain(&self, _: &Limit, below: &mut impl Below) {
+        self.flush(ptr::null_mut(), below);
+    }
+
+    fn put_one(&self, block: FreeBlock, _: &Limit, below: &mut impl Below) {
+        self.flush(OPEN, below);
+        // Every slot is open.
+        if let Some(first) = self.slots.first() {
+            first.set(block.into_raw());
+        }
     }
 }
 
 impl<const N: usize> UltraHot<N> {
-    /// Gives every block to `below` and leaves `state` in the slots.
-    fn give_up(&self, state: *mut Block, below: &mut impl Below) {
-        let mut blocks = [ptr::null_mut(); N];
-        let mut count = 0_usize;
+    /// Flushes every block and leaves `state` in the slots.
+    fn flush(&self, state: *mut u8, below: &mut impl Below) {
+        let buffer = [const { Slot::EMPTY }; N];
+        let mut batch = Batch::new(&buffer);
         for slot in &self.slots {
-            let block = slot.replace(state);
-            if block.addr() > OPEN.addr()
-                && let Some(place) = blocks.get_mut(count)
-            {
-                *place = block;
-                count += 1;
+            if let Some(block) = take(slot, state) {
+                // There is room for one of each slot.
+                let _none = batch.push(block);
             }
         }
-        below.give(blocks.get(..count).unwrap_or_default());
+        below.flush(batch);
     }
 }

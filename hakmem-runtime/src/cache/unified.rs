@@ -5,73 +5,70 @@
 //!
 //! The bound costs an allocation nothing. `room` counts down on frees only: it is the number of pushes after which the
 //! list *could* be full. When it runs out, the cold path looks: it walks the list, finds how long it really is, and
-//! either finds that allocations made room again, or passes the older half on.
+//! either finds that allocations made room again, or flushes the older half.
 //!
 //! A hit: load, test, branch, load, store; a free: load, store, store, decrement, branch.
 
-use super::bounded_list::List;
+use super::bounded_list::{BoundedList, refill_list};
 use super::{Below, Layer, Limit};
-use crate::slab::block::{Block, Chain};
+use crate::slab::{Batch, FreeBlock, FreeList};
 use core::cell::Cell;
-use core::ptr;
 
-/// The state of one class. See `List` for what holds.
+/// The state of one class. See `BoundedList` for what holds.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Unified {
-    head: Cell<*mut Block>,
+    list: FreeList,
     room: Cell<i32>,
 }
 
-// SAFETY: a block is linked in once by push, overflow or fill, and unlinked once by pop, demand or drain.
+// SAFETY: a block is put on the list once by push or put, and comes off it once.
 unsafe impl Layer for Unified {
     type Shared = Limit;
 
-    const EMPTY: Unified = Unified { head: Cell::new(ptr::null_mut()), room: Cell::new(0) };
+    const EMPTY: Unified = Unified { list: FreeList::EMPTY, room: Cell::new(0) };
 
     #[inline(always)]
-    unsafe fn pop(&self) -> *mut Block {
-        // SAFETY: what is on our list is free and ours.
-        unsafe { Block::pop(&self.head) }
+    fn pop(&self) -> Option<FreeBlock> {
+        self.list.pop()
     }
 
     #[inline(always)]
-    unsafe fn push(&self, block: *mut Block) -> bool {
+    fn push(&self, block: FreeBlock, _: usize) -> bool {
         // Link first, count afterwards: in one stretch of code without a branch in between, the compiler addresses all
         // three words through the thread register.
-        // SAFETY: the block is the caller's.
-        unsafe { Block::push(&self.head, block) };
+        self.list.push(block);
         let room = self.room.get().wrapping_sub(1);
         self.room.set(room);
         room >= 0
     }
 
-    unsafe fn miss(&self, &Limit(limit): &Limit, below: &mut impl Below) -> *mut Block {
-        let mut chain = below.demand(below.class().batch.min(limit));
-        let block = chain.pop();
-        self.list().fill(chain, limit);
-        block
+    fn refill(&self, &Limit(limit): &Limit, below: &mut impl Below) -> Option<FreeBlock> {
+        let count = refill_list(&self.list, below.class().batch.min(limit), below);
+        self.bounded().set_count(count, limit);
+        self.list.pop()
     }
 
-    unsafe fn overflow(&self, _block: *mut Block, &Limit(limit): &Limit, below: &mut impl Below) {
-        self.list().overflow(limit, below);
+    fn take(&self, batch: &mut Batch<'_>, _: &Limit, _: &mut impl Below) {
+        batch.fill(|| self.list.pop());
     }
 
-    unsafe fn demand(&self, want: u32, &Limit(limit): &Limit, _: &mut impl Below) -> Chain {
-        self.list().demand(want, limit)
+    fn put(&self, batch: Batch<'_>, &Limit(limit): &Limit, below: &mut impl Below) {
+        self.bounded().put(batch, limit, below);
     }
 
-    unsafe fn absorb(&self, chain: Chain, &Limit(limit): &Limit, below: &mut impl Below) {
-        self.list().absorb(chain, limit, below);
+    fn drain(&self, _: &Limit, below: &mut impl Below) {
+        self.bounded().drain(below);
     }
 
-    unsafe fn drain(&self, _: &Limit, below: &mut impl Below) {
-        below.absorb(self.list().drain());
+    /// The push kept the block.
+    unsafe fn overflow(&self, _: *mut u8, &Limit(limit): &Limit, below: &mut impl Below) {
+        self.bounded().overflow(limit, below);
     }
 }
 
 impl Unified {
-    fn list(&self) -> List<'_> {
-        List { head: &self.head, room: &self.room }
+    fn bounded(&self) -> BoundedList<'_> {
+        BoundedList { list: &self.list, room: &self.room }
     }
 }

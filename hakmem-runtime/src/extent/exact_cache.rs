@@ -1,34 +1,42 @@
-//! The ranges freed last, one word each: put and taken whole, by one compare-and-swap, without the lock.
+//! The ranges freed last, one word each, put and taken whole by one compare-and-swap.
 //!
-//! A program that frees a large block and asks for as much again finds it here. For anything else the ranges are gathered
-//! and go to where they can be joined and cut (`kept.rs`).
+//! A program that frees a large block and asks for another of the same length finds it here, without a lock. For any
+//! other request the ranges move to the extent cache, where they are joined and cut.
 
 use crate::meta::page_map::GRANULE;
 use crate::meta::word::Word;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// Ranges at most: two cache lines. (16 blocks of 1 MiB, allocated and freed in turn: 32 ns a pair without them, 18 with.)
+/// How many ranges there are at most. (16 blocks of 1 MiB, allocated and freed in turn: 32 ns a pair without this
+/// cache, 18 with it.)
 pub(super) const RANGES: usize = 16;
 
-/// A range's length is in units of 4 KiB, of which a page of any size is a multiple.
+/// A range's length is in units of 4 KiB; a page of any size is a multiple of that.
 const UNIT_SHIFT: u32 = 12;
-/// The bits of its first granule's number, in an address space of 47 bits.
+/// A granule's number has this many bits, in an address space of 47 bits.
 const GRANULE_BITS: u32 = 47 - GRANULE.trailing_zeros();
+
+const _: () = assert!(GRANULE_BITS + 47 - UNIT_SHIFT <= u64::BITS, "a granule and a length fit in a word");
 
 /// Ranges that start at a granule.
 ///
 /// # Invariants
-/// A word is 0, or a range that nobody else has: the number of its first granule in the low bits, its length above them.
-/// The place that `top` names, modulo their number, is most often the first without a range: where one is put next, and above
-/// where the exact is. Nothing depends on it but how many places are looked at.
+/// A word is 0, or a range that nobody owns: the number of its first granule in the low bits, its length above them. A
+/// thread that replaces the word by 0 owns the range.
+///
+/// `top % SLOTS` is usually the slot above the range put last, and the first empty one. Only the number of slots that a
+/// call looks at depends on that.
 #[derive(Debug)]
 #[repr(C, align(128))]
-pub struct ExactCache<W = AtomicU64, const PLACES: usize = RANGES> {
-    words: [W; PLACES],
+pub struct ExactCache<W = AtomicU64, const SLOTS: usize = RANGES> {
+    words: [W; SLOTS],
     top: AtomicUsize,
 }
 
-/// A range as a word; the caller knows that `address` is a granule's and below 2⁴⁷.
+const _: () = assert!(offset_of!(ExactCache, top) == 128, "the words are two cache lines of their own");
+
+/// A range as a word. `address` is a multiple of a granule, below 2⁴⁷.
 fn pack(address: usize, length: usize) -> u64 {
     (address >> GRANULE.trailing_zeros()) as u64 | ((length >> UNIT_SHIFT) as u64) << GRANULE_BITS
 }
@@ -48,33 +56,33 @@ impl ExactCache {
     }
 }
 
-impl<W: Word, const PLACES: usize> ExactCache<W, PLACES> {
+impl<W: Word, const SLOTS: usize> ExactCache<W, SLOTS> {
     /// Wraps words that hold 0.
-    pub fn new(word: impl Fn() -> W) -> ExactCache<W, PLACES> {
+    pub fn new(word: impl Fn() -> W) -> ExactCache<W, SLOTS> {
         ExactCache { words: core::array::from_fn(|_| word()), top: AtomicUsize::new(0) }
     }
 
-    /// Keeps a range that starts at a granule. `false` without a place for it.
+    /// Puts in a range that starts at a granule, which the caller owns. `false`: there is no empty slot.
     #[inline]
     pub fn put(&self, address: usize, length: usize) -> bool {
         let range = pack(address, length);
         let top = self.top.load(Ordering::Relaxed);
-        // Release: whoever takes the range may write to it after what its last owner did there.
-        let place = self.first(top, 1, |word| word == 0, range, Ordering::Release);
-        if let Some((place, _)) = place {
-            self.top.store(place.wrapping_add(1), Ordering::Relaxed);
+        // Release: a thread that takes the range may write to it, after everything that its last owner did there.
+        let put = self.replace_first(top, 1, |word| word == 0, range, Ordering::Release);
+        if let Some((slot, _)) = put {
+            self.top.store(slot.wrapping_add(1), Ordering::Relaxed);
         }
-        place.is_some()
+        put.is_some()
     }
 
-    /// The address of a range of this length, at a multiple of `align`, which is its taker's from now on; 0 without one.
+    /// Takes a range of exactly this length that starts at a multiple of `align`. 0: there is none.
     #[inline]
     pub fn take(&self, wanted: usize, align: usize) -> usize {
         let serves = |range: u64| range != 0 && length(range) == wanted && address(range) & align.wrapping_sub(1) == 0;
         self.take_first(serves).map_or(0, address)
     }
 
-    /// Any range, address and length.
+    /// Takes any range: its address and length.
     pub(super) fn take_any(&self) -> Option<(usize, usize)> {
         self.take_first(|range| range != 0).map(|range| (address(range), length(range)))
     }
@@ -82,15 +90,17 @@ impl<W: Word, const PLACES: usize> ExactCache<W, PLACES> {
     #[inline]
     fn take_first(&self, serves: impl Fn(u64) -> bool) -> Option<u64> {
         let top = self.top.load(Ordering::Relaxed);
-        // The word says all about the range: if it has come and gone meanwhile, it is as good.
-        let (place, range) = self.first(top.wrapping_sub(1), usize::MAX, serves, 0, Ordering::Acquire)?;
-        self.top.store(place, Ordering::Relaxed);
+        // No ABA problem: the word is all there is to a range. If it was taken and put back in between, it serves as
+        // well.
+        let (slot, range) = self.replace_first(top.wrapping_sub(1), usize::MAX, serves, 0, Ordering::Acquire)?;
+        self.top.store(slot, Ordering::Relaxed);
         Some(range)
     }
 
-    /// Writes `new` to the first place, from `start` on by `step`, whose word `serves`. The place, and what was there.
+    /// Replaces the first word that `serves` by `new`, looking from slot `start` on in steps of `step` (1 or −1).
+    /// Returns the slot and the word that was there.
     #[inline]
-    fn first(
+    fn replace_first(
         &self,
         start: usize,
         step: usize,
@@ -98,20 +108,20 @@ impl<W: Word, const PLACES: usize> ExactCache<W, PLACES> {
         new: u64,
         order: Ordering,
     ) -> Option<(usize, u64)> {
-        // Who fails, even spuriously, tries the next place.
-        let exchange = |place: usize| {
-            let word = self.words.get(place % PLACES)?;
+        // If the exchange fails, even spuriously, the next slot is tried.
+        let replace = |slot: usize| {
+            let word = self.words.get(slot % SLOTS)?;
             let old = word.load(Ordering::Relaxed);
-            let found = serves(old) && word.compare_exchange_weak(old, new, order, Ordering::Relaxed).is_ok();
-            found.then_some((place, old))
+            let replaced = serves(old) && word.compare_exchange_weak(old, new, order, Ordering::Relaxed).is_ok();
+            replaced.then_some((slot, old))
         };
-        exchange(start).or_else(|| Self::others(start, step, exchange))
+        replace(start).or_else(|| Self::try_others(start, step, replace))
     }
 
     #[cold]
     #[inline(never)]
-    fn others<R>(start: usize, step: usize, exchange: impl Fn(usize) -> Option<R>) -> Option<R> {
-        (1..PLACES).find_map(|distance| exchange(start.wrapping_add(step.wrapping_mul(distance))))
+    fn try_others<R>(start: usize, step: usize, replace: impl Fn(usize) -> Option<R>) -> Option<R> {
+        (1..SLOTS).find_map(|distance| replace(start.wrapping_add(step.wrapping_mul(distance))))
     }
 }
 
@@ -135,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_limited_and_used_again() {
+    fn slots_are_limited_and_reused() {
         let exact = ExactCache::empty();
         for _ in 0..3 {
             let put = (0..).take_while(|&index| exact.put(BASE + index * GRANULE, 4096)).count();

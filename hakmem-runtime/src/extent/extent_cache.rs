@@ -1,29 +1,29 @@
-//! Freed mappings, kept for a while: ranges of address space with their memory still behind them.
+//! Freed ranges of address space, with their memory still behind them, cached for other requests.
 //!
-//! A request that finds a range of its own length, freed of late, takes that. For any other, neighbours are joined, and a longer
-//! range is cut: so what was one block can become many, and the other way round; and a block grows into the range behind it
-//! without a system call or a page fault.
+//! A request for the length of a range freed lately takes that range. For any other request, neighbours are joined and
+//! a longer range is cut. So one block's memory can become many blocks, and the other way round, and a block can grow
+//! into the range behind it, without a system call or a page fault.
 
 use crate::sys::mmap::round_up;
 
-/// Ranges kept at most.
+/// How many ranges there are at most.
 const RANGES: usize = 32;
 
 /// A range serves a request as a whole if it is at most this fraction (1/4) longer.
 const SLACK: usize = 4;
 
-/// A range of kept memory, in whole pages. Length 0 is none.
+/// A range of cached memory, in whole pages. Length 0 is no range.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Range {
+pub(super) struct Extent {
     pub(super) address: usize,
     pub(super) length: usize,
-    /// When it was freed, in milliseconds; of joined ones, when the longer was.
+    /// When it was freed, in milliseconds. Of joined ranges, when the longer one was.
     pub(super) since: u32,
 }
 
-pub(super) const NONE: Range = Range { address: 0, length: 0, since: 0 };
+pub(super) const NONE: Extent = Extent { address: 0, length: 0, since: 0 };
 
-impl Range {
+impl Extent {
     fn end(self) -> usize {
         self.address.wrapping_add(self.length)
     }
@@ -35,166 +35,171 @@ impl Range {
     }
 }
 
-/// The kept ranges.
+/// The cache.
 ///
 /// # Invariants
-/// `tidy ≤ count`. The first `count` ranges are not empty; of the first `tidy`, none ends where another starts; the others were
-/// kept since, the exact last. `bytes` is the sum of all lengths.
+/// ```text
+/// joined ≤ count ≤ RANGES
+/// extents[0 … count) are not empty, and do not overlap
+/// extents[0 … joined): none ends where another of them starts
+/// bytes == sum of all lengths
+/// ```
+/// `extents[joined … count)` were put in since the last join, the latest one last.
 #[derive(Debug)]
 pub(super) struct ExtentCache {
-    ranges: [Range; RANGES],
-    tidy: usize,
+    extents: [Extent; RANGES],
+    joined: usize,
     count: usize,
     pub(super) bytes: usize,
 }
 
 impl ExtentCache {
-    pub(super) const NOTHING: ExtentCache = ExtentCache { ranges: [NONE; RANGES], tidy: 0, count: 0, bytes: 0 };
+    pub(super) const EMPTY: ExtentCache = ExtentCache { extents: [NONE; RANGES], joined: 0, count: 0, bytes: 0 };
 
-    /// Memory for `length` bytes at a multiple of `align`, from the shortest range that serves, or none; it may be longer
-    /// by a quarter. With it, what there is no place for any more.
-    pub(super) fn take(&mut self, length: usize, align: usize) -> (Range, Range) {
-        let same = |range: &Range| range.length == length && range.address & align.wrapping_sub(1) == 0;
-        let late = self.ranges.get(self.tidy..self.count).unwrap_or_default().iter().rposition(same);
-        if let Some(late) = late {
-            return self.cut(self.tidy.wrapping_add(late), 0, length);
+    /// Takes `length` bytes, or up to a quarter more, at a multiple of `align` from the shortest range that serves;
+    /// `NONE` if none does. The second result is the part behind a cut that the cache has no room for.
+    pub(super) fn take(&mut self, length: usize, align: usize) -> (Extent, Extent) {
+        let same = |range: &Extent| range.length == length && range.address & align.wrapping_sub(1) == 0;
+        let latest = self.extents.get(self.joined..self.count).unwrap_or_default().iter().rposition(same);
+        if let Some(latest) = latest {
+            return self.cut(self.joined.wrapping_add(latest), 0, length);
         }
         self.join();
-        let place = self.best(|range| Some(range.split(align).1).filter(|&rest| rest >= length));
-        let (before, rest) = self.at(place).split(align);
+        let index = self.best(|range| Some(range.split(align).1).filter(|&rest| rest >= length));
+        let (before, rest) = self.at(index).split(align);
         let whole = rest <= length.saturating_add(length / SLACK);
-        self.cut(place, before, if whole { rest } else { length })
+        self.cut(index, before, if whole { rest } else { length })
     }
 
-    /// At most `length` bytes at `address`, or none.
-    pub(super) fn take_at(&mut self, address: usize, length: usize) -> Range {
+    /// Takes at most `length` bytes at `address`; `NONE` if no range starts there.
+    pub(super) fn take_at(&mut self, address: usize, length: usize) -> Extent {
         self.join();
-        let place = self.best(|range| (range.address == address).then_some(0));
-        self.cut(place, 0, length.min(self.at(place).length)).0
+        let index = self.best(|range| (range.address == address).then_some(0));
+        self.cut(index, 0, length.min(self.at(index).length)).0
     }
 
-    /// The range kept longest, or none.
-    pub(super) fn take_oldest(&mut self, now: u32) -> Range {
-        let place = self.best(|range| Some(u32::MAX.wrapping_sub(now.wrapping_sub(range.since)) as usize));
-        self.cut(place, 0, self.at(place).length).0
+    /// Takes the range freed first, or `NONE`.
+    pub(super) fn take_oldest(&mut self, now: u32) -> Extent {
+        let index = self.best(|range| Some(u32::MAX.wrapping_sub(now.wrapping_sub(range.since)) as usize));
+        self.cut(index, 0, self.at(index).length).0
     }
 
-    /// The range kept longest, if that is `delay` milliseconds or more; or none.
-    pub(super) fn take_aged(&mut self, now: u32, delay: u32) -> Range {
-        let place = self.best(|range| (now.wrapping_sub(range.since) >= delay).then_some(0));
-        self.cut(place, 0, self.at(place).length).0
+    /// Takes a range freed `delay` milliseconds ago or earlier, or `NONE`.
+    pub(super) fn take_aged(&mut self, now: u32, delay: u32) -> Extent {
+        let index = self.best(|range| (now.wrapping_sub(range.since) >= delay).then_some(0));
+        self.cut(index, 0, self.at(index).length).0
     }
 
-    /// For how long the range kept longest has been kept by `now`.
+    /// How long ago the oldest range was freed.
     pub(super) fn oldest(&self, now: u32) -> Option<u32> {
         self.all().iter().map(|range| now.wrapping_sub(range.since)).max()
     }
 
-    /// Keeps a range. `false` without a place for it.
-    pub(super) fn put(&mut self, range: Range) -> bool {
+    /// Puts in a range. `false`: there is no room for it.
+    pub(super) fn put(&mut self, range: Extent) -> bool {
         if self.count < RANGES {
-            self.add(range);
+            self.push(range);
         } else {
             self.join();
-            if self.count == RANGES && !self.borders(range) {
+            if self.count == RANGES && !self.has_neighbour(range) {
                 return false;
             }
-            self.add_joined(range);
+            self.push_joined(range);
         }
         self.bytes = self.bytes.wrapping_add(range.length);
         true
     }
 
-    /// Whether a range has a neighbour.
-    fn borders(&self, new: Range) -> bool {
+    fn has_neighbour(&self, new: Extent) -> bool {
         self.all().iter().any(|range| range.end() == new.address || new.end() == range.address)
     }
 
-    /// Joins the ranges kept since the last time with their neighbours.
+    /// Joins the ranges put in since the last join with their neighbours.
     #[inline(never)] // Called from many places, as `cut` is.
     fn join(&mut self) {
-        while self.tidy < self.count {
+        while self.joined < self.count {
             self.count = self.count.wrapping_sub(1);
-            self.add_joined(self.at(self.count));
+            self.push_joined(self.at(self.count));
         }
     }
 
-    /// Adds a range to the tidy ones, joined with its neighbours. There is a place, or there are neighbours.
-    fn add_joined(&mut self, mut new: Range) {
-        let mut place = 0;
-        while place < self.tidy {
-            let range = self.at(place);
-            let (front, back) = if range.address < new.address { (range, new) } else { (new, range) };
-            if front.end() == back.address {
+    /// Adds a range to the joined ones, after joining it with its neighbours. There is room for it, or there are
+    /// neighbours.
+    fn push_joined(&mut self, mut new: Extent) {
+        let mut index = 0;
+        while index < self.joined {
+            let range = self.at(index);
+            let (lower, upper) = if range.address < new.address { (range, new) } else { (new, range) };
+            if lower.end() == upper.address {
                 let since = if range.length > new.length { range.since } else { new.since };
-                new = Range { address: front.address, length: front.length.wrapping_add(back.length), since };
-                self.remove(place);
+                new = Extent { address: lower.address, length: lower.length.wrapping_add(upper.length), since };
+                self.remove(index);
             } else {
-                place = place.wrapping_add(1);
+                index = index.wrapping_add(1);
             }
         }
-        // The first of the others makes room.
-        self.set(self.count, self.at(self.tidy));
-        self.set(self.tidy, new);
-        self.tidy = self.tidy.wrapping_add(1);
+        // The first range that is not joined moves to the end.
+        self.set(self.count, self.at(self.joined));
+        self.set(self.joined, new);
+        self.joined = self.joined.wrapping_add(1);
         self.count = self.count.wrapping_add(1);
     }
 
-    fn all(&self) -> &[Range] {
-        self.ranges.get(..self.count).unwrap_or_default()
+    fn all(&self) -> &[Extent] {
+        self.extents.get(..self.count).unwrap_or_default()
     }
 
-    /// `false` without a place.
-    fn add(&mut self, range: Range) -> bool {
-        let Some(place) = self.ranges.get_mut(self.count) else { return false };
-        *place = range;
+    /// `false`: there is no room.
+    fn push(&mut self, range: Extent) -> bool {
+        let Some(slot) = self.extents.get_mut(self.count) else { return false };
+        *slot = range;
         self.count = self.count.wrapping_add(1);
         true
     }
 
-    fn remove(&mut self, mut place: usize) {
-        if place < self.tidy {
-            self.tidy = self.tidy.wrapping_sub(1);
-            self.set(place, self.at(self.tidy));
-            place = self.tidy;
+    fn remove(&mut self, mut index: usize) {
+        if index < self.joined {
+            self.joined = self.joined.wrapping_sub(1);
+            self.set(index, self.at(self.joined));
+            index = self.joined;
         }
         self.count = self.count.wrapping_sub(1);
-        self.set(place, self.at(self.count));
+        self.set(index, self.at(self.count));
     }
 
-    fn set(&mut self, place: usize, range: Range) {
-        if let Some(place) = self.ranges.get_mut(place) {
-            *place = range;
+    fn set(&mut self, index: usize, range: Extent) {
+        if let Some(slot) = self.extents.get_mut(index) {
+            *slot = range;
         }
     }
 
-    fn at(&self, place: usize) -> Range {
-        self.ranges.get(place).copied().unwrap_or(NONE)
+    fn at(&self, index: usize) -> Extent {
+        self.extents.get(index).copied().unwrap_or(NONE)
     }
 
-    /// The place of the range that `rank` gives the lowest number; no place if it gives none any.
-    fn best(&self, rank: impl Fn(Range) -> Option<usize>) -> usize {
+    /// The index of the range that `rank` gives the lowest number; `RANGES` if it gives none to any.
+    fn best(&self, rank: impl Fn(Extent) -> Option<usize>) -> usize {
         self.all()
             .iter()
             .enumerate()
-            .filter_map(|(place, &range)| Some((rank(range)?, place)))
+            .filter_map(|(index, &range)| Some((rank(range)?, index)))
             .min()
-            .map_or(RANGES, |(_, place)| place)
+            .map_or(RANGES, |(_, index)| index)
     }
 
-    /// Takes `length` bytes from `before` on out of the range at `place`. What is behind them remains if there is a place,
-    /// and is the second of the two if not.
+    /// Takes `length` bytes out of the range at `index`, from `before` on. The part behind them stays if there is room
+    /// for one more range; otherwise it is the second result.
     #[inline(never)]
-    fn cut(&mut self, place: usize, before: usize, length: usize) -> (Range, Range) {
-        let Some(range) = self.ranges.get_mut(place) else { return (NONE, NONE) };
-        let taken = Range { address: range.address.wrapping_add(before), length, ..*range };
-        let behind = Range { address: taken.end(), length: range.end().wrapping_sub(taken.end()), ..*range };
+    fn cut(&mut self, index: usize, before: usize, length: usize) -> (Extent, Extent) {
+        let Some(range) = self.extents.get_mut(index) else { return (NONE, NONE) };
+        let taken = Extent { address: range.address.wrapping_add(before), length, ..*range };
+        let behind = Extent { address: taken.end(), length: range.end().wrapping_sub(taken.end()), ..*range };
         range.length = before;
         self.bytes = self.bytes.wrapping_sub(length);
         if before == 0 {
-            self.remove(place);
+            self.remove(index);
         }
-        if behind.length == 0 || self.add(behind) {
+        if behind.length == 0 || self.push(behind) {
             return (taken, NONE);
         }
         self.bytes = self.bytes.wrapping_sub(behind.length);
@@ -211,74 +216,74 @@ mod tests {
     const BASE: usize = 0x7000_0000_0000;
     const PAGE: usize = 4096;
 
-    fn range(granule: usize, length: usize, since: u32) -> Range {
-        Range { address: BASE + granule * GRANULE, length, since }
+    fn range(granule: usize, length: usize, since: u32) -> Extent {
+        Extent { address: BASE + granule * GRANULE, length, since }
     }
 
-    fn kept(ranges: &[Range]) -> ExtentCache {
-        let mut kept = ExtentCache::NOTHING;
+    fn cache_of(ranges: &[Extent]) -> ExtentCache {
+        let mut cache = ExtentCache::EMPTY;
         for &range in ranges {
-            assert!(kept.put(range));
+            assert!(cache.put(range));
         }
-        kept
+        cache
     }
 
     #[test]
     fn neighbours_are_joined() {
-        let mut kept = kept(&[range(0, GRANULE, 1), range(3, PAGE, 2), range(1, 2 * GRANULE, 3)]);
-        assert_eq!(kept.bytes, 3 * GRANULE + PAGE);
-        let all = kept.take_at(BASE, usize::MAX);
-        assert_eq!((all.length, all.since, kept.bytes), (3 * GRANULE + PAGE, 3, 0));
+        let mut cache = cache_of(&[range(0, GRANULE, 1), range(3, PAGE, 2), range(1, 2 * GRANULE, 3)]);
+        assert_eq!(cache.bytes, 3 * GRANULE + PAGE);
+        let all = cache.take_at(BASE, usize::MAX);
+        assert_eq!((all.length, all.since, cache.bytes), (3 * GRANULE + PAGE, 3, 0));
         // What ends within a granule has no neighbour behind.
-        assert!(kept.put(range(0, PAGE, 1)) && kept.put(range(1, PAGE, 1)));
-        assert_eq!(kept.take_at(BASE, usize::MAX).length, PAGE);
+        assert!(cache.put(range(0, PAGE, 1)) && cache.put(range(1, PAGE, 1)));
+        assert_eq!(cache.take_at(BASE, usize::MAX).length, PAGE);
     }
 
     #[test]
     fn a_request_is_cut_from_the_shortest_that_serves() {
-        let mut kept = kept(&[range(0, 32 * GRANULE, 1), range(50, 8 * GRANULE, 2), range(70, 3 * GRANULE, 3)]);
+        let mut cache = cache_of(&[range(0, 32 * GRANULE, 1), range(50, 8 * GRANULE, 2), range(70, 3 * GRANULE, 3)]);
         // As a whole if it is up to a quarter longer.
-        let (whole, nothing) = kept.take(3 * GRANULE - PAGE, GRANULE);
+        let (whole, nothing) = cache.take(3 * GRANULE - PAGE, GRANULE);
         assert_eq!((whole.address, whole.length, nothing.length), (BASE + 70 * GRANULE, 3 * GRANULE, 0));
-        let (cut, nothing) = kept.take(PAGE, GRANULE);
+        let (cut, nothing) = cache.take(PAGE, GRANULE);
         assert_eq!((cut.address, cut.length, nothing.length), (BASE + 50 * GRANULE, PAGE, 0));
         // What remains of the granule is for who grows into it. The next request begins with the next granule.
-        let (next, _) = kept.take(2 * PAGE, GRANULE);
+        let (next, _) = cache.take(2 * PAGE, GRANULE);
         assert_eq!((next.address, next.length), (BASE + 51 * GRANULE, 2 * PAGE));
-        let slack = kept.take_at(BASE + 50 * GRANULE + PAGE, usize::MAX);
+        let slack = cache.take_at(BASE + 50 * GRANULE + PAGE, usize::MAX);
         assert_eq!(slack.length, GRANULE - PAGE);
-        assert_eq!(kept.take_at(BASE + 51 * GRANULE + 2 * PAGE, PAGE).length, PAGE);
-        assert_eq!(kept.bytes, 39 * GRANULE - 3 * PAGE);
+        assert_eq!(cache.take_at(BASE + 51 * GRANULE + 2 * PAGE, PAGE).length, PAGE);
+        assert_eq!(cache.bytes, 39 * GRANULE - 3 * PAGE);
         // Only where it starts.
-        assert_eq!(kept.take_at(BASE + GRANULE, PAGE).length, 0);
-        assert_eq!(kept.take(33 * GRANULE, GRANULE).0.length, 0);
+        assert_eq!(cache.take_at(BASE + GRANULE, PAGE).length, 0);
+        assert_eq!(cache.take(33 * GRANULE, GRANULE).0.length, 0);
         // Aligned.
-        assert_eq!(kept.take(PAGE, 1 << 44).0.address, BASE);
+        assert_eq!(cache.take(PAGE, 1 << 44).0.address, BASE);
     }
 
     #[test]
-    fn the_latest_of_the_same_length_is_taken_as_it_is() {
+    fn the_latest_of_the_same_length_is_taken_whole() {
         // Three neighbours, which nobody joins as long as each request is for one of them.
-        let mut kept = kept(&[range(0, GRANULE, 1), range(1, GRANULE, 2), range(2, GRANULE, 3)]);
+        let mut cache = cache_of(&[range(0, GRANULE, 1), range(1, GRANULE, 2), range(2, GRANULE, 3)]);
         for granule in [2, 1, 0] {
-            assert_eq!(kept.take(GRANULE, GRANULE).0.address, BASE + granule * GRANULE);
+            assert_eq!(cache.take(GRANULE, GRANULE).0.address, BASE + granule * GRANULE);
         }
-        assert_eq!((kept.bytes, kept.count), (0, 0));
+        assert_eq!((cache.bytes, cache.count), (0, 0));
         for granule in [1, 2, 0] {
-            assert!(kept.put(range(granule, GRANULE, 1)));
+            assert!(cache.put(range(granule, GRANULE, 1)));
         }
         // At a multiple of as much as that.
-        let (aligned, _) = kept.take(GRANULE, 2 * GRANULE);
+        let (aligned, _) = cache.take(GRANULE, 2 * GRANULE);
         assert_eq!(aligned.address % (2 * GRANULE), 0);
-        assert!(kept.put(aligned));
+        assert!(cache.put(aligned));
         // Joined for the first that is of another length.
-        assert_eq!(kept.take(3 * GRANULE, GRANULE).0.address, BASE);
-        assert_eq!((kept.bytes, kept.count, kept.tidy), (0, 0, 0));
+        assert_eq!(cache.take(3 * GRANULE, GRANULE).0.address, BASE);
+        assert_eq!((cache.bytes, cache.count, cache.joined), (0, 0, 0));
     }
 
     #[test]
-    fn what_is_kept_is_kept_once() {
-        let mut kept = ExtentCache::NOTHING;
+    fn no_byte_is_cached_twice() {
+        let mut cache = ExtentCache::EMPTY;
         let mut random = 0x0123_4567_89AB_CDEF_u64;
         let mut out = std::vec![range(0, 64 * GRANULE, 0)];
         for _ in 0..20_000 {
@@ -286,25 +291,25 @@ mod tests {
             let (kind, pick) = (random >> 60, (random >> 32) as usize);
             if kind < 8 && !out.is_empty() {
                 let range = out.swap_remove(pick % out.len());
-                if !kept.put(range) {
+                if !cache.put(range) {
                     out.push(range);
                 }
             } else {
                 let length = (pick % 7 + 1) * GRANULE / 2;
                 let (taken, behind) = match kind {
-                    8..14 => kept.take(length, GRANULE),
-                    14 => (kept.take_at(BASE + pick % 128 * GRANULE / 2, length), NONE),
-                    _ => (kept.take_oldest(0), NONE),
+                    8..14 => cache.take(length, GRANULE),
+                    14 => (cache.take_at(BASE + pick % 128 * GRANULE / 2, length), NONE),
+                    _ => (cache.take_oldest(0), NONE),
                 };
                 out.extend([taken, behind].into_iter().filter(|range| range.length > 0));
             }
-            let all = || out.iter().chain(kept.all());
-            assert_eq!(kept.bytes, kept.all().iter().map(|range| range.length).sum::<usize>());
+            let all = || out.iter().chain(cache.all());
+            assert_eq!(cache.bytes, cache.all().iter().map(|range| range.length).sum::<usize>());
             assert_eq!(all().map(|range| range.length).sum::<usize>(), 64 * GRANULE);
-            assert!(kept.tidy <= kept.count);
-            let mut places: Vec<Range> = all().copied().collect();
-            places.sort_by_key(|range| range.address);
-            assert!(places.windows(2).all(|pair| pair[0].end() <= pair[1].address), "two of the same memory");
+            assert!(cache.joined <= cache.count);
+            let mut sorted: Vec<Extent> = all().copied().collect();
+            sorted.sort_by_key(|range| range.address);
+            assert!(sorted.windows(2).all(|pair| pair[0].end() <= pair[1].address), "two of the same memory");
         }
     }
 
@@ -312,29 +317,29 @@ mod tests {
     fn the_oldest_goes_first() {
         // The clock has wrapped since the first one.
         let now = 10;
-        let mut kept = kept(&[range(0, PAGE, u32::MAX - 5), range(2, PAGE, 3), range(4, PAGE, 9)]);
-        assert_eq!((kept.oldest(now), ExtentCache::NOTHING.oldest(now)), (Some(16), None));
-        assert_eq!(kept.take_aged(now, 17).length, 0);
-        assert_eq!(kept.take_aged(now, 16).address, BASE);
-        assert_eq!(kept.take_oldest(now).address, BASE + 2 * GRANULE);
-        assert_eq!(kept.take_oldest(now).address, BASE + 4 * GRANULE);
-        assert_eq!(kept.take_oldest(now).length, 0);
+        let mut cache = cache_of(&[range(0, PAGE, u32::MAX - 5), range(2, PAGE, 3), range(4, PAGE, 9)]);
+        assert_eq!((cache.oldest(now), ExtentCache::EMPTY.oldest(now)), (Some(16), None));
+        assert_eq!(cache.take_aged(now, 17).length, 0);
+        assert_eq!(cache.take_aged(now, 16).address, BASE);
+        assert_eq!(cache.take_oldest(now).address, BASE + 2 * GRANULE);
+        assert_eq!(cache.take_oldest(now).address, BASE + 4 * GRANULE);
+        assert_eq!(cache.take_oldest(now).length, 0);
     }
 
     #[test]
-    fn places_are_limited() {
-        let mut kept = ExtentCache::NOTHING;
+    fn room_is_limited() {
+        let mut cache = ExtentCache::EMPTY;
         let unaligned =
-            |index: usize| Range { address: BASE + 4 * index * GRANULE + PAGE, length: 3 * GRANULE, since: 0 };
-        let put = (0..RANGES + 1).filter(|&index| kept.put(unaligned(index))).count();
-        assert_eq!((put, kept.bytes), (RANGES, RANGES * 3 * GRANULE));
+            |index: usize| Extent { address: BASE + 4 * index * GRANULE + PAGE, length: 3 * GRANULE, since: 0 };
+        let put = (0..RANGES + 1).filter(|&index| cache.put(unaligned(index))).count();
+        assert_eq!((put, cache.bytes), (RANGES, RANGES * 3 * GRANULE));
         // What a cut leaves behind finds none.
-        let (taken, behind) = kept.take(PAGE, GRANULE);
+        let (taken, behind) = cache.take(PAGE, GRANULE);
         assert_eq!((taken.address % GRANULE, taken.length), (0, PAGE));
         assert_eq!((behind.address, behind.length), (taken.address + PAGE, 2 * GRANULE));
-        assert_eq!(kept.bytes, (RANGES - 1) * 3 * GRANULE + GRANULE - PAGE);
+        assert_eq!(cache.bytes, (RANGES - 1) * 3 * GRANULE + GRANULE - PAGE);
         // But a neighbour needs none.
-        assert!(!kept.put(behind) && kept.put(taken) && kept.put(behind));
-        assert_eq!(kept.bytes, RANGES * 3 * GRANULE);
+        assert!(!cache.put(behind) && cache.put(taken) && cache.put(behind));
+        assert_eq!(cache.bytes, RANGES * 3 * GRANULE);
     }
 }

@@ -1,269 +1,203 @@
-//! Large blocks: what no class holds is mapped directly, kept for a short while after its free, and grown by `mremap`.
+//! Large blocks: each is a mapping of its own, cached for a short while after its free, and grown by `mremap`.
 //!
-//! A large block starts at a multiple of the page map's granule (2 MiB) or of its alignment if that is more. So no two
-//! share a granule, the page map knows each one's length, and transparent huge pages fit. The rounding is address space,
-//! not memory.
+//! A large block starts at a multiple of the page map's granule (2 MiB), or of its alignment if that is more. So no two
+//! blocks share a granule, the page map has the length of each, and transparent huge pages fit. The rounding costs
+//! address space, not memory.
+//!
+//! Functions here return null when the kernel refuses; then nothing has changed. The caller, who knows what else is
+//! cached, may free it and try again.
 
 use super::exact_cache::{self, ExactCache};
-use super::extent_cache::{ExtentCache, Range};
-use crate::global::Allocator;
+use super::extent_cache::{Extent, ExtentCache};
 use crate::meta::page_map::{self, GRANULE, LargeBlock, Owner};
+use crate::slab::FreeBlock;
 use crate::sys::clock;
 use crate::sys::fatal::fatal;
 use crate::sys::lock::Lock;
-use crate::sys::mmap::{self, Access, round_up};
+use crate::sys::mmap::{self, Access, Resize, round_up};
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-/// The ranges freed last have at most this fraction (1/4) of all that is kept.
-const LATEST: usize = 4;
+/// The exact cache has at most this fraction (1/4) of all that is cached.
+const EXACT_SHARE: usize = 4;
 
-/// Frees for each look at the time, which takes a call and a division.
+/// Frees between two looks at the clock, which cost a call and a division.
 const FREES: u32 = 16;
 
 /// The large blocks of one allocator.
 ///
 /// # Invariants
-/// In the page map the granule at which a block starts has its length, and every other granule at which one of its pages or of
-/// a kept range starts is `LargeRest`.
+/// In the page map a granule has the length of the block whose first byte it begins with. A granule that begins with
+/// another byte of a block, or with a byte of a cached range, is `LargeRest`.
 ///
-/// The ranges in `exact` have at most `limit / LATEST` bytes, those in `kept` what is left of it: but for threads at the
-/// same moment.
+/// ```text
+/// bytes in exact ≤ limit / EXACT_SHARE
+/// bytes in exact + bytes in cache ≤ limit, except while several threads free at the same moment
+/// ```
+///
+/// A range in either cache belongs to the cache, a block to the program: nothing else is ever passed to
+/// `unmap`.
 #[derive(Debug)]
-pub struct Extents {
+pub(crate) struct Extents {
     exact: ExactCache,
-    kept: Lock<ExtentCache>,
-    /// What is in `kept`, as of its last change.
-    bytes: AtomicUsize,
-    /// Blocks freed, about.
+    cache: Lock<ExtentCache>,
+    /// The bytes in `cache`, as of its last change.
+    cached: AtomicUsize,
+    /// How many blocks were freed, roughly.
     frees: AtomicU32,
-    /// Bytes that are kept at most.
+    /// How many bytes may be cached.
     limit: usize,
     /// The address below which the next mapping is tried.
     near: AtomicUsize,
 }
 
+/// What a caller of this module does.
 impl Extents {
     pub(crate) const fn new(limit: usize) -> Extents {
         Extents {
             exact: ExactCache::empty(),
-            kept: Lock::new(ExtentCache::NOTHING),
-            bytes: AtomicUsize::new(0),
+            cache: Lock::new(ExtentCache::EMPTY),
+            cached: AtomicUsize::new(0),
             frees: AtomicU32::new(0),
             limit,
             near: AtomicUsize::new(0),
         }
     }
 
-    /// Maps `size` bytes at a multiple of `align`. Null: no memory, or no such amount.
+    /// Allocates `size` bytes at a multiple of `align` for the allocator with this id. Null: refused.
     #[cold]
     #[inline(never)]
-    pub fn allocate(&self, owner: &'static Allocator, size: usize, align: usize) -> *mut u8 {
-        owner.initialise();
+    pub(crate) fn alloc(&self, id: u8, size: usize, align: usize) -> *mut u8 {
         let Some(length) = round_up(size, mmap::page_size()) else { return ptr::null_mut() };
-        let mut address = self.take(owner, length, align);
+        let mut address = self.take(id, length, align);
         if address == 0 {
-            address = self.map(owner, length, align);
+            address = self.map(id, length, align);
         }
         ptr::with_exposed_provenance_mut(address)
     }
 
-    /// As [`Large::allocate`], zeroed without being written: a range that is kept, whose memory is given back, or a new mapping.
+    /// [`Extents::alloc`] of zeroed memory, which is not written for that: a new mapping, or a cached range after a
+    /// purge.
     #[cold]
     #[inline(never)]
-    pub fn allocate_zeroed(&self, owner: &'static Allocator, size: usize, align: usize) -> *mut u8 {
-        owner.initialise();
+    pub(crate) fn alloc_zeroed(&self, id: u8, size: usize, align: usize) -> *mut u8 {
         let Some(length) = round_up(size, mmap::page_size()) else { return ptr::null_mut() };
-        let mut address = self.take(owner, length, align);
+        let mut address = self.take(id, length, align);
         if address != 0 && !mmap::purge(address, length) {
-            // The kernel leaves locked memory where it is.
-            // SAFETY: a block of ours that nobody has.
-            unsafe { self.free(owner, ptr::with_exposed_provenance_mut(address)) };
+            // The kernel refuses to purge locked memory.
+            self.free(id, address);
             address = 0;
         }
         if address == 0 {
-            address = self.map(owner, length, align);
+            address = self.map(id, length, align);
         }
         ptr::with_exposed_provenance_mut(address)
     }
 
-    /// A block of memory that is kept; 0 where none serves.
-    fn take(&self, owner: &Allocator, length: usize, align: usize) -> usize {
+    /// Frees a block. `true`: it is time to look at the clock, and to purge if that is due. A program that uses nothing
+    /// but large blocks has no other slow path. What is no large block stops the program.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn dealloc(&self, id: u8, block: FreeBlock) -> bool {
+        self.free(id, block.into_raw().expose_provenance())
+    }
+
+    /// Resizes a block: in place, else by a copy into cached memory, else by moving its pages, else by a copy. Null:
+    /// refused, and the block is as it was.
+    ///
+    /// # Safety
+    /// `block` came from these functions with this alignment. It is not used any more unless the result is null or the
+    /// same address.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn realloc(&self, id: u8, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
+        let address = block.expose_provenance();
+        let old = Self::block(id, address, "invalid realloc: not a large block").length;
+        let Some(new) = round_up(new_size, mmap::page_size()) else { return ptr::null_mut() };
+        if new <= old {
+            self.shrink(id, address, old, new);
+            return block;
+        }
+        let in_place = self.grow(id, address, old, new);
+        if in_place == Resize::Done {
+            return block;
+        }
+        // A copy into memory that has its pages is faster than a move: 0.4 µs a page, where each new page costs a fault
+        // of 2.4 µs.
+        let mut target = self.take(id, new, align);
+        if target == 0 {
+            self.trim_cache(new.wrapping_sub(old));
+            if in_place != Resize::Split {
+                let moved = self.move_pages(id, address, old, new, align);
+                if moved != 0 {
+                    return ptr::with_exposed_provenance_mut(moved);
+                }
+            }
+            target = self.map(id, new, align);
+            if target == 0 {
+                return ptr::null_mut();
+            }
+        }
+        let target = ptr::with_exposed_provenance_mut::<u8>(target);
+        // SAFETY: the page map says that `block` is a block of ours of `old` bytes, and the caller gives it up.
+        // `target` is a block of `new` bytes, more than `old`, that was just allocated, so nobody else uses it and the
+        // two do not overlap.
+        unsafe { ptr::copy_nonoverlapping(block, target, old) };
+        self.free(id, address);
+        target
+    }
+
+    /// Unmaps what was freed `delay` milliseconds ago or earlier.
+    pub(crate) fn purge(&self, now: u32, delay: u32) {
+        self.gather(now);
+        loop {
+            let aged = self.with_cache(|cache| cache.take_aged(now, delay));
+            if aged.length == 0 {
+                return;
+            }
+            self.unmap(aged);
+        }
+    }
+
+    /// How long ago the oldest cached range was freed.
+    pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
+        self.cache.lock().oldest(now)
+    }
+
+    /// Locks the cache for a fork.
+    pub(crate) fn hold_for_fork(&self) {
+        self.cache.hold_for_fork();
+    }
+
+    /// Unlocks it afterwards, in the parent and in the child.
+    pub(crate) fn release_after_fork(&self) {
+        self.cache.release_after_fork();
+    }
+}
+
+/// Blocks.
+impl Extents {
+    /// The block at `address`, from the page map. If there is none, the program ends with `message`.
+    fn block(id: u8, address: usize, message: &str) -> LargeBlock {
+        page_map::large(address, id).unwrap_or_else(|| fatal(message, address))
+    }
+
+    /// A block from cached memory; 0 if none serves.
+    fn take(&self, id: u8, length: usize, align: usize) -> usize {
         let align = align.max(GRANULE);
         let exact = self.exact.take(length, align);
-        let (address, length) = if exact == 0 { self.take_kept(length, align) } else { (exact, length) };
+        let (address, length) = if exact == 0 { self.take_cached(length, align) } else { (exact, length) };
         if address != 0 {
-            // The rest of it is entered as the rest of a block: it was one.
-            page_map::change(address, Owner::Large(owner.id(), length));
+            // The other granules are `LargeRest` already: they were a block's.
+            page_map::change(address, Owner::Large(id, length));
         }
         address
     }
 
-    /// A range of those that can be joined and cut, address and length.
-    #[cold]
-    #[inline(never)]
-    fn take_kept(&self, length: usize, align: usize) -> (usize, usize) {
-        self.gather(clock::now_ms());
-        let (taken, behind) = self.with_kept(|kept| kept.take(length, align));
-        self.release(behind);
-        (taken.address, taken.length)
-    }
-
-    /// Does `work` under the lock.
-    fn with_kept<R>(&self, work: impl FnOnce(&mut ExtentCache) -> R) -> R {
-        let mut kept = self.kept.lock();
-        let result = work(&mut kept);
-        self.bytes.store(kept.bytes, Ordering::Relaxed);
-        result
-    }
-
-    /// Brings the exact ranges to the others, where they are joined and cut, and their time is known: it begins `now`.
-    #[cold]
-    #[inline(never)]
-    fn gather(&self, now: u32) {
-        while let Some((address, length)) = self.exact.take_any() {
-            self.put(Range { address, length, since: now });
-        }
-    }
-
-    /// Puts a range among the kept, or gives it back if there is no place.
-    fn put(&self, range: Range) {
-        if !self.with_kept(|kept| kept.put(range)) {
-            self.release(range);
-        }
-    }
-
-    fn map(&self, owner: &Allocator, length: usize, align: usize) -> usize {
+    /// A block from a new mapping; 0 if the kernel refuses.
+    fn map(&self, id: u8, length: usize, align: usize) -> usize {
         self.trim_cache(length);
-        self.place(owner, length, align, Access::ReadWrite)
-    }
-
-    /// Frees a block.
-    ///
-    /// # Safety
-    /// `block` came from this allocator's large blocks and is not used any more.
-    #[cold]
-    #[inline(never)]
-    pub unsafe fn free(&self, owner: &'static Allocator, block: *mut u8) {
-        let address = block.expose_provenance();
-        let block = Self::block(owner, address);
-        // What is kept is nobody's: a second free of it must not find a large block there.
-        block.change(Owner::LargeRest(owner.id()));
-        let frees = self.frees.load(Ordering::Relaxed);
-        self.frees.store(frees.wrapping_add(1), Ordering::Relaxed);
-        if !self.keep_latest(address, block.length) {
-            self.keep(owner, address, block.length);
-        } else if frees.is_multiple_of(FREES) {
-            Self::look(owner);
-        }
-    }
-
-    /// Looks at the time: a program that allocates nothing but large blocks meets no other slow path.
-    #[cold]
-    #[inline(never)]
-    fn look(owner: &'static Allocator) {
-        owner.purge_if_due(None, clock::now_ms());
-    }
-
-    /// Keeps a range among the exact; `false`: it is too long for that, or they are enough.
-    fn keep_latest(&self, address: usize, length: usize) -> bool {
-        let part = self.limit / LATEST;
-        length <= part / exact_cache::RANGES
-            && self.bytes.load(Ordering::Relaxed) <= self.limit.wrapping_sub(part)
-            && self.exact.put(address, length)
-    }
-
-    /// Resizes a block that remains large: where it stands, else by a copy into memory that is kept, else by moving its pages.
-    /// Null: no memory, and the block is as it was.
-    ///
-    /// # Safety
-    /// `block` came from this allocator's large blocks with this alignment; on success it is not used any more.
-    #[cold]
-    #[inline(never)]
-    pub unsafe fn resize(&self, owner: &'static Allocator, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
-        let address = block.expose_provenance();
-        let old = Self::block(owner, address).length;
-        let Some(new) = round_up(new_size, mmap::page_size()) else { return ptr::null_mut() };
-        if new == old {
-            return block;
-        }
-        let id = owner.id();
-        if new < old {
-            page_map::change(address, Owner::Large(id, new));
-            // Whoever shrinks a block wants it smaller now.
-            self.release(Range { address: address.wrapping_add(new), length: old.wrapping_sub(new), since: 0 });
-            return block;
-        }
-        if self.extend(address, old, new) {
-            if page_map::enter(address, new, Owner::Large(id, new), Owner::LargeRest(id)) {
-                return block;
-            }
-            self.release(Range { address: address.wrapping_add(old), length: new.wrapping_sub(old), since: 0 });
-            return ptr::null_mut();
-        }
-        // To copy is faster than to have pages moved, if the others are there: of 2.4 µs for a page fault, a copy takes 0.4.
-        let taken = self.take(owner, new, align);
-        if taken != 0 {
-            // SAFETY: as of this function; the target is a new block of `new` bytes.
-            return unsafe { self.copy(owner, block, old, ptr::with_exposed_provenance_mut(taken)) };
-        }
-        self.trim_cache(new.wrapping_sub(old));
-        let target = self.place(owner, new, align, Access::Reserved);
-        if target == 0 {
-            return ptr::null_mut();
-        }
-        page_map::remove(address, old);
-        if !mmap::resize_to(address, old, new, target) {
-            page_map::enter(address, old, Owner::Large(id, old), Owner::LargeRest(id));
-            page_map::remove(target, new);
-            mmap::unmap(target, new);
-            // It is more than one mapping to the kernel, because it has grown into another.
-            // SAFETY: as of this function; the target is null or a new block of `new` bytes.
-            return unsafe { self.copy(owner, block, old, self.allocate(owner, new, align)) };
-        }
-        ptr::with_exposed_provenance_mut(target)
-    }
-
-    /// Makes a block longer where it stands, if there is room behind it, which is common: its start was rounded to a
-    /// granule and its end was not; and behind it may be memory that is kept.
-    fn extend(&self, address: usize, old: usize, new: usize) -> bool {
-        self.gather(clock::now_ms());
-        let behind = self.with_kept(|kept| kept.take_at(address.wrapping_add(old), new.wrapping_sub(old)));
-        let grown = old.wrapping_add(behind.length);
-        if grown == new || mmap::resize_in_place(address, grown, new) {
-            return true;
-        }
-        if behind.length > 0 {
-            self.put(behind);
-        }
-        false
-    }
-
-    /// Moves what is in a block to `target`. Null where that is.
-    ///
-    /// # Safety
-    /// As [`Large::resize`]; `target` is null or a new block that is not shorter.
-    #[cold]
-    unsafe fn copy(&self, owner: &'static Allocator, block: *mut u8, old: usize, target: *mut u8) -> *mut u8 {
-        if !target.is_null() {
-            // SAFETY: both blocks are of this length at least, and ours; the old one is not used any more.
-            unsafe {
-                ptr::copy_nonoverlapping(block, target, old);
-                self.free(owner, block);
-            }
-        }
-        target
-    }
-
-    /// Maps a block and enters it. 0: no memory.
-    fn place(&self, owner: &Allocator, length: usize, align: usize, access: Access) -> usize {
-        let mut address = self.map_near(length, align, access);
-        if address == 0 {
-            // Before giving up, give back what is only kept.
-            owner.trim_all();
-            address = self.map_near(length, align, access);
-        }
-        let id = owner.id();
+        let address = self.map_near(length, align, Access::ReadWrite);
         if address != 0 && !page_map::enter(address, length, Owner::Large(id, length), Owner::LargeRest(id)) {
             mmap::unmap(address, length);
             return 0;
@@ -271,8 +205,8 @@ impl Extents {
         address
     }
 
-    /// Maps `length` bytes where a mapping was given back last, or below the last one: the kernel's own choice is seldom
-    /// at a multiple of the granule, and costs more calls. 0: no memory.
+    /// Maps `length` bytes where a range was unmapped last, or below the last mapping. The kernel's own choice is
+    /// seldom a multiple of the granule, and then takes more calls. 0: refused.
     fn map_near(&self, length: usize, align: usize, access: Access) -> usize {
         let align = align.max(GRANULE);
         let below = self.near.load(Ordering::Relaxed).saturating_sub(length) & !align.wrapping_sub(1);
@@ -286,26 +220,144 @@ impl Extents {
         address
     }
 
-    /// Keeps a range where it can be joined and cut, if it is not too long, and looks at the time.
-    #[cold]
-    #[inline(never)]
-    fn keep(&self, owner: &'static Allocator, address: usize, length: usize) {
-        let now = clock::now_ms();
-        let range = Range { address, length, since: now };
-        if length > self.limit {
-            self.release(range);
-        } else {
-            self.gather(now);
-            self.shrink_to(self.limit.wrapping_sub(length), now);
-            self.put(range);
+    /// Frees the block at `address`, which nobody uses any more. `true`: it is time to look at the clock.
+    fn free(&self, id: u8, address: usize) -> bool {
+        let block = Self::block(id, address, "invalid free: not a large block");
+        // A cached range is nobody's: a second free must not find a block there.
+        block.change(Owner::LargeRest(id));
+        let frees = self.frees.load(Ordering::Relaxed);
+        self.frees.store(frees.wrapping_add(1), Ordering::Relaxed);
+        if self.cache_exact(address, block.length) {
+            return frees.is_multiple_of(FREES);
         }
-        owner.purge_if_due(None, now);
+        self.cache_or_unmap(address, block.length);
+        true
     }
 
-    /// Unmaps a range and takes it out of the page map, first there: an address never is ours when the kernel has it.
-    fn release(&self, range: Range) {
+    /// Makes a block shorter. What is cut off is unmapped at once: a program that shrinks a block wants it smaller.
+    fn shrink(&self, id: u8, address: usize, old: usize, new: usize) {
+        if new < old {
+            page_map::change(address, Owner::Large(id, new));
+            self.unmap(Extent { address: address.wrapping_add(new), length: old.wrapping_sub(new), since: 0 });
+        }
+    }
+
+    /// Makes a block longer in place. There often is room behind it: its start was rounded to a granule and its end was
+    /// not, and behind it may be cached memory.
+    fn grow(&self, id: u8, address: usize, old: usize, new: usize) -> Resize {
+        if !page_map::prepare(address, new) {
+            return Resize::Refused;
+        }
+        self.gather(clock::now_ms());
+        let behind = self.with_cache(|cache| cache.take_at(address.wrapping_add(old), new.wrapping_sub(old)));
+        let grown = old.wrapping_add(behind.length);
+        let mut resize = if grown == new { Resize::Done } else { mmap::resize_in_place(address, grown, new) };
+        if resize != Resize::Done && behind.length > 0 {
+            self.put(behind);
+            // The block alone may be one mapping, where it was two together with the memory behind it.
+            resize = mmap::resize_in_place(address, old, new);
+        }
+        if resize == Resize::Done {
+            page_map::enter(address, new, Owner::Large(id, new), Owner::LargeRest(id));
+        }
+        resize
+    }
+
+    /// Moves a block's pages to a range of `new` bytes: nothing is copied. 0: refused, and the block is as it was.
+    ///
+    /// The range is reserved first, so that no other thread maps anything there before the kernel moves the pages. If
+    /// the kernel refuses, the range is not ours any more and is not touched (see [`mmap::move_to`]). At worst its
+    /// address space is lost, so this is not called when a refusal is to be expected: when the block consists of
+    /// several mappings (`Resize::Split`), which a kernel does not move as one; nor is the move tried when it would
+    /// exceed a limit on address space, against which the kernel counts the growth while the reservation still exists:
+    /// the reservation begins as much longer, which shows that there is room.
+    fn move_pages(&self, id: u8, address: usize, old: usize, new: usize, align: usize) -> usize {
+        let growth = new.wrapping_sub(old);
+        let Some(counted) = new.checked_add(growth) else { return 0 };
+        let target = self.map_near(counted, align, Access::Reserved);
+        if target == 0 {
+            return 0;
+        }
+        mmap::unmap(target.wrapping_add(new), growth);
+        if !page_map::prepare(target, new) {
+            mmap::unmap(target, new);
+            return 0;
+        }
+        // The page map must not name addresses that are not ours: the old ones are not after the move, the new ones not
+        // before.
+        page_map::remove(address, old);
+        let moved = mmap::move_to(address, old, new, target);
+        let (address, length) = if moved { (target, new) } else { (address, old) };
+        page_map::enter(address, length, Owner::Large(id, length), Owner::LargeRest(id));
+        if moved { target } else { 0 }
+    }
+}
+
+/// The caches.
+impl Extents {
+    /// Runs `work` under the lock.
+    fn with_cache<R>(&self, work: impl FnOnce(&mut ExtentCache) -> R) -> R {
+        let mut cache = self.cache.lock();
+        let result = work(&mut cache);
+        self.cached.store(cache.bytes, Ordering::Relaxed);
+        result
+    }
+
+    /// A range from the extent cache: its address, or 0, and its length.
+    #[cold]
+    #[inline(never)]
+    fn take_cached(&self, length: usize, align: usize) -> (usize, usize) {
+        self.gather(clock::now_ms());
+        let (taken, behind) = self.with_cache(|cache| cache.take(length, align));
+        self.unmap(behind);
+        (taken.address, taken.length)
+    }
+
+    /// Moves the exact cache's ranges to the extent cache, where they are joined and cut, and have a time: it begins
+    /// `now`.
+    #[cold]
+    #[inline(never)]
+    fn gather(&self, now: u32) {
+        while let Some((address, length)) = self.exact.take_any() {
+            self.put(Extent { address, length, since: now });
+        }
+    }
+
+    /// Puts a range into the extent cache, or unmaps it if there is no room.
+    fn put(&self, range: Extent) {
+        if !self.with_cache(|cache| cache.put(range)) {
+            self.unmap(range);
+        }
+    }
+
+    /// Puts a range into the exact cache. `false`: it is too long for it, or enough is cached.
+    fn cache_exact(&self, address: usize, length: usize) -> bool {
+        let share = self.limit / EXACT_SHARE;
+        length <= share / exact_cache::RANGES
+            && self.cached.load(Ordering::Relaxed) <= self.limit.wrapping_sub(share)
+            && self.exact.put(address, length)
+    }
+
+    /// Puts a range into the extent cache, unless it is longer than all that may be cached.
+    #[cold]
+    #[inline(never)]
+    fn cache_or_unmap(&self, address: usize, length: usize) {
+        let now = clock::now_ms();
+        let range = Extent { address, length, since: now };
+        if length > self.limit {
+            self.unmap(range);
+        } else {
+            self.gather(now);
+            self.shrink_cache_to(self.limit.wrapping_sub(length), now);
+            self.put(range);
+        }
+    }
+
+    /// Unmaps a range, which was taken from a cache or cut off a block. It leaves the page map first, because
+    /// afterwards the kernel may give its address to anybody.
+    fn unmap(&self, range: Extent) {
         if range.length > 0 {
-            // A part of the first granule may be a block's end.
+            // A block may end in the granule in which the range starts.
             let end = range.address.wrapping_add(range.length);
             let first = round_up(range.address, GRANULE).unwrap_or(end);
             if first < end {
@@ -316,53 +368,21 @@ impl Extents {
         }
     }
 
-    /// Unmaps as many kept bytes as are mapped now for want of a range that serves: what is kept never adds to what a
-    /// program needs at its peak.
+    /// Before `length` bytes are mapped because no cached range serves: unmaps as many cached bytes, so that the cache
+    /// never adds to a program's peak.
     fn trim_cache(&self, length: usize) {
-        let bytes = self.bytes.load(Ordering::Relaxed);
-        if bytes > 0 {
-            self.shrink_to(bytes.saturating_sub(length), clock::now_ms());
+        let cached = self.cached.load(Ordering::Relaxed);
+        if cached > 0 {
+            self.shrink_cache_to(cached.saturating_sub(length), clock::now_ms());
         }
     }
 
-    /// Unmaps the ranges kept longest until no more than `limit` bytes are kept.
-    fn shrink_to(&self, limit: usize, now: u32) {
-        while self.bytes.load(Ordering::Relaxed) > limit {
-            // The kernel works while the lock is free.
-            self.release(self.with_kept(|kept| kept.take_oldest(now)));
+    /// Unmaps the oldest ranges until no more than `limit` bytes are in the extent cache.
+    fn shrink_cache_to(&self, limit: usize, now: u32) {
+        while self.cached.load(Ordering::Relaxed) > limit {
+            // In two steps: the lock is free while the kernel works.
+            let oldest = self.with_cache(|cache| cache.take_oldest(now));
+            self.unmap(oldest);
         }
-    }
-
-    /// The block at `address`, from the page map. Anything else that claims to be a large block ends the program.
-    fn block(owner: &Allocator, address: usize) -> LargeBlock {
-        let Some(block) = page_map::large(address, owner.id()) else {
-            fatal("a large block was freed or resized that this allocator did not allocate", address)
-        };
-        block
-    }
-
-    /// Unmaps what has been kept for `delay` milliseconds.
-    pub(crate) fn purge(&self, now: u32, delay: u32) {
-        self.gather(now);
-        loop {
-            let aged = self.with_kept(|kept| kept.take_aged(now, delay));
-            if aged.length == 0 {
-                return;
-            }
-            self.release(aged);
-        }
-    }
-
-    /// For how long the range kept longest has been kept by `now`.
-    pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
-        self.kept.lock().oldest(now)
-    }
-
-    pub(crate) fn before_fork(&self) {
-        self.kept.hold_for_fork();
-    }
-
-    pub(crate) fn after_fork(&self) {
-        self.kept.release_after_fork();
     }
 }

@@ -1,113 +1,79 @@
-//! How a thread's heap begins and ends.
+//! How a thread's heap starts and ends.
 //!
-//! The generated thread-local state has no destructor (that would cost a test on each access). Instead the first slow
-//! path arms a pthread key whose destructor runs after all of Rust's thread-local destructors; what these free still
-//! goes through the live heap. If another key's destructor allocates after ours ran, the slow path starts a heap again
-//! and arms the key again; the C library repeats its round of destructors up to four times. The main thread is never
-//! torn down, so `atexit` handlers find everything in place.
+//! The generated thread cache has no destructor, as that would cost a test on each access. Instead, the first slow path
+//! of a thread gives it a heap and arms a pthread key. The C library runs the key's destructor after Rust's
+//! thread-local destructors (with glibc), so what they free still goes through the heap. If another key's destructor
+//! allocates later, the slow path starts a heap again and arms the key again; the C library repeats its round of
+//! destructors up to four times. `exit` does not run them, so the main thread's heap is there for `atexit` handlers.
 
-use super::acquire::{Heap, nothing};
-use crate::global::Allocator;
+use super::{Backing, Drain, Heap, drain_nothing};
 use core::cell::Cell;
 use core::ptr;
 
-/// The pointer to a thread's heap, in the generated thread-local state. Null until the first slow path.
+/// The pointer to the thread's heap, in the generated thread cache. Null until the thread's first slow path.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct HeapSlot(Cell<*const Heap>);
 
 impl HeapSlot {
     /// No heap yet.
-    pub const fn empty() -> HeapSlot {
-        HeapSlot(Cell::new(ptr::null()))
-    }
+    pub const EMPTY: HeapSlot = HeapSlot(Cell::new(ptr::null()));
 
     /// The heap, if the thread has one.
     #[inline]
     pub fn get(&self) -> Option<&Heap> {
-        // SAFETY: what is in the slot is this thread's live heap.
+        // SAFETY: the pointer is null, or `set` made it from a `&'static Heap`.
         unsafe { self.0.get().as_ref() }
     }
 
-    /// Remembers the heap that this slot's thread has from now on.
-    pub fn set(&self, heap: &Heap) {
-        self.0.set(heap);
+    /// The address of the heap; 0 where there is none.
+    #[inline(always)]
+    pub fn addr(&self) -> usize {
+        self.0.get().addr()
     }
 
-    /// Forgets the heap, at the end of its thread.
-    pub fn clear(&self) {
-        self.0.set(ptr::null());
+    /// Stores the thread's heap.
+    pub fn set(&self, heap: Option<&'static Heap>) {
+        self.0.set(heap.map_or(ptr::null(), ptr::from_ref));
     }
-
-    /// The thread's heap, started if need be. `None`: there is no memory for one.
-    ///
-    /// # Safety
-    /// `front` is what `drain` takes, and is the thread-local state that this slot is part of.
-    #[inline]
-    pub unsafe fn get_or_start(
-        &self,
-        allocator: &'static Allocator,
-        front: *const (),
-        drain: unsafe fn(*const ()),
-    ) -> Option<&Heap> {
-        if self.0.get().is_null() {
-            self.0.set(start(allocator, front, drain));
-        }
-        self.get()
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn start(allocator: &'static Allocator, front: *const (), drain: unsafe fn(*const ())) -> *const Heap {
-    allocator.initialise();
-    let heap = take(allocator);
-    // SAFETY: null, or ours alone now.
-    if let Some(heap) = unsafe { heap.as_ref() } {
-        heap.front.set(front);
-        heap.drain.set(drain);
-        heap.arm();
-    }
-    heap
-}
-
-/// A heap without a thread, or a new one; null where there is no memory.
-fn take(allocator: &'static Allocator) -> *mut Heap {
-    let idle = allocator.take_idle_heap();
-    if idle.is_null() { Heap::create(allocator) } else { idle }
 }
 
 impl Heap {
-    /// A heap for a thread whose front stands beside it. `None`: there is no memory. The thread has to be told of it before
-    /// [`Heap::arm`] is called, for which the C library may allocate.
+    /// A heap for the calling thread: an idle one, or a new one. `None`: no memory. The caller stores it where the
+    /// thread finds it, and then calls [`Heap::arm`]; in this order, because the C library may allocate to arm the key.
     ///
     /// # Safety
-    /// `drain` takes the front beside a heap of `allocator`, which was initialised.
-    pub unsafe fn begin(allocator: &'static Allocator, drain: unsafe fn(*const ())) -> Option<&'static Heap> {
-        // SAFETY: null, or ours alone now; heaps are never freed.
-        let heap = unsafe { take(allocator).as_ref() }?;
-        let front = ptr::from_ref(heap).wrapping_byte_add(Heap::front_offset(allocator.classes().len()));
-        heap.front.set(front.cast());
+    /// `thread_cache` is what `drain` takes, and stays valid until the thread has ended. If it is `None`, `drain` takes
+    /// the thread cache beside the heap, for which the backing has room.
+    pub unsafe fn start(
+        backing: &'static Backing,
+        thread_cache: Option<*const ()>,
+        drain: Drain,
+    ) -> Option<&'static Heap> {
+        let heap = match backing.take_idle() {
+            Some(idle) => idle,
+            None => Heap::create(backing)?,
+        };
+        let beside = || ptr::from_ref(heap).addr().wrapping_add(Heap::thread_cache_offset(backing.classes().len()));
+        heap.thread_cache.set(thread_cache.unwrap_or_else(|| ptr::with_exposed_provenance(beside())));
         heap.drain.set(drain);
         Some(heap)
     }
 
-    /// Makes the end of the calling thread the end of this heap, too.
-    pub fn arm(&self) {
-        self.allocator().arm_exit(ptr::from_ref(self).cast_mut());
+    /// Has the C library call `exit` with this heap when the calling thread ends.
+    pub fn arm(&'static self) {
+        // (If this fails, the heap is not given up when the thread ends: its slabs are lost.)
+        self.backing.key().set(self);
     }
 }
 
-/// The destructor of the pthread key: empties the layers, gives the slabs away, lets the heap wait for another thread.
-pub(crate) unsafe extern "C" fn exit(heap: *mut libc::c_void) {
-    let heap = heap.cast::<Heap>();
-    // SAFETY: the key holds this thread's heap; its thread-local state is valid until the thread is gone.
-    unsafe {
-        // `drain` also clears the slot.
-        ((*heap).drain.get())((*heap).front.get());
-        (*heap).abandon();
-        (*heap).front.set(ptr::null());
-        (*heap).drain.set(nothing);
-        (*heap).allocator().put_idle_heap(heap);
-    }
+/// What happens to a heap at the end of its thread: drains the layers, gives all slabs up, and makes the heap idle.
+pub(crate) extern "C" fn exit(heap: &'static Heap) {
+    // SAFETY: by the contract of `Heap::start`, `drain` takes the heap's thread cache, which is this thread's and still
+    // valid. (`drain` also makes the thread forget the heap.)
+    unsafe { (heap.drain.get())(heap.thread_cache.get()) };
+    heap.abandon_all();
+    heap.thread_cache.set(ptr::null());
+    heap.drain.set(drain_nothing);
+    heap.backing.put_idle(heap);
 }

@@ -1,234 +1,180 @@
-//! Spill: blocks on their way home to their slabs.
+//! Flush: blocks from the layers to their slabs.
 //!
-//! A block whose slab is the thread's own is pushed there. The others are gathered by slab in a small table, so that one
-//! compare-and-swap frees all blocks of a batch that share a slab, and claims the slab if it was adrift.
+//! A block of a slab that the heap owns is freed there. All others are gathered by slab in a small table, so that one
+//! compare-and-swap frees the blocks of a batch that share a slab, and reclaims that slab if it is abandoned.
 
-use super::acquire::Heap;
-use crate::global::Allocator;
-use crate::slab::block::Block;
+use super::{Backing, Heap};
 use crate::slab::remote::RemoteFree;
-use crate::slab::{NO_CLASS, Slab};
+use crate::slab::{Batch, FreeBlock, FreeList, Geometry, NO_CLASS, Slab};
 use crate::sys::fatal::fatal;
 use core::ptr;
-use core::sync::atomic::Ordering;
 
-/// Slabs gathered for at a time. A batch rarely meets more slabs than this; if it does, the next batch is sent off.
-const GATHERED: usize = 16;
+/// Entries of the table, which is direct-mapped: of two slabs with the same entry, the blocks of the first are sent
+/// when the second comes. A batch rarely has blocks of more slabs than this.
+const ENTRIES: usize = 16;
 
-/// Blocks of one slab, to be freed together.
+/// Blocks of one slab that the heap does not own, to be freed together.
 ///
 /// # Invariants
-/// `head … tail` is a list of `count` blocks of `slab`; empty ⇔ `slab.is_null()`.
-#[derive(Clone, Copy)]
-struct Batch {
-    slab: *mut Slab,
-    head: *mut Block,
-    tail: *mut Block,
+/// `blocks` has `count` blocks of `slab`, at least one. `tail` is the last of them.
+#[derive(Debug)]
+struct RemoteBatch {
+    slab: &'static Slab,
+    blocks: FreeList,
+    tail: *mut u8,
     count: u32,
 }
 
-const NONE: Batch = Batch { slab: ptr::null_mut(), head: ptr::null_mut(), tail: ptr::null_mut(), count: 0 };
+impl RemoteBatch {
+    fn new(slab: &'static Slab, block: FreeBlock) -> RemoteBatch {
+        let blocks = FreeList::EMPTY;
+        let tail = ptr::with_exposed_provenance_mut(block.addr());
+        blocks.push(block);
+        RemoteBatch { slab, blocks, tail, count: 1 }
+    }
 
-impl Batch {
-    /// Sends it off if there is anything in it; of a spill's few there seldom is, and that is seen without a call.
-    ///
-    /// # Safety
-    /// As [`send`].
-    #[inline(always)]
-    unsafe fn send(self, allocator: &'static Allocator, heap: Option<&Heap>) {
-        if !self.slab.is_null() {
-            // SAFETY: passed on.
-            unsafe { send(allocator, heap, self) };
+    fn push(&mut self, block: FreeBlock) {
+        self.blocks.push(block);
+        self.count = self.count.wrapping_add(1);
+    }
+
+    /// Frees the blocks into their slab. If it was abandoned, this thread reclaims it: its heap keeps it, abandons it
+    /// again or retires it.
+    fn send(self, backing: &'static Backing, heap: Option<&Heap>) {
+        let RemoteBatch { slab, blocks, tail, count } = self;
+        let base = slab.base();
+        let head = blocks.into_head();
+        let outcome = slab.remote.push(head.addr().wrapping_sub(base) as u32, count, |listed| {
+            let next = listed.map_or(ptr::null_mut(), |position| {
+                ptr::with_exposed_provenance_mut(base.wrapping_add(position as usize))
+            });
+            // SAFETY: `tail` is the last block of the list that this batch owned. `push` calls this before the exchange
+            // that gives the list away, and not after it.
+            unsafe { FreeList::link(tail, next) };
+        });
+        if outcome == RemoteFree::Queued {
+            return;
+        }
+        // The slab was abandoned: this thread owns it now, and still owns the blocks, which were not queued. SAFETY:
+        // `head` came from `into_head`, and the list from it to `tail` is still this thread's. An earlier attempt of
+        // `push` may have linked the tail to another block, so the end is written again.
+        unsafe {
+            FreeList::link(tail, ptr::null_mut());
+            FreeList::from_head(head)
+        }
+        .for_each(|block| slab.free(block));
+        if let Some(heap) = heap {
+            slab.set_owner(heap.owner_tag(slab.class()));
+            heap.file(slab);
+        } else if !backing.pool().abandon_unless_empty(slab) {
+            let slabs = backing.class(slab.class()).slabs;
+            slab.reset();
+            backing.pool().put_free(slab, slabs);
         }
     }
 }
 
-/// The slab of ours that the last block went to: the next one is often its neighbour, and then needs no look-up.
-struct Run<'a> {
+/// The heap's own slab that the last block went to. The next block is often of the same slab, and then needs no
+/// look-up.
+struct OwnSlab<'a> {
     heap: &'a Heap,
-    slab: *mut Slab,
+    slab: &'static Slab,
     base: usize,
     length: usize,
 }
 
-impl Run<'_> {
-    /// Ends the run. The slab may have become empty by it.
-    ///
-    /// # Safety
-    /// The slab is in the heap's bin of its class.
-    unsafe fn finish(&self) {
-        // SAFETY: ours.
-        unsafe {
-            if (*self.slab).is_empty() {
-                self.heap.emptied(self.slab);
-            }
+impl OwnSlab<'_> {
+    /// Retires the slab if the blocks that were freed into it were the last in use.
+    fn finish(self) {
+        if self.slab.is_empty() {
+            self.heap.retire_if_not_current(self.slab);
         }
     }
 }
 
-/// Frees every one of `blocks` into its slab; of those that are this thread's, not a byte is touched. `heap` is the
-/// calling thread's, or none where the thread has none (no memory was left for it).
-///
-/// # Safety
-/// The blocks are the caller's, and of `class` of `allocator`.
-pub(crate) unsafe fn spill(
-    allocator: &'static Allocator,
-    heap: Option<&Heap>,
-    class: u32,
-    blocks: impl Iterator<Item = *mut Block>,
-) {
-    let geometry = allocator.pool().geometry();
-    let span = (allocator.class(class).slabs as usize) << geometry.slab_shift;
-    let mut gathered = [NONE; GATHERED];
-    let mut run: Option<Run> = None;
-    for block in blocks {
-        // SAFETY: the block is ours, and in a slab in use, for it is allocated.
-        unsafe {
-            if let Some(run) = &run
-                && block.addr().wrapping_sub(run.base) < run.length
-            {
-                (*run.slab).push(block);
-                continue;
+/// Frees the blocks of `batch` into their slabs. Blocks of the heap's own slabs are not touched. `heap` is the calling
+/// thread's; it has none if there was no memory for one. A block that is not of the class at `class_index` ends the
+/// program.
+pub(crate) fn flush(backing: &'static Backing, heap: Option<&Heap>, class_index: u32, mut batch: Batch<'_>) {
+    if batch.len() == 1 {
+        if let Some(block) = batch.pop() {
+            flush_one(backing, heap, class_index, block);
+        }
+        return;
+    }
+    let geometry = backing.pool().geometry();
+    let span = (backing.class(class_index).slabs as usize) << geometry.slab_shift;
+    let mut gathered: [Option<RemoteBatch>; ENTRIES] = [const { None }; ENTRIES];
+    let mut own: Option<OwnSlab> = None;
+    while let Some(block) = batch.pop() {
+        if let Some(own) = &own
+            && block.addr().wrapping_sub(own.base) < own.length
+        {
+            own.slab.free(block);
+            continue;
+        }
+        let slab = slab_of(&block, geometry, class_index);
+        if let Some(heap) = heap
+            && slab.is_owned_by(heap.owner_tag(class_index))
+        {
+            if let Some(last) = own.replace(OwnSlab { heap, slab, base: slab.base(), length: span }) {
+                last.finish();
             }
-            let slab = geometry.slab_of(block.addr());
-            if (*slab).class() != class {
-                misuse(slab, block);
-            }
-            if let Some(heap) = heap
-                && (*slab).owner.load(Ordering::Relaxed) == heap.owner_tag(class)
-            {
-                let next = run.replace(Run { heap, slab, base: (*slab).base(), length: span });
-                if let Some(next) = next {
-                    next.finish();
+            slab.free(block);
+            continue;
+        }
+        let entry = (ptr::from_ref(slab).addr() / size_of::<Slab>()) % ENTRIES;
+        match gathered.get_mut(entry) {
+            Some(Some(other)) if ptr::eq(other.slab, slab) => other.push(block),
+            Some(entry) => {
+                if let Some(before) = entry.replace(RemoteBatch::new(slab, block)) {
+                    before.send(backing, heap);
                 }
-                (*slab).push(block);
-                continue;
             }
-            let place = (slab.addr() / size_of::<Slab>()) % GATHERED;
-            let Some(batch) = gathered.get_mut(place) else { continue };
-            if batch.slab == slab {
-                Block::set_next(block, batch.head);
-                batch.head = block;
-                batch.count = batch.count.wrapping_add(1);
-            } else {
-                let next = core::mem::replace(batch, Batch { slab, head: block, tail: block, count: 1 });
-                next.send(allocator, heap);
-            }
+            None => {} // `entry` is below `ENTRIES`.
         }
     }
-    // SAFETY: the run's slab is ours, and what was gathered is, too.
-    unsafe {
-        if let Some(run) = run {
-            run.finish();
-        }
-        for batch in gathered {
-            batch.send(allocator, heap);
-        }
+    if let Some(own) = own {
+        own.finish();
+    }
+    for remote in gathered.into_iter().flatten() {
+        remote.send(backing, heap);
     }
     if let Some(heap) = heap {
         heap.tick();
     }
 }
 
-/// Frees one block into its slab.
-///
-/// # Safety
-/// The block is the caller's, and of `class` of `allocator`.
-pub(crate) unsafe fn spill_one(allocator: &'static Allocator, heap: Option<&Heap>, class: u32, block: *mut Block) {
-    // SAFETY: the block is ours, and in a slab in use, for it is allocated.
-    unsafe {
-        let slab = allocator.pool().geometry().slab_of(block.addr());
-        if (*slab).class() != class {
-            misuse(slab, block);
-        }
-        match heap {
-            Some(heap) if (*slab).owner.load(Ordering::Relaxed) == heap.owner_tag(class) => {
-                (*slab).push(block);
-                if (*slab).is_empty() {
-                    heap.emptied(slab);
-                }
+/// [`flush`] of one block.
+pub(crate) fn flush_one(backing: &'static Backing, heap: Option<&Heap>, class_index: u32, block: FreeBlock) {
+    let slab = slab_of(&block, backing.pool().geometry(), class_index);
+    match heap {
+        Some(heap) if slab.is_owned_by(heap.owner_tag(class_index)) => {
+            slab.free(block);
+            if slab.is_empty() {
+                heap.retire_if_not_current(slab);
             }
-            _ => send(allocator, heap, Batch { slab, head: block, tail: block, count: 1 }),
         }
+        _ => RemoteBatch::new(slab, block).send(backing, heap),
     }
 }
 
-/// Frees a batch, which is not empty, into its slab; the slab is ours afterwards if it was adrift.
-unsafe fn send(allocator: &'static Allocator, heap: Option<&Heap>, batch: Batch) {
-    let Batch { slab, head, tail, count } = batch;
-    // SAFETY: metadata is never unmapped; the batch's blocks are ours until the push lists them.
-    unsafe {
-        let base = (*slab).base();
-        let position = head.addr().wrapping_sub(base) as u32;
-        let outcome = (*slab).remote.push(position, count, |listed| {
-            let rest =
-                listed.map_or(ptr::null_mut(), |at| ptr::with_exposed_provenance_mut(base.wrapping_add(at as usize)));
-            Block::set_next(tail, rest);
-        });
-        if outcome == RemoteFree::Queued {
-            return;
-        }
-        // Adrift, so all its blocks were allocated: ours are its only free ones.
-        Block::set_next(tail, ptr::null_mut());
-        (*slab).push_list(head);
-        match heap {
-            Some(heap) => {
-                (*slab).owner.store(heap.owner_tag((*slab).class()), Ordering::Relaxed);
-                heap.file(slab);
-            }
-            None => {
-                if !allocator.pool().leave(slab) {
-                    let units = allocator.class((*slab).class()).slabs;
-                    (*slab).end();
-                    allocator.pool().put_free(slab, units);
-                }
-            }
-        }
+/// The slab of `block` in an allocator of this geometry; ends the program if the slab is not of the class at `class_index`.
+#[inline(always)]
+fn slab_of(block: &FreeBlock, geometry: Geometry, class_index: u32) -> &'static Slab {
+    // SAFETY: a `FreeBlock` is a block of a class of this allocator, so it is in a region of its geometry.
+    let slab = unsafe { geometry.slab_of(block.addr()) };
+    if slab.class() != class_index {
+        misuse(slab, block.addr());
     }
+    slab
 }
 
-impl Heap {
-    /// Makes a slab adrift this heap's if the heap would keep it. `true`: it is, and in no bin.
-    ///
-    /// # Safety
-    /// The caller has `block`, an allocated one of the slab, and of `class`.
-    pub(crate) unsafe fn claim(&self, slab: *mut Slab, class: u32, block: *mut Block) -> bool {
-        // SAFETY: metadata is never unmapped; the block that the caller has keeps the slab in its class.
-        unsafe {
-            if !self.should_adopt(slab, class) || !(*slab).remote.claim() {
-                return false;
-            }
-            if (*slab).class() != class {
-                misuse(slab, block);
-            }
-            (*slab).owner.store(self.owner_tag(class), Ordering::Relaxed);
-            true
-        }
-    }
-
-    /// A slab of ours has no block allocated any more. The current one stays: the next refill wants it.
-    ///
-    /// # Safety
-    /// The slab is in this heap's bin of its class.
-    #[cold]
-    pub(crate) unsafe fn emptied(&self, slab: *mut Slab) {
-        // SAFETY: ours, and if it is not the current one it is on the partial list.
-        unsafe {
-            let bin = self.bin((*slab).class());
-            if bin.current() != slab {
-                bin.partial.remove(slab);
-                self.retire(slab);
-            }
-        }
-    }
-}
-
-/// The layout passed to `dealloc` names another class than the block's slab has.
+/// Ends the program: the block at `block` was freed as one of another class than its slab has.
 #[cold]
-unsafe fn misuse(slab: *const Slab, block: *mut Block) -> ! {
-    // SAFETY: metadata is never unmapped.
-    if unsafe { (*slab).class() } == NO_CLASS {
-        fatal("a block was freed that is not allocated (a double free, or not a block of this allocator)", block.addr())
+pub(super) fn misuse(slab: &Slab, block: usize) -> ! {
+    if slab.class() == NO_CLASS {
+        fatal("invalid free: already freed, or never allocated", block)
     }
-    fatal("a block was freed with another size or alignment than it was allocated with", block.addr())
+    fatal("sized deallocation mismatch", block)
 }

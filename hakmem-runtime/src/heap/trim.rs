@@ -1,33 +1,33 @@
-//! Reclaim: blocks that no thread keeps for itself, but all of them for each other, go back to their slabs.
+//! Trim: blocks that a layer shares between threads go back to their slabs.
 //!
-//! A layer may share a store between threads, as `heapv2` does its depot. Such a store can be large, because it never adds
-//! to what a program needs: before a heap takes memory that was not used before, the stores are emptied; and what nobody
-//! took from them for a while goes home anyway.
+//! A layer may have a store that all threads share, such as the depot of `heapv2`. It may be large, because it does not
+//! add to a program's peak: before a heap takes memory that was never used, all stores are emptied. And what no thread
+//! has needed for a while goes back when the pool is purged.
 
 use super::Heap;
 
-/// How much of them.
+/// What a trim takes from the stores.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Portion {
     /// Every block.
     All,
-    /// What nobody has needed since the last time that this was asked for.
+    /// The blocks that no thread has needed since the last trim of this kind.
     Unused,
 }
 
-/// What generated code gives the runtime to empty the stores of its layers with: home for the blocks of other threads' slabs,
-/// into the slabs of the calling thread's heap for its own. `true`: there was something.
-pub type Reclaim = fn(Option<&Heap>, Portion) -> bool;
+/// A function from generated code that flushes a portion of the stores of all its layers to the slabs. Takes the
+/// calling thread's heap. `true`: there were blocks.
+pub type Trim = fn(Option<&Heap>, Portion) -> bool;
 
 impl Heap {
-    /// Has a portion given back to this heap and the pool. `true`: there was something.
-    pub(crate) fn reclaim(&self, reclaim: Reclaim, portion: Portion) -> bool {
-        // Blocks on their way home let time pass: it may be due again before all of them are there.
-        if self.reclaiming.replace(true) {
+    /// Calls `trim`, unless it is running already. `true`: there were blocks.
+    pub(super) fn trim(&self, trim: Trim, portion: Portion) -> bool {
+        // A flush can tick, and the tick can call this function.
+        if self.trimming.replace(true) {
             return false;
         }
-        let any = reclaim(Some(self), portion);
-        self.reclaiming.set(false);
+        let any = trim(Some(self), portion);
+        self.trimming.set(false);
         any
     }
 }

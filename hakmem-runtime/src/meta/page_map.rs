@@ -1,15 +1,16 @@
-//! the page map: which addresses are ours.
+//! The page map: which addresses are ours.
 //!
-//! A radix tree of two levels over granules of 2 MiB answers for any address in two loads, without a system call and
-//! without touching the memory asked about. The root is static (its untouched pages cost nothing), a leaf of 64 KiB
-//! describes 16 GiB of address space.
+//! A radix tree of two levels over granules of 2 MiB. It answers for any address in two loads, without a system call
+//! and without touching the memory at that address. The root is static (its untouched pages cost nothing); a leaf of 64
+//! KiB describes 16 GiB of address space.
 
 use super::arena;
 use super::word::publish_once;
+use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// What one entry describes. A region's base and a large block's base are multiples of it.
+/// What one entry describes. Regions and large blocks start at multiples of it.
 pub(crate) const GRANULE: usize = 2 << 20;
 const GRANULE_SHIFT: u32 = GRANULE.trailing_zeros();
 const LEAF_SHIFT: u32 = 13;
@@ -19,19 +20,22 @@ const ROOT_ENTRIES: usize = 1 << (47 - GRANULE_SHIFT - LEAF_SHIFT);
 
 type Leaf = [AtomicU64; LEAF_ENTRIES];
 
+const _: () = assert!(align_of::<Leaf>() <= arena::ALIGN);
+const _: () = assert!(size_of::<Leaf>() == 64 << 10 && LEAF_ENTRIES * GRANULE == 16 << 30);
+
 /// The leaves' addresses; 0 where there is none.
 static ROOT: [AtomicU64; ROOT_ENTRIES] = [const { AtomicU64::new(0) }; ROOT_ENTRIES];
 
-/// What is at a granule.
+/// What occupies a granule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// Nothing of ours.
     Nobody,
     /// A region of SuperSlabs of the allocator with this id.
     Region(u8),
-    /// The first granule of a large block: its allocator's id and its mapping's bytes.
+    /// The first granule of a large block: its allocator's id, and the bytes of its mapping.
     Large(u8, usize),
-    /// A later granule of a large block.
+    /// A later granule of a large block, or a cached one, of the allocator with this id.
     LargeRest(u8),
 }
 
@@ -57,38 +61,48 @@ impl Owner {
     }
 }
 
-/// The entry of the granule that `address` is in; `None` without a leaf.
-fn entry(address: usize) -> Option<&'static AtomicU64> {
-    let granule = address >> GRANULE_SHIFT;
-    // Acquire pairs with the publication: the leaf is seen whole.
-    let leaf = ROOT.get(granule >> LEAF_SHIFT)?.load(Ordering::Acquire);
-    // SAFETY: a leaf that is not null was published whole and lives for ever.
-    let leaf: &'static Leaf = unsafe { ptr::with_exposed_provenance::<Leaf>(leaf as usize).as_ref() }?;
+/// The leaf behind a value of `ROOT` that was read with Acquire; `None` for 0.
+fn leaf_at(value: u64) -> Option<&'static Leaf> {
+    // SAFETY: a value other than 0 was published by `make_leaf`: the address of zeroed memory in the arena, which is a
+    // valid leaf, aligned to 128 and never unmapped. Leaves consist of atomics, so sharing them is sound.
+    unsafe { ptr::with_exposed_provenance::<Leaf>(value as usize).as_ref() }
+}
+
+/// The leaf at `root`, made if there is none. `None`: no memory.
+fn make_leaf(root: usize) -> Option<&'static Leaf> {
+    // If two threads make one, the loser's stays unused: 64 KiB of address space, never touched.
+    leaf_at(publish_once(ROOT.get(root)?, || arena::allocate(size_of::<Leaf>()) as u64)?)
+}
+
+/// The entry of a granule; `None` without a leaf.
+fn entry_of(granule: usize) -> Option<&'static AtomicU64> {
+    // Acquire pairs with the publication in `make_leaf`: the leaf is zero or what was stored in it since.
+    let leaf = leaf_at(ROOT.get(granule >> LEAF_SHIFT)?.load(Ordering::Acquire))?;
     leaf.get(granule & (LEAF_ENTRIES - 1))
 }
 
 /// Who owns `address`.
 pub(crate) fn owner(address: usize) -> Owner {
-    entry(address).map_or(Owner::Nobody, |entry| Owner::decode(entry.load(Ordering::Relaxed)))
+    entry_of(address >> GRANULE_SHIFT).map_or(Owner::Nobody, |entry| Owner::decode(entry.load(Ordering::Relaxed)))
 }
 
-/// Changes what is entered at the granule of `address`, which is something.
+/// Changes the owner of the granule of `address`, which has one.
 pub(crate) fn change(address: usize, owner: Owner) {
-    if let Some(entry) = entry(address) {
+    if let Some(entry) = entry_of(address >> GRANULE_SHIFT) {
         entry.store(owner.encode(), Ordering::Relaxed);
     }
 }
 
-/// A large block as it is entered.
+/// A large block's entry.
 #[derive(Debug)]
 pub(crate) struct LargeBlock {
     entry: &'static AtomicU64,
-    /// Its mapping's bytes.
+    /// The bytes of its mapping.
     pub(crate) length: usize,
 }
 
 impl LargeBlock {
-    /// As the function of this name, without another look-up.
+    /// The function [`change`], without another look-up.
     pub(crate) fn change(&self, owner: Owner) {
         self.entry.store(owner.encode(), Ordering::Relaxed);
     }
@@ -96,26 +110,28 @@ impl LargeBlock {
 
 /// The large block of the allocator with this id that starts at `address`, if there is one.
 pub(crate) fn large(address: usize, id: u8) -> Option<LargeBlock> {
-    let entry = entry(address)?;
+    let entry = entry_of(address >> GRANULE_SHIFT)?;
     match Owner::decode(entry.load(Ordering::Relaxed)) {
         Owner::Large(of, length) if of == id && address & (GRANULE - 1) == 0 => Some(LargeBlock { entry, length }),
         _ => None,
     }
 }
 
-/// Enters `[address, address + length)` with `first` at its first granule and `rest` at the others. `false` when
-/// there is no memory for a leaf; nothing is entered then.
-pub(crate) fn enter(address: usize, length: usize, first: Owner, rest: Owner) -> bool {
+/// Makes the leaves for `[address, address + length)`, so that [`enter`] cannot fail for it. `false`: no memory.
+pub(crate) fn prepare(address: usize, length: usize) -> bool {
     let granules = granules(address, length);
-    let (Some(low), Some(high)) = (granules.clone().next(), granules.clone().next_back()) else { return false };
-    // First make room for all, so that a failure leaves no half of it.
-    for root in low >> LEAF_SHIFT..=high >> LEAF_SHIFT {
-        if leaf(root).is_none() {
-            return false;
-        }
+    let last = granules.end.wrapping_sub(1) >> LEAF_SHIFT;
+    !granules.is_empty() && (granules.start >> LEAF_SHIFT..=last).all(|root| make_leaf(root).is_some())
+}
+
+/// Enters `[address, address + length)`: `first` at its first granule, `rest` at the others. `false`: there is no
+/// memory for a leaf, and nothing is entered.
+pub(crate) fn enter(address: usize, length: usize, first: Owner, rest: Owner) -> bool {
+    let prepared = prepare(address, length);
+    if prepared {
+        write(granules(address, length), first, rest);
     }
-    write(granules, first, rest);
-    true
+    prepared
 }
 
 /// Removes `[address, address + length)`.
@@ -125,42 +141,30 @@ pub(crate) fn remove(address: usize, length: usize) {
 
 /// Calls `each` with the length of every large block of the allocator with this id.
 pub(crate) fn each_large(id: u8, mut each: impl FnMut(usize)) {
-    for leaf in &ROOT {
-        // Acquire as in `owner`.
-        let leaf = ptr::with_exposed_provenance::<Leaf>(leaf.load(Ordering::Acquire) as usize);
-        // SAFETY: as in `owner`.
-        for entry in unsafe { leaf.as_ref() }.into_iter().flatten() {
-            if let Owner::Large(of, length) = Owner::decode(entry.load(Ordering::Relaxed))
-                && of == id
-            {
-                each(length);
-            }
+    // Acquire pairs with the publication in `make_leaf`.
+    for entry in ROOT.iter().filter_map(|leaf| leaf_at(leaf.load(Ordering::Acquire))).flatten() {
+        if let Owner::Large(of, length) = Owner::decode(entry.load(Ordering::Relaxed))
+            && of == id
+        {
+            each(length);
         }
     }
 }
 
-fn granules(address: usize, length: usize) -> core::ops::Range<usize> {
+/// The granules that `[address, address + length)` touches.
+fn granules(address: usize, length: usize) -> Range<usize> {
     let end = address.wrapping_add(length).wrapping_add(GRANULE - 1) >> GRANULE_SHIFT;
     address >> GRANULE_SHIFT..end
 }
 
-fn write(granules: core::ops::Range<usize>, first: Owner, rest: Owner) {
-    let mut value = first;
-    for granule in granules {
-        if let Some(entry) = leaf(granule >> LEAF_SHIFT).and_then(|leaf| leaf.get(granule & (LEAF_ENTRIES - 1))) {
-            entry.store(value.encode(), Ordering::Relaxed);
+fn write(granules: Range<usize>, first: Owner, rest: Owner) {
+    let mut owner = first;
+    for entry in granules.map(entry_of) {
+        if let Some(entry) = entry {
+            entry.store(owner.encode(), Ordering::Relaxed);
         }
-        value = rest;
+        owner = rest;
     }
-}
-
-/// The leaf at `root`, made if there is none.
-fn leaf(root: usize) -> Option<&'static Leaf> {
-    // The arena's memory is zero, which is an empty leaf. A loser of the race leaves its leaf unused: 64 KiB of address
-    // space, never touched.
-    let leaf = publish_once(ROOT.get(root)?, || arena::allocate(size_of::<Leaf>()) as u64)?;
-    // SAFETY: published, initialised, never freed.
-    Some(unsafe { &*ptr::with_exposed_provenance::<Leaf>(leaf as usize) })
 }
 
 #[cfg(test)]

@@ -1,20 +1,31 @@
-//! A lock-free stack of slabs (Treiber, with a tag against the ABA problem).
+//! A lock-free stack: Treiber's, with a tag against the ABA problem.
 //!
-//! Slab metadata is never unmapped and is aligned to 128 bytes in a 47-bit address space, so a node fits in 40 bits and
-//! leaves 24 for the tag, which every change increments: a pop goes wrong only if, between its load and its
-//! compare-and-swap, exactly a multiple of 2²⁴ changes come by and leave the same slab on top.
+//! The stack is one 64-bit word. Bits 0–39 are the top node, bits 40–63 a tag that every change increments. A pop goes
+//! wrong only if exactly a multiple of 2²⁴ changes happen between its load and its compare-and-swap, and leave the same
+//! node on top.
+//!
+//! A node is an address without its low seven bits: what is put on a stack (slab entries, magazines) is aligned to 128
+//! bytes at least and has an address of 47 bits. It must never be unmapped, because a pop reads the link of a node that
+//! another thread may have popped just before.
 
+use crate::meta::arena;
 use crate::meta::word::Word;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 const NODE_BITS: u32 = 40;
 const NODE: u64 = (1 << NODE_BITS) - 1;
 
-/// A stack of nodes named by numbers of 40 bits (0 is "none"), each with a link word of its own.
+/// The low bits of an address that a node leaves out.
+pub(crate) const NODE_SHIFT: u32 = 7;
+
+const _: () = assert!(47 - NODE_SHIFT == NODE_BITS, "a node is an address of 47 bits without the low ones");
+const _: () = assert!(arena::ALIGN == 1 << NODE_SHIFT, "what is in the arena can be put on a stack");
+
+/// A stack of nodes. A node is a number of 40 bits, 0 for none, and has a link word of its own.
 #[derive(Debug, Default)]
 pub struct TaggedStack<W = AtomicU64>(W);
 
-/// The stack as the product uses it, of slabs' metadata.
+/// The stack that the allocator uses, of slabs or of magazines; the models in `tests/loom_*` have others.
 pub type SlabStack = TaggedStack<AtomicU64>;
 
 impl SlabStack {
@@ -30,32 +41,33 @@ impl<W: Word> TaggedStack<W> {
         TaggedStack(word)
     }
 
-    /// Whether there was nothing on it a moment ago.
+    /// Whether the stack was empty a moment ago.
     pub fn is_empty(&self) -> bool {
         self.0.load(Ordering::Relaxed) & NODE == 0
     }
 
     /// Puts `node`, whose link is `link`, on top. The caller owns the node.
     pub fn push(&self, node: u64, link: &W) {
-        self.put(node, link, |_| 0);
+        self.push_with(node, link, |_| 0);
     }
 
-    /// As [`push`](TaggedStack::push), and leaves in the node's link, above the node below it, how many nodes there are with it.
-    /// `link` finds the link of any node that was ever pushed, and of this one. A stack is counted at every push, or at none.
+    /// [`push`](TaggedStack::push), which also stores the stack's new depth in the node's link, above the bits of the
+    /// next node. `link` finds the link of any node that was ever pushed, and of this one. The nodes of a stack are
+    /// pushed with this function, or all with the other one.
     pub fn push_counted<'a>(&self, node: u64, link: impl Fn(u64) -> &'a W)
     where
         W: 'a,
     {
-        self.put(node, link(node), |old| self.depth_of(old, &link).wrapping_add(1));
+        self.push_with(node, link(node), |old| self.depth_of(old, &link).wrapping_add(1));
     }
 
-    /// Puts `node` on top, with what `depth` says above the word that is there.
-    fn put(&self, node: u64, link: &W, depth: impl Fn(u64) -> u64) {
-        // Acquire: the link of the top node is to be seen, where nodes are counted.
+    /// Puts `node` on top. Its link becomes the old top, and above it what `depth` returns.
+    fn push_with(&self, node: u64, link: &W, depth: impl Fn(u64) -> u64) {
+        // Acquire: `depth` may read the link of the top node.
         let mut old = self.0.load(Ordering::Acquire);
         loop {
             link.store(old & NODE | depth(old) << NODE_BITS, Ordering::Relaxed);
-            // Release: whoever pops the node sees its link and all that its owner wrote.
+            // Release: a thread that pops the node sees its link and everything that its owner wrote.
             match self.0.compare_exchange_weak(old, next_tag(old) | node, Ordering::Release, Ordering::Acquire) {
                 Ok(_) => return,
                 Err(found) => old = found,
@@ -63,7 +75,7 @@ impl<W: Word> TaggedStack<W> {
         }
     }
 
-    /// How many nodes there were a moment ago on a stack that is counted.
+    /// The depth, a moment ago, of a stack whose nodes are counted.
     pub fn depth<'a>(&self, link: impl Fn(u64) -> &'a W) -> u64
     where
         W: 'a,
@@ -71,8 +83,8 @@ impl<W: Word> TaggedStack<W> {
         self.depth_of(self.0.load(Ordering::Acquire), &link)
     }
 
-    /// What the top node of `word` says. If that has been popped by now it may say anything, and `word` is not the stack's
-    /// any more.
+    /// The depth in the link of the top node of `word`. If that node was popped in the meantime the result is
+    /// arbitrary, and the stack does not hold `word` any more.
     fn depth_of<'a>(&self, word: u64, link: &impl Fn(u64) -> &'a W) -> u64
     where
         W: 'a,
@@ -81,7 +93,7 @@ impl<W: Word> TaggedStack<W> {
         if node == 0 { 0 } else { link(node).load(Ordering::Relaxed) >> NODE_BITS }
     }
 
-    /// Takes the top node off. `link` finds the link of any node that was ever pushed.
+    /// Takes the top node. `link` finds the link of any node that was ever pushed.
     pub fn pop<'a>(&self, link: impl Fn(u64) -> &'a W) -> Option<u64>
     where
         W: 'a,
@@ -92,10 +104,10 @@ impl<W: Word> TaggedStack<W> {
             if node == 0 {
                 return None;
             }
-            // The node may have been popped by another thread by now; then what we read here is stale, and the tag
-            // makes the exchange fail.
-            let below = link(node).load(Ordering::Relaxed) & NODE;
-            match self.0.compare_exchange_weak(old, next_tag(old) | below, Ordering::Acquire, Ordering::Acquire) {
+            // Another thread may have popped the node since. Then its link is stale, and the tag makes the exchange
+            // fail.
+            let next = link(node).load(Ordering::Relaxed) & NODE;
+            match self.0.compare_exchange_weak(old, next_tag(old) | next, Ordering::Acquire, Ordering::Acquire) {
                 Ok(_) => return Some(node),
                 Err(found) => old = found,
             }

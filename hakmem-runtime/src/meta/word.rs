@@ -1,7 +1,6 @@
-//! The atomic word that the lock-free protocols are written against.
-//!
-//! A protocol that is generic over its word runs unchanged on `AtomicU64` (or `AtomicU32`, where a futex is) in the product
-//! and on loom's in the models, without a `cfg` in either.
+//! The atomic word that the lock-free protocols are generic over: `AtomicU64` in the allocator (`AtomicU32` for a
+//! futex), loom's atomics in the models of `tests/loom_*`. So the models run the very code that ships, and neither
+//! needs a `cfg`.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -49,8 +48,8 @@ impl Word for AtomicU32 {
     }
 }
 
-/// The value that `word` holds, made by `make` if it still holds 0. Of several threads that make one, the first wins and
-/// all get its value; whatever `make` wrote before it returned is visible to them. `None` where `make` returns 0.
+/// The value that `word` holds; if that is 0, the value that `make` returns, stored there. Of several threads that call
+/// `make` the first to store wins, and all get its value and see what its `make` wrote. `None`: `make` returned 0.
 pub fn publish_once(word: &impl Word, make: impl FnOnce() -> u64) -> Option<u64> {
     // Acquire pairs with the Release of the thread that published.
     let mut found = word.load(Ordering::Acquire);

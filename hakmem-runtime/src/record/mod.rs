@@ -1,34 +1,35 @@
-//! The recorder behind `cargo hakmem record`: what a program asks of its allocator, exactly.
+//! The recorder behind `cargo hakmem record`: exact counts of a program's requests for memory.
 //!
-//! It exists only under the feature `record`, where the macro wraps the four methods of `GlobalAlloc` in the functions of
-//! [`wrap`]. Nothing here is in another build.
+//! It is compiled only under `--cfg hakmem_record`, where the macro has the four methods of `GlobalAlloc` call the functions
+//! in `wrap`. Each file uses only those below it:
 //!
 //! ```text
-//! wrap      a header in front of each block: when it was allocated, and by which thread
-//!   │
-//! event     what an allocation, a free or a reallocation changes
-//!   │
-//! thread    a thread's own table of counters, by size and alignment; no other thread writes to it
-//! requests  what all threads share of each (size, alignment): live blocks, their peak
-//! timeline  live and resident bytes over time; which requests were alive at the peak
-//!   │
-//! write     the profile as text (docs/PROFILE.md): at exit, on a signal, on an abort
+//! wrap        the methods of GlobalAlloc; a header in front of each block holds when it was allocated, and by which thread
+//! event       what an allocation, a free and a reallocation change
+//! start       the start of recording, in the program and in each thread
+//! child       the child of a fork, which starts a profile of its own
+//! profile     the profile as text (docs/PROFILE.md): written at exit, on a signal, on an abort
+//! timeline    live and resident bytes over time; which requests were alive at the peak
+//! counters    a thread's own counters, by size and alignment; no other thread writes to them
+//! requests    what all threads share of each (size, alignment): live blocks and their peak
+//! block_header  the header in front of each block
+//! process     which process is recorded, and since when
+//! ticks, output, atomic_ref
 //! ```
 //!
-//! `start` is where it begins, in the program and in each thread; `fork` where it begins anew, in a child.
-//!
-//! Counters have one writer and are read when the profile is written, so they are atomics without an atomic operation:
-//! a load, an addition, a store. What several threads share is updated in batches (`requests`).
+//! A thread's counters are read when the profile is written, so they are atomics; since only that thread writes to them, it
+//! increments them with a load and a store. What several threads write to is updated in batches.
 
+mod atomic_ref;
+mod block_header;
+mod child;
+mod counters;
 mod event;
-mod in_child;
 mod output;
+mod process;
+mod profile;
 mod requests;
 mod start;
-mod thread;
 mod ticks;
 mod timeline;
 pub mod wrap;
-mod write;
-
-pub use wrap::Recorded;

@@ -1,6 +1,8 @@
-//! A file that is written without an allocation, a lock or a formatting machinery: from a signal handler, too.
+//! Buffered text output without allocations, locks or `core::fmt`, so that a signal handler can use it.
 
-/// Bytes on their way to a file.
+use crate::sys::program;
+
+/// A file descriptor with a buffer.
 #[derive(Debug)]
 pub(super) struct Output {
     file: i32,
@@ -18,8 +20,8 @@ impl Output {
         if self.length == self.bytes.len() {
             self.flush();
         }
-        if let Some(place) = self.bytes.get_mut(self.length) {
-            *place = byte;
+        if let Some(free) = self.bytes.get_mut(self.length) {
+            *free = byte;
             self.length = self.length.wrapping_add(1);
         }
     }
@@ -33,8 +35,8 @@ impl Output {
         let mut digits = [0; 20];
         let mut rest = number;
         let mut count = 0_usize;
-        for place in digits.iter_mut().rev() {
-            *place = b'0'.wrapping_add((rest % 10) as u8);
+        for digit in digits.iter_mut().rev() {
+            *digit = b'0'.wrapping_add((rest % 10) as u8);
             rest /= 10;
             count = count.wrapping_add(1);
             if rest == 0 {
@@ -45,7 +47,7 @@ impl Output {
         self.text(digits.get(start..).unwrap_or_default())
     }
 
-    /// ` NAME=NUMBER`; what is less than 0 for want of order between threads is 0.
+    /// ` NAME=NUMBER`. Negative numbers become 0: counters that threads are changing may be inconsistent.
     pub(super) fn field(&mut self, name: &str, number: i64) -> &mut Output {
         self.text(b" ").text(name.as_bytes()).text(b"=").number(u64::try_from(number).unwrap_or(0))
     }
@@ -55,16 +57,16 @@ impl Output {
         self.byte(b'\n');
     }
 
-    /// Lines so far.
+    /// How many lines have ended.
     pub(super) fn lines(&self) -> u64 {
         self.lines
     }
 
+    /// Writes the buffer to the file. What cannot be written is lost.
     pub(super) fn flush(&mut self) {
         let mut rest = self.bytes.get(..self.length).unwrap_or_default();
         while !rest.is_empty() {
-            // SAFETY: the bytes are readable for as long as they are.
-            let written = unsafe { libc::write(self.file, rest.as_ptr().cast(), rest.len()) };
+            let written = program::write(self.file, rest);
             let Some(after) = usize::try_from(written).ok().filter(|&count| count > 0) else { break };
             rest = rest.get(after..).unwrap_or_default();
         }

@@ -1,26 +1,29 @@
-//! What all threads share of each (size, alignment): how many blocks of it are alive, and the most that were.
+//! What all threads share of each (size, alignment): how many blocks of it are live, and the most that were.
 //!
-//! A thread adds to it when its own count has moved by [`BATCH`] blocks, with the highest point in between. So the peak
-//! is exact in a program of one thread; with more it is off by less than a batch for each further thread.
+//! A thread publishes its own count when that has changed by [`BATCH`] blocks, with the highest value in between. So the
+//! peak is exact in a program with one thread; each further thread can hide less than a batch.
 
 use crate::sys::lock::Lock;
-use crate::sys::mmap::{self, Access};
-use core::ptr;
-use core::sync::atomic::{AtomicI64, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use crate::sys::mmap;
+use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::*};
 
-/// Blocks by which a thread's count may differ from what it has told.
+/// Blocks by which a thread's count may differ from what it has published.
 pub(super) const BATCH: i64 = 64;
 
-/// The most kinds of request. Beyond it, sizes are rounded up to powers of two.
-const CAPACITY: usize = 1 << 19;
+/// The slots of the hash table of requests are two to this power.
+const SLOT_BITS: u32 = 20;
+
+/// The most requests that are told apart: as many as half of the slots. When these are almost used up, new sizes are rounded
+/// up to powers of two.
+const CAPACITY: usize = 1 << (SLOT_BITS - 1);
 
 /// A (size, alignment), as one word that is not 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Key(u64);
 
 impl Key {
-    /// The key of a request. Exact up to `largest`; above it an eighth of a power of two is a step, since such a block is
-    /// in whole pages anyway and there must be an end to the kinds.
+    /// The key of a request. Sizes above `largest` are rounded up to an eighth of a power of two, to limit how many there
+    /// are: such a block takes whole pages anyway.
     pub(super) fn new(size: usize, align: usize, largest: usize) -> Key {
         let size = if size <= largest { size } else { coarse(size) };
         Key((size as u64) << 8 | u64::from(align.trailing_zeros().wrapping_add(1) & 0xFF))
@@ -42,7 +45,7 @@ impl Key {
         self.0
     }
 
-    /// A number for hash tables: its high bits are good.
+    /// A hash whose high bits are well mixed.
     pub(super) fn hash(self) -> u64 {
         self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
@@ -63,20 +66,30 @@ fn coarse(size: usize) -> usize {
 #[derive(Debug)]
 pub(super) struct Request {
     key: AtomicU64,
-    /// The block that serves it in an unrecorded build; 0 for a large one.
+    /// The size of the block that serves it in an ordinary build; 0 for a large block.
     pub(super) block: AtomicU64,
     pub(super) live: AtomicI64,
     pub(super) peak: AtomicI64,
-    /// How many were alive when all live bytes together were most; two, of which one is being written.
+    /// How many were live when the live bytes of all requests were most. Two: one may be being written (see `timeline`).
     pub(super) at_peak: [AtomicI64; 2],
 }
 
 impl Request {
+    const fn new() -> Request {
+        Request {
+            key: AtomicU64::new(0),
+            block: AtomicU64::new(0),
+            live: AtomicI64::new(0),
+            peak: AtomicI64::new(0),
+            at_peak: [const { AtomicI64::new(0) }; 2],
+        }
+    }
+
     pub(super) fn key(&self) -> Option<Key> {
         Key::from_word(self.key.load(Relaxed))
     }
 
-    /// Adds a thread's blocks since it last told: `delta` at last, `high` at most.
+    /// Adds a thread's live blocks since it last published them: `delta` now, `high` at most in between.
     pub(super) fn add(&self, delta: i64, high: i64) {
         let before = self.live.fetch_add(delta, Relaxed);
         let peak = before.wrapping_add(high);
@@ -86,90 +99,56 @@ impl Request {
     }
 }
 
-/// The requests in the order in which they were first seen. Null before the first.
-static FIRST: AtomicPtr<Request> = AtomicPtr::new(ptr::null_mut());
+/// The requests in the order in which they were first seen. Pages of it that are not used yet take no memory.
+static REQUESTS: [Request; CAPACITY] = [const { Request::new() }; CAPACITY];
 static COUNT: AtomicU32 = AtomicU32::new(0);
-/// From a key to its number: a hash table of numbers plus one.
-static INDEX: Lock<Index> = Lock::new(Index { slots: ptr::null_mut() });
-
-#[derive(Debug)]
-struct Index {
-    slots: *mut u32,
-}
-
-// SAFETY: the slots belong to whoever holds the lock.
-unsafe impl Send for Index {}
+/// A hash table from keys to requests, with open addressing: the request's index plus one, or 0.
+static INDEX: Lock<[u32; 1 << SLOT_BITS]> = Lock::new([0; 1 << SLOT_BITS]);
 
 /// All requests seen so far.
 pub(super) fn all() -> &'static [Request] {
-    let (count, first) = (COUNT.load(Acquire), FIRST.load(Acquire));
-    if first.is_null() {
-        return &[];
-    }
-    // SAFETY: the first `count` are written and stay; all their fields are atomics.
-    unsafe { core::slice::from_raw_parts(first, count as usize) }
+    REQUESTS.get(..COUNT.load(Acquire) as usize).unwrap_or_default()
 }
 
-/// The shared part of a request, made if need be. `None`: there is no memory for it.
+/// The shared part of a request, which is added if it is new. `None`: there are too many.
 #[cold]
-pub(super) fn find(key: Key, block: usize) -> Option<&'static Request> {
-    let mut index = INDEX.lock();
-    if index.slots.is_null() {
-        let slots = mmap::map(CAPACITY * 2 * size_of::<u32>(), mmap::page_size(), Access::ReadWrite);
-        let first = mmap::map(CAPACITY * size_of::<Request>(), mmap::page_size(), Access::ReadWrite);
-        if slots == 0 || first == 0 {
-            return None;
-        }
-        index.slots = ptr::with_exposed_provenance_mut(slots);
-        FIRST.store(ptr::with_exposed_provenance_mut(first), Release);
-    }
-    let full = COUNT.load(Relaxed) as usize >= CAPACITY - CAPACITY / 8;
-    let key = if full { key.rounded() } else { key };
-    let mut place = key.hash() as usize >> 44;
+pub(super) fn find_or_add(key: Key, block: usize) -> Option<&'static Request> {
+    let mut slots = INDEX.lock();
+    let count = COUNT.load(Relaxed);
+    let is_almost_full = count as usize >= CAPACITY - CAPACITY / 8;
+    let key = if is_almost_full { key.rounded() } else { key };
+    let mut position = (key.hash() >> (u64::BITS - SLOT_BITS)) as usize;
+    // Ends at an empty slot: at most half of them are used.
     loop {
-        // SAFETY: the table has a power of two of slots, more than there are numbers, and is ours while locked.
-        let slot = unsafe { index.slots.add(place & (CAPACITY * 2 - 1)) };
-        // SAFETY: as above.
-        let number = unsafe { *slot };
-        let Some(number) = number.checked_sub(1) else {
-            return insert(slot, key, block);
+        let slot = slots.get_mut(position & ((1 << SLOT_BITS) - 1))?;
+        let Some(index) = slot.checked_sub(1) else {
+            let request = REQUESTS.get(count as usize)?;
+            request.key.store(key.word(), Relaxed);
+            request.block.store(block as u64, Relaxed);
+            *slot = count.wrapping_add(1);
+            COUNT.store(count.wrapping_add(1), Release);
+            return Some(request);
         };
-        // SAFETY: the number is one of those given out.
-        let request = unsafe { &*FIRST.load(Relaxed).add(number as usize) };
-        if request.key.load(Relaxed) == key.word() {
+        let request = REQUESTS.get(index as usize)?;
+        if request.key() == Some(key) {
             return Some(request);
         }
-        place = place.wrapping_add(1);
+        position = position.wrapping_add(1);
     }
 }
 
-fn insert(slot: *mut u32, key: Key, block: usize) -> Option<&'static Request> {
-    let count = COUNT.load(Relaxed);
-    if count as usize >= CAPACITY {
-        return None;
-    }
-    // SAFETY: the array has room for it; nobody else writes there, since the caller holds the index.
-    let request = unsafe { &*FIRST.load(Relaxed).add(count as usize) };
-    request.key.store(key.word(), Relaxed);
-    request.block.store(block as u64, Relaxed);
-    // SAFETY: the caller's slot, under its lock.
-    unsafe { *slot = count.wrapping_add(1) };
-    COUNT.store(count.wrapping_add(1), Release);
-    Some(request)
-}
-
-/// Locks the index for the length of a fork, so that the child can go on.
+/// Holds the lock for a fork.
 pub(super) fn before_fork() {
     INDEX.hold_for_fork();
 }
 
-/// Unlocks it on both sides.
+/// Releases it on both sides.
 pub(super) fn after_fork() {
     INDEX.release_after_fork();
 }
 
-/// Sets all counters to zero, in the child of a fork, which has one thread.
-pub(super) fn forget() {
+/// In the child of a fork, which has one thread: all counters are zero.
+pub(super) fn reset() {
     for request in all() {
         for counter in [&request.live, &request.peak].into_iter().chain(&request.at_peak) {
             counter.store(0, Relaxed);

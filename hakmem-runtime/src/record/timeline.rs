@@ -1,22 +1,21 @@
-//! Live and resident bytes over time, and which requests were alive when live bytes were most.
+//! Live and resident bytes over time, and which requests were live when live bytes were most.
 
-use super::{requests, thread, ticks};
+use super::{counters, requests, ticks};
 use crate::sys::lock::Lock;
-use crate::sys::mmap;
+use crate::sys::{errno, mmap};
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::*};
 
-/// The most samples. When there are as many, every other one goes, and the next ones come half as often.
+/// The most samples. When there are as many, every other one is dropped and the interval between samples doubled.
 const SAMPLES: usize = 1024;
 
 /// Ticks between samples, at first: about a millisecond.
 const FIRST_INTERVAL: u64 = 1 << 21;
 
-/// Live bytes must grow by one part in this many before a new peak is looked at more closely.
+/// The live blocks of each request are summed up when live bytes have grown beyond the last such peak by one part in this
+/// many, and by `PEAK_STEP` bytes at least.
 const PEAK_PARTS: i64 = 64;
-/// And by this many bytes at least.
 const PEAK_STEP: i64 = 1024;
 
-/// A moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sample {
     pub(super) ticks: u64,
@@ -33,7 +32,7 @@ pub(super) struct Samples {
 
 static LIVE: AtomicI64 = AtomicI64::new(0);
 static PEAK: AtomicI64 = AtomicI64::new(0);
-/// The live bytes at which the peak is looked at again.
+/// The live bytes at which the requests are summed up again.
 static NEXT_PEAK: AtomicI64 = AtomicI64::new(PEAK_STEP);
 static NEXT_SAMPLE: AtomicU64 = AtomicU64::new(0);
 static TIMELINE: Lock<Samples> = Lock::new(Samples {
@@ -41,18 +40,19 @@ static TIMELINE: Lock<Samples> = Lock::new(Samples {
     count: 0,
     interval: FIRST_INTERVAL,
 });
-/// Which of the two `at_peak` of each request is whole.
+/// How often the requests were summed up. The last bit tells which `at_peak` of each request is complete.
 static AT_PEAK: AtomicU32 = AtomicU32::new(0);
-static LOOKING: Lock<()> = Lock::new(());
+/// Held to sum them up.
+static SUMMING: Lock<()> = Lock::new(());
 
-/// A thread's live bytes changed by this much.
+/// Adds to the live bytes.
 #[cold]
-pub(super) fn moved(bytes: i64) {
+pub(super) fn add(bytes: i64) {
     let live = LIVE.fetch_add(bytes, Relaxed).wrapping_add(bytes);
     if live > PEAK.load(Relaxed) {
         PEAK.fetch_max(live, Relaxed);
         if live >= NEXT_PEAK.load(Relaxed) {
-            look(live);
+            sum_up(live);
         }
     }
     if ticks::now() >= NEXT_SAMPLE.load(Relaxed) {
@@ -60,69 +60,69 @@ pub(super) fn moved(bytes: i64) {
     }
 }
 
-/// Live bytes now, as far as threads have told, and their peak.
+/// The live bytes that threads have published, and their peak.
 pub(super) fn live() -> (i64, i64) {
     (LIVE.load(Relaxed), PEAK.load(Relaxed))
 }
 
-/// Which of the two `at_peak` to read.
+/// Which of the two `at_peak` of each request to read.
 pub(super) fn at_peak() -> usize {
     (AT_PEAK.load(Acquire) & 1) as usize
 }
 
-/// Notes how many blocks of each request are alive. Unless another thread does so just now.
-fn look(live: i64) {
-    let Some(_looking) = LOOKING.try_lock() else { return };
+/// Stores how many blocks of each request are live, unless another thread is doing so.
+fn sum_up(live: i64) {
+    let Some(_summing) = SUMMING.try_lock() else { return };
     let next = AT_PEAK.load(Relaxed).wrapping_add(1);
     let side = (next & 1) as usize;
-    for request in requests::all() {
-        request.at_peak.iter().skip(side).take(1).for_each(|count| count.store(0, Relaxed));
+    for count in requests::all().iter().filter_map(|request| request.at_peak.get(side)) {
+        count.store(0, Relaxed);
     }
-    for entry in thread::all().flat_map(thread::Thread::entries) {
-        let Some(request) = entry.request() else { continue };
-        request.at_peak.iter().skip(side).take(1).for_each(|count| {
+    for entry in counters::all().flat_map(counters::Thread::entries) {
+        if let Some(count) = entry.request().and_then(|request| request.at_peak.get(side)) {
             count.store(count.load(Relaxed).wrapping_add(entry.live()), Relaxed);
-        });
+        }
     }
     AT_PEAK.store(next, Release);
     NEXT_PEAK.store(live.saturating_add((live / PEAK_PARTS).max(PEAK_STEP)), Relaxed);
 }
 
-/// Adds a sample. Unless another thread does so just now.
+/// Adds a sample, unless another thread is doing so.
 fn sample(live: i64) {
     let Some(mut timeline) = TIMELINE.try_lock() else { return };
     let now = ticks::now();
     if timeline.count >= SAMPLES {
         let half = SAMPLES / 2;
-        for place in 0..half {
-            let kept = timeline.samples.get(place.wrapping_mul(2)).copied();
-            if let (Some(kept), Some(to)) = (kept, timeline.samples.get_mut(place)) {
-                *to = kept;
+        for index in 0..half {
+            let kept = timeline.samples.get(index.wrapping_mul(2)).copied();
+            if let (Some(kept), Some(target)) = (kept, timeline.samples.get_mut(index)) {
+                *target = kept;
             }
         }
         timeline.count = half;
         timeline.interval = timeline.interval.wrapping_mul(2);
     }
     let count = timeline.count;
-    if let Some(place) = timeline.samples.get_mut(count) {
-        *place = Sample { ticks: now, live, resident: resident() };
+    if let Some(free) = timeline.samples.get_mut(count) {
+        *free = Sample { ticks: now, live, resident: resident() };
         timeline.count = count.wrapping_add(1);
     }
     NEXT_SAMPLE.store(now.wrapping_add(timeline.interval), Relaxed);
 }
 
-/// Calls `each` with the samples, oldest first; with none if a thread was just adding one.
+/// Calls `each` with the samples, oldest first; with none if a thread is adding one.
 pub(super) fn for_each(mut each: impl FnMut(Sample)) {
     if let Some(timeline) = TIMELINE.try_lock() {
         timeline.samples.iter().take(timeline.count).copied().for_each(&mut each);
     }
 }
 
-/// Resident bytes of the process; 0 where `/proc` does not say.
+/// Resident bytes of the process; 0 if `/proc` is not mounted.
 pub(super) fn resident() -> u64 {
     let mut buffer = [0_u8; 128];
-    let length = mmap::keeping_errno(|| {
-        // SAFETY: the path ends with a zero, and `read` gets a buffer and its length.
+    let length = errno::preserve(|| {
+        // SAFETY: the path is a C string, and `read` gets a buffer and its length. If `open` fails, `read` and `close` get -1
+        // and fail without an effect.
         unsafe {
             let file = libc::open(c"/proc/self/statm".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
             let length = libc::read(file, buffer.as_mut_ptr().cast(), buffer.len());
@@ -137,20 +137,20 @@ pub(super) fn resident() -> u64 {
     pages.wrapping_mul(mmap::page_size() as u64)
 }
 
-/// Locks the samples and the peak for the length of a fork.
+/// Holds the locks for a fork.
 pub(super) fn before_fork() {
-    LOOKING.hold_for_fork();
+    SUMMING.hold_for_fork();
     TIMELINE.hold_for_fork();
 }
 
-/// Unlocks them on both sides.
+/// Releases them on both sides.
 pub(super) fn after_fork() {
     TIMELINE.release_after_fork();
-    LOOKING.release_after_fork();
+    SUMMING.release_after_fork();
 }
 
-/// Begins anew, in the child of a fork.
-pub(super) fn forget() {
+/// In the child of a fork: no live bytes, and no samples.
+pub(super) fn reset() {
     LIVE.store(0, Relaxed);
     PEAK.store(0, Relaxed);
     NEXT_PEAK.store(PEAK_STEP, Relaxed);

@@ -1,102 +1,107 @@
 //! The methods of `GlobalAlloc`, recorded.
 //!
-//! A block is asked for with room in front for a header; the program gets what is behind it. So a recorded program
-//! takes 16 bytes more for each block, and its own layout goes to the recorder.
+//! Each block is allocated with a prefix, the end of which is its `BlockHeader`; the program gets the address behind it. So a
+//! recorded program needs 16 bytes more for each block. The recorder counts the layout that the program asked for.
 
-use super::{event, ticks};
-use crate::global_alloc::{self, Front};
+use super::block_header::BlockHeader;
+use super::event;
+use crate::global_alloc::{self, CompiledSpec};
 use core::ptr;
 
-/// What the recorder must know of a block when it is freed.
+const HEADER: usize = size_of::<BlockHeader>();
+const _: () = assert!(HEADER.is_power_of_two() && HEADER.is_multiple_of(align_of::<BlockHeader>()));
+
+/// A layout of the program with its prefix: what the generated allocator is asked for.
 #[derive(Debug, Clone, Copy)]
-#[repr(C)]
-pub(super) struct Header {
-    /// When it was allocated.
-    pub(super) ticks: u64,
-    /// The number of the thread that did.
-    pub(super) thread: u64,
+struct Prefixed {
+    /// The bytes in front of the block. A multiple of the block's alignment and of `HEADER`.
+    prefix: usize,
+    size: usize,
+    align: usize,
 }
 
-const HEADER: usize = size_of::<Header>();
+impl Prefixed {
+    fn new(size: usize, align: usize) -> Prefixed {
+        // The sum does not overflow: a `Layout`'s size and alignment together are at most `isize::MAX`.
+        let prefix = align.max(HEADER);
+        Prefixed { prefix, size: size.wrapping_add(prefix), align: prefix }
+    }
 
-/// A generated allocator under the recorder.
-///
-/// # Safety
-/// As [`Front`].
-pub unsafe trait Recorded: Front {
-    /// The largest request that a class serves.
-    const LARGEST: usize;
+    /// The program's block in the allocation at `base`.
+    fn block(self, base: *mut u8) -> *mut u8 {
+        base.wrapping_add(self.prefix)
+    }
 
-    /// The bytes of the block that an unrecorded build serves this layout with; 0 for a large one.
-    fn block_size(size: usize, align: usize) -> usize;
+    /// The allocation that the program's block is in.
+    fn base(self, block: *mut u8) -> *mut u8 {
+        block.wrapping_sub(self.prefix)
+    }
 }
 
-/// Bytes in front of a block: a multiple of its alignment.
-fn lead(align: usize) -> usize {
-    align.max(HEADER)
-}
-
-/// The header of `block`.
-fn header(block: *mut u8) -> *mut Header {
+/// Where the header of `block` is.
+fn header_of(block: *mut u8) -> *mut BlockHeader {
     block.wrapping_sub(HEADER).cast()
 }
 
-/// Enters a block that begins at `base`, or passes a refusal on.
-///
-/// # Safety
-/// `base` is null, or a new block of `lead(align) + size` bytes.
-unsafe fn admit<F: Recorded>(base: *mut u8, size: usize, align: usize) -> *mut u8 {
+/// Allocates with a prefix, records the allocation and writes the header. Null: no memory.
+fn allocate<S: CompiledSpec>(size: usize, align: usize, zeroed: bool) -> *mut u8 {
+    let layout = Prefixed::new(size, align);
+    let base = if zeroed {
+        global_alloc::alloc_zeroed::<S>(layout.size, layout.align)
+    } else {
+        global_alloc::alloc::<S>(layout.size, layout.align)
+    };
     if base.is_null() {
         return base;
     }
-    let block = base.wrapping_add(lead(align));
-    let thread = event::allocated::<F>(size, align);
-    // SAFETY: the header is in front of the block, inside what was allocated, at a multiple of 16.
-    unsafe { header(block).write(Header { ticks: ticks::now(), thread }) };
+    let block = layout.block(base);
+    let header = event::allocated::<S>(size, align);
+    // SAFETY: the allocation is new, and starts with a prefix that is at least as long as a header; the header is the end of
+    // that prefix. The block is at a multiple of `HEADER`, and so is its header, which is enough for its alignment.
+    unsafe { header_of(block).write(header) };
     block
 }
 
 /// `GlobalAlloc::alloc`.
-pub fn allocate<F: Recorded>(size: usize, align: usize) -> *mut u8 {
-    let base = F::allocate(size.wrapping_add(lead(align)), lead(align));
-    // SAFETY: allocated just now.
-    unsafe { admit::<F>(base, size, align) }
+pub fn alloc<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
+    allocate::<S>(size, align, false)
 }
 
 /// `GlobalAlloc::alloc_zeroed`.
-pub fn allocate_zeroed<F: Recorded>(size: usize, align: usize) -> *mut u8 {
-    let base = global_alloc::allocate_zeroed::<F>(size.wrapping_add(lead(align)), lead(align));
-    // SAFETY: allocated just now.
-    unsafe { admit::<F>(base, size, align) }
+pub fn alloc_zeroed<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
+    allocate::<S>(size, align, true)
 }
 
 /// `GlobalAlloc::dealloc`.
 ///
 /// # Safety
-/// As `GlobalAlloc::dealloc`.
-pub unsafe fn release<F: Recorded>(block: *mut u8, size: usize, align: usize) {
-    // SAFETY: every block of ours has a header.
-    let header = unsafe { header(block).read() };
-    event::freed::<F>(size, align, header);
-    // SAFETY: `admit` moved the block by as much.
-    unsafe { F::release(block.wrapping_sub(lead(align)), size.wrapping_add(lead(align)), lead(align)) };
+/// As for `GlobalAlloc::dealloc`; the block is from a function of this module.
+pub unsafe fn dealloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize) {
+    // SAFETY: the block is live and from `allocate`, which wrote a header in front of it, or from `realloc`, which moved it.
+    let header = unsafe { header_of(block).read() };
+    event::freed::<S>(size, align, header);
+    let layout = Prefixed::new(size, align);
+    // SAFETY: the caller gives up the block. `size` and `align` are those of its allocation, so `base` was allocated with
+    // the same prefixed layout.
+    unsafe { global_alloc::dealloc::<S>(layout.base(block), layout.size, layout.align) };
 }
 
-/// `GlobalAlloc::realloc`. The header moves with the contents: a block lives from its allocation to its free.
+/// `GlobalAlloc::realloc`. The header moves with the contents, so a block's lifetime is from its allocation to its free.
 ///
 /// # Safety
-/// As `GlobalAlloc::realloc`.
-pub unsafe fn reallocate<F: Recorded>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
-    let lead = lead(align);
-    let (old, new) = (size.wrapping_add(lead), new_size.wrapping_add(lead));
-    // SAFETY: `admit` moved the block by as much.
-    let base = unsafe { global_alloc::reallocate::<F>(block.wrapping_sub(lead), old, lead, new) };
+/// As for `GlobalAlloc::realloc`; the block is from a function of this module.
+pub unsafe fn realloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
+    let (old, new) = (Prefixed::new(size, align), Prefixed::new(new_size, align));
+    // SAFETY: `size` and `align` are those of the block's allocation, so `base` was allocated with the prefixed layout. The
+    // caller gives up the block unless null is returned.
+    let base = unsafe { global_alloc::realloc::<S>(old.base(block), old.size, old.align, new.size) };
     if base.is_null() {
         return ptr::null_mut();
     }
-    let block = base.wrapping_add(lead);
-    // SAFETY: the header moved with the contents.
-    let header = unsafe { header(block).read() };
-    event::resized::<F>(size, new_size, align, header);
+    let block = new.block(base);
+    // SAFETY: the prefix depends on the alignment alone, so the header was moved to where the new block's is; it is within
+    // the bytes that both sizes have.
+    let header = unsafe { header_of(block).read() };
+    event::resized::<S>(size, new_size, align, header);
     block
 }

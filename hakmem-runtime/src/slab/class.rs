@@ -1,36 +1,36 @@
-//! What the spec says of a class, as the macro emits it.
+//! A size class, as the macro emits it from the spec.
 
 use core::fmt;
 
-/// One size class: blocks of `size` bytes, cut from spans of `units` consecutive slabs.
+/// A size class: blocks of `size` bytes, cut from spans of `slabs` consecutive slabs.
 ///
 /// # Invariants
-/// `blocks ≥ 1`, `lead + blocks × size + tail = units × slab size`, `usable ≤ size`, `size % align == 0` and
-/// `lead % align == 0`; a span's base is aligned to `align` because a slab's is.
+/// `blocks ≥ 1`, `first_block_offset + blocks × size + slack = slabs × slab size`, `usable ≤ size`, `size % align == 0`
+/// and `first_block_offset % align == 0`. A span is aligned to `align` because every slab is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Class {
-    /// Bytes a block.
+    /// Bytes per block.
     pub size: u32,
-    /// Bytes of the largest request that it serves: fewer than `size` where each block has a header.
+    /// The largest request that the class serves, in bytes: smaller than `size` if blocks have a header.
     pub usable: u32,
-    /// Bytes that every block's address is a multiple of.
+    /// The alignment of every block.
     pub align: u32,
-    /// Consecutive slabs that make up one span of this class.
+    /// Slabs per span.
     pub slabs: u32,
-    /// Bytes in front of a span's first block: 0, or under `header = "region-id"` the largest power of two that divides its
-    /// size, at most a page.
+    /// Bytes before a span's first block: 0, or under `header = "region-id"` the largest power of two that divides
+    /// `size`, at most a page.
     pub first_block_offset: u32,
-    /// Blocks a span.
+    /// Blocks per span.
     pub blocks: u32,
-    /// Bytes at the end of a span that hold no block: less than one, but half the span for blocks of 8 bytes, of which a
-    /// slab's bitmap can name no more. Address space; nobody touches it.
+    /// Bytes at the end of a span that hold no block: less than one block, except half of the span if blocks have 8
+    /// bytes, as the bitmap has a bit for each 16 bytes. This is address space that is never touched.
     pub slack: u32,
-    /// Blocks moved by one refill.
+    /// How many blocks a refill moves.
     pub batch: u32,
-    /// Whether a free by address alone is no hit; see `Heap::owner_tag`.
-    pub(crate) apart: bool,
-    /// The front layers, first to last, as the spec names them.
+    /// Whether the owner tag of its slabs has bit 0 set; see `Heap::owner_tag`.
+    pub(crate) tagged_owner: bool,
+    /// The names in the spec of its layers, first layer first.
     pub layers: &'static [&'static str],
 }
 
@@ -43,23 +43,25 @@ impl Class {
         batch: u32,
         layers: &'static [&'static str],
     ) -> Class {
-        Class { size, usable, align, slabs, first_block_offset, blocks, slack, batch, apart: false, layers }
+        Class { size, usable, align, slabs, first_block_offset, blocks, slack, batch, tagged_owner: false, layers }
     }
 
-    /// The same in an allocator where blocks of other classes are freed by address alone. For generated code.
+    /// Sets bit 0 in the owner tag of the class's slabs: blocks of other classes can be freed by address alone, those
+    /// of this one cannot. For generated code.
     #[doc(hidden)]
     #[must_use]
-    pub const fn apart(self) -> Class {
-        Class { apart: true, ..self }
+    pub const fn tagged(self) -> Class {
+        Class { tagged_owner: true, ..self }
     }
 
-    /// Bytes of a block that are wasted on the smallest request served by it, given what the next smaller class serves.
+    /// The bytes of a block that its smallest request wastes, if the next smaller class serves requests up to `smaller`
+    /// bytes.
     pub const fn worst_waste(&self, smaller: u32) -> u32 {
         self.size.saturating_sub(smaller).saturating_sub(1)
     }
 }
 
-/// The classes of an allocator as a table, one row a class, each with its own waste.
+/// The classes of an allocator as a table, with a row for each class, smallest first.
 #[derive(Debug, Clone, Copy)]
 pub struct ClassTable {
     classes: &'static [Class],
@@ -73,13 +75,13 @@ impl ClassTable {
         ClassTable { classes, slab }
     }
 
-    /// The largest request that a class smaller than `size` serves, or 0.
-    fn smaller(&self, size: u32) -> u32 {
+    /// The largest request that a class with blocks smaller than `size` serves, or 0.
+    fn largest_request_below(&self, size: u32) -> u32 {
         self.classes.iter().filter(|class| class.size < size).map(|class| class.usable).max().unwrap_or(0)
     }
 
-    /// The smallest class larger than `size`.
-    fn after(&self, size: u32) -> Option<&'static Class> {
+    /// The class with the smallest blocks above `size`.
+    fn next_larger(&self, size: u32) -> Option<&'static Class> {
         self.classes.iter().filter(|class| class.size > size).min_by_key(|class| class.size)
     }
 }
@@ -94,12 +96,12 @@ impl fmt::Display for ClassTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "   size  align  slab KiB  blocks  worst waste     tail  batch  layers")?;
         let mut size = 0;
-        while let Some(class) = self.after(size) {
+        while let Some(class) = self.next_larger(size) {
             size = class.size;
             let span = u64::from(class.slabs).wrapping_mul(u64::from(self.slab));
             write!(f, "{:>7} {:>6} {:>9} {:>7} ", class.size, class.align, span / 1024, class.blocks)?;
             f.write_str("    ")?;
-            percent(f, class.worst_waste(self.smaller(size)), u64::from(class.size))?;
+            percent(f, class.worst_waste(self.largest_request_below(size)), u64::from(class.size))?;
             f.write_str(" ")?;
             percent(f, class.slack, span)?;
             write!(f, " {:>6}  ", class.batch)?;

@@ -1,7 +1,7 @@
-//! From an address to its slab's metadata, and back, by arithmetic alone.
+//! The geometry of regions: from an address to the metadata of its slab, and back, by arithmetic alone.
 //!
-//! A **region** is 32 SuperSlabs side by side at a multiple of its own size (64 MiB for the default geometry). Its first
-//! slabs hold the metadata of all its slabs, one entry each, so that the SuperSlabs themselves hold nothing but blocks:
+//! A **region** is 32 SuperSlabs side by side, aligned to its own size (64 MiB with the default geometry). Its first
+//! slabs hold the metadata of all its slabs, one entry each; all other slabs hold nothing but blocks:
 //!
 //! ```text
 //! region, aligned to its size
@@ -9,21 +9,22 @@
 //! │ Slab[0 … n) · bitmaps[0 … n) · head │ slabs ────── │ slab slab slab … slab slab │   │              │
 //! ```
 //!
-//! Region metadata is never unmapped: a stale pointer to a `Slab` reads a stale slab, never a fault.
+//! The metadata of a region is never unmapped. So a `&'static Slab` is always valid to read, even if the slab was freed
+//! since.
 
 use super::metadata::Slab;
 use core::ptr;
 
-/// SuperSlabs a region.
+/// SuperSlabs in a region.
 pub(crate) const SUPERSLABS: usize = 32;
 
-/// The logarithm of a region's bytes, for SuperSlabs of `superslab` bytes.
+/// The logarithm of the size of a region, for SuperSlabs of `superslab` bytes.
 #[doc(hidden)]
 pub const fn region_shift(superslab: u32) -> u32 {
     superslab.trailing_zeros() + SUPERSLABS.trailing_zeros()
 }
 
-/// The sizes that the spec chose. All are powers of two, kept as shifts.
+/// The sizes of slabs and SuperSlabs that the spec chose: powers of two, kept as shifts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Geometry {
     pub(crate) slab_shift: u32,
@@ -57,42 +58,49 @@ impl Geometry {
         SUPERSLABS * self.slabs_per_superslab()
     }
 
-    /// Bytes of bitmap a slab: a bit for each 16 bytes. Of blocks of 8 bytes a slab holds as many as it has bits.
+    /// Bytes of bitmap per slab: a bit for each 16 bytes. So a slab has at most that many blocks, even if they have 8
+    /// bytes.
     const fn bitmap_size(self) -> usize {
         self.slab_size() / 16 / 8
     }
 
-    /// Where the bitmaps start, from the region's base: behind the slabs' entries.
+    /// The distance from the region's base to the bitmaps, which follow the entries of the slabs.
     const fn bitmaps_start(self) -> usize {
         self.slabs_per_region() * size_of::<Slab>()
     }
 
-    /// Where the region's head is, from its base: behind the bitmaps.
+    /// The distance from the region's base to its head, which follows the bitmaps.
     pub(crate) const fn head_start(self) -> usize {
         self.bitmaps_start() + self.slabs_per_region() * self.bitmap_size()
     }
 
-    /// The bitmap of a slab. That of a span goes on through those of its later slabs.
-    pub(crate) fn bitmap(self, slab: *const Slab) -> *mut u64 {
+    /// The bitmap of a slab. A span's bitmap continues through the bitmaps of its other slabs.
+    fn bitmap(self, slab: *const Slab) -> *mut u64 {
         let region = slab.addr() & !(self.region_size() - 1);
         let index = (slab.addr() & (self.region_size() - 1)) / size_of::<Slab>();
         ptr::with_exposed_provenance_mut(region.wrapping_add(self.bitmaps_start() + index * self.bitmap_size()))
     }
 
-    /// The metadata of the slab, or of the span of slabs, that holds `block`.
+    /// The metadata of the slab or span that has the address `block`.
     ///
     /// # Safety
-    /// `block` is in a region of this geometry and in a slab that is in use.
+    /// `block` is in a region of this geometry.
     #[inline]
-    pub(crate) unsafe fn slab_of(self, block: usize) -> *mut Slab {
+    pub(crate) unsafe fn slab_of(self, block: usize) -> &'static Slab {
         let region = block & !(self.region_size() - 1);
         let index = (block & (self.region_size() - 1)) >> self.slab_shift;
-        let slab = ptr::with_exposed_provenance_mut::<Slab>(region).wrapping_add(index);
-        // SAFETY: the region's metadata has an entry for each of its slabs. Later slabs of a span lead to its first.
-        slab.wrapping_sub(usize::from(unsafe { (*slab).back.get() }))
+        let entry = ptr::with_exposed_provenance::<Slab>(region).wrapping_add(index);
+        // SAFETY: the region's metadata is never unmapped and has an entry for each slab. `span_offset` leads from the
+        // entry of any slab of a span to that of its first slab, which is in the same region.
+        unsafe { &*entry.wrapping_sub(usize::from((*entry).span_offset.get())) }
     }
 
-    /// The address of the first block of `slab`.
+    /// The addresses of a slab and of its bitmap.
+    pub(crate) fn memory_of(self, slab: *const Slab) -> (usize, *mut u64) {
+        (self.base(slab), self.bitmap(slab))
+    }
+
+    /// The address of the slab with the entry `slab`.
     pub(crate) fn base(self, slab: *const Slab) -> usize {
         let address = slab.addr();
         let region = address & !(self.region_size() - 1);

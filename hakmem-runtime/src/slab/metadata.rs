@@ -1,22 +1,25 @@
-//! What is known about one slab (or one span of consecutive slabs; then the first slab's entry speaks for all).
+//! The metadata of one slab, which stands in its region apart from the blocks.
+//!
+//! A class of large blocks uses a span of several consecutive slabs. Then the entry of the first slab describes the
+//! whole span.
 
-use super::geometry::Geometry;
+use super::class::Class;
+use super::free_list::FreeList;
 use super::remote::RemoteWord;
-use crate::slab::block::{Block, Chain, Run};
-use crate::slab::class::Class;
-use crate::sys::fatal::fatal;
-use crate::sys::mmap;
 use core::cell::Cell;
-use core::ptr;
+use core::mem::offset_of;
 use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The class of a slab that has none.
 pub(crate) const NO_CLASS: u32 = u32::MAX;
 
-/// The owner of a slab that nobody owns. Not 0: that is what a thread without a heap calls itself.
+/// The owner of a free or abandoned slab. No thread has this owner tag: it is neither 0, which a thread without a heap has
+/// under `tls = "native"`, nor the address of a heap or placeholder. (Bit 0 of a tag is set under `tls = "initial-exec"`
+/// alone, where no thread's address is 0.)
 pub(crate) const NOBODY: usize = 1;
 
-/// A number with one writer at a time, read by anybody for statistics: plain loads and stores on every machine.
+/// A number that only the slab's owner writes and that other threads may read, for statistics and for checks. Relaxed
+/// loads and stores, which are plain ones on every machine.
 #[derive(Debug)]
 pub(crate) struct Count(AtomicU32);
 
@@ -29,87 +32,116 @@ impl Count {
     }
 }
 
-/// A slab's metadata. All zero is the state of a slab never used.
+/// A slab's metadata. All zero is a slab that was never used.
 ///
-/// Free blocks are bits, not a list: a free touches no memory of the block, a refill hands out ascending addresses
-/// without loading from one block where the next one is, and a second free of the same block is seen.
+/// The bitmap has a bit for each free block. So a free touches no memory of the block, a refill hands out ascending
+/// addresses without following links from block to block, and a second free of the same block is noticed. Under the
+/// layer `pages` blocks can also be on the slab's two lists (`page_list.rs`): hits pop from `free` and push to
+/// `local_free`. Under any other layer both lists are empty.
 ///
 /// # Invariants
-/// For a slab with an owner, seen by that owner:
+/// The slab is *bound* while a thread cache pops from its `free` list. As its owner sees a slab with a class:
 ///
 /// ```text
 /// carved ≤ capacity
 /// free_count == number of ones in the bitmap, all of them below `carved` and none in a word before `lowest`
-/// free_count + |free| + |local_free| + used == carved
-/// used == allocated + remote.count + (1 while a `pages` layer has it in its table)
+/// used == carved - free_count - |local_free| + 1            while it is bound
+/// used == carved - free_count - |local_free|                else; then `free` is empty
+/// used == allocated + remote.count (+ |free| + 1 while it is bound)
 /// ```
 ///
-/// where `allocated` includes the blocks that front layers keep elsewhere. The two lists are for the layer `pages` and
-/// empty under any other. `owner == NOBODY` while the slab is adrift (then `remote.count == 0` and `used > 0`) or free. A slab
-/// without a class has empty lists and an empty bitmap.
+/// where `allocated` includes the blocks that layers keep elsewhere. All of `free` is counted as used when the slab is
+/// bound, so a hit that pops a block counts nothing. The 1 keeps the slab from being seen as empty while it is bound.
 ///
-/// The first cache line is what other threads read and write, the second is the owner's alone: a thread that frees what
-/// another allocates reads `owner` each time, and must not wait for the other's `used`. The two lines behind are empty: processors
-/// fetch a line's neighbours too, and the next entry's slab may be another thread's. (Two threads that replace blocks of their own:
-/// 4.15 ns with entries of 128 bytes, 3.76 with these, as if each were a process.)
+/// `owner == NOBODY` while the slab is free or abandoned; an abandoned one has `remote.count == 0` and `used > 0`. A
+/// slab without a class has empty lists and an empty bitmap.
+///
+/// # Layout
+/// Other threads write to the first cache line and only read from the second, which has the fields that its owner
+/// writes on every hit: a thread that frees blocks of another thread reads `owner` each time, and must not wait for the
+/// other's list heads. The two cache lines after these are empty, because processors prefetch neighbouring lines, and
+/// the next entry's slab may belong to another thread. (Two threads that replace blocks of their own: 4.15 ns with
+/// entries of 128 bytes, 3.76 with 256, which is what two processes take.)
 #[repr(C, align(256))]
 #[derive(Debug)]
-pub(crate) struct Slab {
-    /// The address of the owning heap. Only the owner writes its own address and takes it away, so a thread that reads
-    /// its own reads the truth.
+pub struct Slab {
+    /// The owner tag of the heap that owns the slab. A heap's tag is written and replaced by that heap's thread only.
+    /// So a thread that reads its own tag owns the slab, and one that reads another value does not, although that value
+    /// may be out of date.
     pub(crate) owner: AtomicUsize,
-    /// Remote frees, and whether the slab is adrift.
+    /// Blocks freed by other threads, and whether the slab is abandoned.
     pub(crate) remote: RemoteWord,
-    /// The slab below on a [`SlabStack`](crate::SlabStack).
-    pub(crate) below: AtomicU64,
+    /// The next slab on a [`SlabStack`](crate::SlabStack).
+    pub(crate) stack_link: AtomicU64,
+    /// The class index plus one; 0 for a slab without a class.
     class_plus_one: Count,
-    /// How many entries before this one the span's first slab is; written while the span is made, under no race.
-    pub(crate) back: Cell<u16>,
-    /// Whether memory that is not carved yet is still zero: nobody wrote to it since it was mapped or purged.
+    /// The distance from the span's first entry to this one, in entries. Written when the span is cut, while nobody
+    /// uses its slabs.
+    pub(crate) span_offset: Cell<u16>,
+    /// Whether the memory that is not carved yet is zero: nothing was written to it since it was mapped or purged.
     pub(crate) fresh: Cell<bool>,
     /// The address of the first block.
     base: Cell<usize>,
-    /// Free blocks, a bit each.
-    bitmap: Cell<*mut u64>,
-    /// The heap that last allocated from it: whoever claims for that heap keeps the slab.
-    pub(crate) home: AtomicUsize,
-
-    /// Blocks to allocate next, for `pages`.
-    pub(crate) free: Cell<*mut Block>,
-    /// Blocks that their owner freed since, for `pages`.
-    pub(crate) local_free: Cell<*mut Block>,
-    /// Blocks handed out, by the owner's books.
-    pub(crate) used: Cell<u32>,
-    free_count: Count,
-    carved: Count,
-    capacity: Cell<u32>,
-    block_size: Cell<u32>,
+    /// One bit for each block, set if it is free.
+    pub(super) bitmap: Cell<*mut u64>,
+    /// The owner tag of the heap that last acquired the slab to allocate from it. If this heap reclaims the slab by a
+    /// free, it keeps it (`Heap::should_adopt`).
+    pub(crate) last_owner: AtomicUsize,
+    pub(super) block_size: Cell<u32>,
     /// ⌈2³² / block_size⌉: `offset × reciprocal >> 32` is the index of the block at `offset`.
-    reciprocal: Cell<u32>,
-    /// The first word of the bitmap that may have ones.
-    lowest: Cell<u32>,
-    /// About how many bytes from the base on were in use since the memory was mapped or purged.
+    pub(super) reciprocal: Cell<u32>,
+
+    /// For `pages`: the blocks to allocate next.
+    pub(super) free: FreeList,
+    /// For `pages`: the blocks that the owner freed since `free` was filled.
+    pub(super) local_free: FreeList,
+    /// Blocks in use as the owner counts them; see the invariants.
+    pub(super) used: Cell<u32>,
+    /// Free blocks in the bitmap.
+    pub(super) free_count: Count,
+    /// Blocks cut from the span so far, from the base on; behind them is memory never used under this class.
+    pub(super) carved: Count,
+    /// Blocks that the span has room for.
+    pub(super) capacity: Cell<u32>,
+    /// The index of the first word of the bitmap that may have ones.
+    pub(super) lowest: Cell<u32>,
+    /// About how many bytes from the base on were used under earlier classes, since the memory was mapped or purged.
     pub(crate) touched: Cell<u32>,
-    pub(crate) previous: Cell<*mut Slab>,
-    pub(crate) next: Cell<*mut Slab>,
+    /// The neighbours on a `SlabList`.
+    pub(crate) previous: Cell<*const Slab>,
+    pub(crate) next: Cell<*const Slab>,
 }
 
 const _: () = assert!(size_of::<Slab>() == 256, "an address leads to its metadata by a shift");
-const _: () = assert!(core::mem::offset_of!(Slab, owner) == 0, "a free by address compares the first word");
+const _: () = assert!(offset_of!(Slab, owner) == 0, "a free by address compares the first word");
+const _: () = assert!(offset_of!(Slab, free) == 64, "the fields that hits write begin the second cache line");
+const _: () = assert!(offset_of!(Slab, next) < 128, "and end within it");
 
-/// Bits in a word of the bitmap.
-const WORD: u32 = u64::BITS;
+// SAFETY:
+// - The atomics may be shared.
+// - Only the owner writes the cells. A slab changes owners through `remote`, a `SlabStack` or the pool's lock, each of
+//   which orders the writes of one owner before the accesses of the next.
+// - A thread that frees a block into a slab of another heap reads `span_offset` and `base`. They were written before
+//   the block was handed out for the first time, and stay as they are while a block of the slab is allocated; the
+//   program orders the allocation of a block before its free.
+unsafe impl Sync for Slab {}
 
 impl Slab {
     /// A slab never used.
     pub(crate) const fn unused() -> Slab {
-        // SAFETY: all zero is that state; every field is an integer, a pointer or a bool.
+        // SAFETY: every field is made of integers, pointers and a bool, for which all zero bytes are a valid value.
         unsafe { core::mem::zeroed() }
     }
 
     /// The class, or [`NO_CLASS`].
     pub(crate) fn class(&self) -> u32 {
         self.class_plus_one.get().wrapping_sub(1)
+    }
+
+    /// Whether the heap with this owner tag owns the slab.
+    #[inline(always)]
+    pub(crate) fn is_owned_by(&self, owner: usize) -> bool {
+        self.owner.load(Ordering::Relaxed) == owner
     }
 
     pub(crate) fn free_count(&self) -> u32 {
@@ -120,46 +152,45 @@ impl Slab {
         self.carved.get()
     }
 
-    /// Blocks that there may be.
+    /// How many blocks the span has room for.
     pub(crate) fn capacity(&self) -> u32 {
         self.capacity.get()
     }
 
-    /// Where the first block is.
+    /// The address of the first block.
     pub(crate) fn base(&self) -> usize {
         self.base.get()
     }
 
-    /// Blocks handed out, for statistics.
+    /// Blocks handed out to layers and programs, for statistics: carved, not free in the bitmap, and not freed by other
+    /// threads.
     pub(crate) fn handed_out(&self) -> u32 {
         self.carved().wrapping_sub(self.free_count()).wrapping_sub(self.remote.count())
     }
 
-    /// Makes a free span into a slab of `class`, owned by `owner`.
-    pub(crate) fn begin(&self, class: u32, shape: &Class, owner: usize, geometry: Geometry) {
-        self.class_plus_one.set(class.wrapping_add(1));
-        self.base.set(geometry.base(self).wrapping_add(shape.first_block_offset as usize));
-        self.bitmap.set(geometry.bitmap(self));
-        self.block_size.set(shape.size);
-        self.reciprocal.set((1_u64 << 32).div_ceil(u64::from(shape.size.max(1))) as u32);
-        self.capacity.set(shape.blocks);
+    /// Gives a free span the class at `class_index` and the owner tag `owner`. The caller has the span to itself. It
+    /// starts at `start`, and its bitmap is at `bitmap`.
+    pub(crate) fn init(&self, class_index: u32, class: &Class, owner: usize, (start, bitmap): (usize, *mut u64)) {
+        self.class_plus_one.set(class_index.wrapping_add(1));
+        self.base.set(start.wrapping_add(class.first_block_offset as usize));
+        self.bitmap.set(bitmap);
+        self.block_size.set(class.size);
+        self.reciprocal.set((1_u64 << 32).div_ceil(u64::from(class.size.max(1))) as u32);
+        self.capacity.set(class.blocks);
         self.free_count.set(0);
         self.carved.set(0);
         self.used.set(0);
         self.lowest.set(0);
-        self.home.store(owner, Ordering::Relaxed);
+        self.last_owner.store(owner, Ordering::Relaxed);
         self.remote.own();
         self.owner.store(owner, Ordering::Relaxed);
     }
 
-    /// Ends its life as a slab of a class. No block of it is allocated.
-    pub(crate) fn end(&self) {
+    /// Makes the slab a free one, without a class. For the owner, when no block is allocated.
+    pub(crate) fn reset(&self) {
         self.owner.store(NOBODY, Ordering::Relaxed);
-        self.free.set(ptr::null_mut());
-        self.local_free.set(ptr::null_mut());
-        for word in 0..self.carved().div_ceil(WORD) {
-            self.set_word(word, 0);
-        }
+        let _blocks = (self.free.take_all(), self.local_free.take_all());
+        self.clear_bitmap();
         self.fresh.set(self.fresh.get() && self.carved() == 0);
         self.touched.set(self.touched.get().max(self.carved().wrapping_mul(self.block_size.get())));
         self.class_plus_one.set(0);
@@ -167,193 +198,26 @@ impl Slab {
         self.free_count.set(0);
     }
 
-    /// Whether no block is handed out, by the owner's books alone.
+    /// Sets the owner tag of a slab that the calling thread has just reclaimed.
+    pub(crate) fn set_owner(&self, owner: usize) {
+        self.owner.store(owner, Ordering::Relaxed);
+    }
+
+    /// Whether no block is in use, apart from remote frees not collected yet.
     pub(crate) fn is_empty(&self) -> bool {
         self.used.get() == 0
     }
 
-    /// Blocks handed out, by the owner's books alone.
-    pub(crate) fn used(&self) -> u32 {
-        self.used.get()
+    /// Whether there are free blocks, apart from remote frees not collected yet. Not for a bound slab.
+    pub(crate) fn has_free_blocks(&self) -> bool {
+        self.used.get() < self.capacity.get()
     }
 
-    /// Whether anything can be allocated from it without asking other threads. Not for one in the table of `pages`, which
-    /// counts as a use.
-    pub(crate) fn has_blocks(&self) -> bool {
-        self.used() < self.capacity()
-    }
-
-    fn word(&self, word: u32) -> u64 {
-        // SAFETY: the bitmap has a bit for each block of the slab, and only its owner is here.
-        unsafe { *self.bitmap.get().wrapping_add(word as usize) }
-    }
-
-    fn set_word(&self, word: u32, bits: u64) {
-        // SAFETY: as in `word`.
-        unsafe { *self.bitmap.get().wrapping_add(word as usize) = bits }
-    }
-
-    /// Puts one block back. For the owner. A pointer that is not at a block's start, or a block that is free already,
-    /// ends the program.
-    pub(crate) fn push(&self, block: *mut Block) {
-        let offset = block.addr().wrapping_sub(self.base.get()) as u32;
-        let index = (u64::from(offset).wrapping_mul(u64::from(self.reciprocal.get())) >> 32) as u32;
-        let (word, bit) = (index / WORD, 1_u64 << (index % WORD));
-        let old = self.word(word);
-        if index.wrapping_mul(self.block_size.get()) != offset || old & bit != 0 {
-            fatal("a block was freed twice, or a pointer was freed that is not at the start of a block", block.addr());
-        }
-        self.set_word(word, old | bit);
-        self.free_count.set(self.free_count().wrapping_add(1));
-        self.used.set(self.used.get().wrapping_sub(1));
-        self.lowest.set(self.lowest.get().min(word));
-    }
-
-    /// Puts the blocks of a list back, as [`Slab::push`] does.
-    ///
-    /// # Safety
-    /// The caller owns the slab and the list, which ends with null.
-    pub(crate) unsafe fn push_list(&self, mut block: *mut Block) {
-        while !block.is_null() {
-            // SAFETY: the list is the caller's.
-            let next = unsafe { Block::next(block) };
-            self.push(block);
-            block = next;
-        }
-    }
-
-    /// Puts back what other threads freed. For the owner. `true` if there was anything.
-    pub(crate) fn collect(&self) -> bool {
-        let Some((position, _)) = self.remote.take() else { return false };
-        // SAFETY: the list is ours since `take`.
-        unsafe { self.push_list(ptr::with_exposed_provenance_mut(self.base.get().wrapping_add(position as usize))) };
-        true
-    }
-
-    /// Takes at most `want` blocks and passes each to `each`: the free ones first, lowest address first; then memory never
-    /// used. Returns how many; 0 when every block is handed out. For the owner.
-    #[inline]
-    pub(crate) fn take_each(&self, want: u32, mut each: impl FnMut(*mut Block)) -> u32 {
-        if self.free_count() == 0 && !self.collect() {
-            let run = self.carve(want);
-            run.for_each(each);
-            return run.count;
-        }
-        let count = want.min(self.free_count());
-        let size = self.block_size.get() as usize;
-        let mut left = count;
-        let mut word = self.lowest.get();
-        while left > 0 {
-            let mut bits = self.word(word);
-            let of_word = self.base.get().wrapping_add(word as usize * WORD as usize * size);
-            while bits != 0 && left > 0 {
-                let address = of_word.wrapping_add(bits.trailing_zeros() as usize * size);
-                bits &= bits.wrapping_sub(1);
-                left = left.wrapping_sub(1);
-                each(ptr::with_exposed_provenance_mut(address));
-            }
-            self.set_word(word, bits);
-            if bits == 0 {
-                word = word.wrapping_add(1);
-            }
-        }
-        self.took(count, word);
-        count
-    }
-
-    /// The same as a chain.
-    pub(crate) fn take(&self, want: u32) -> Chain {
-        let mut chain = Chain::EMPTY;
-        self.take_each(want, |block| chain.append(block));
-        chain.close();
-        chain
-    }
-
-    /// Takes at most `want` blocks that lie side by side: free ones, or memory never used. Empty when every block is
-    /// handed out. For the owner.
-    pub(crate) fn take_run(&self, want: u32) -> Run {
-        if self.free_count() == 0 && !self.collect() {
-            return self.carve(want);
-        }
-        let mut word = self.lowest.get();
-        while self.word(word) == 0 {
-            word = word.wrapping_add(1);
-        }
-        let bits = self.word(word);
-        let first = bits.trailing_zeros();
-        let count = (bits >> first).trailing_ones().min(want);
-        let taken = u64::MAX.checked_shr(WORD.wrapping_sub(count)).unwrap_or(0) << first;
-        self.set_word(word, bits & !taken);
-        self.took(count, word);
-        let index = word.wrapping_mul(WORD).wrapping_add(first) as usize;
-        let size = self.block_size.get();
-        Run { start: self.base.get().wrapping_add(index * size as usize), count, size }
-    }
-
-    /// Books `count` blocks out whose bits were cleared, none of them before `word`.
-    fn took(&self, count: u32, word: u32) {
-        self.lowest.set(word);
-        self.free_count.set(self.free_count().wrapping_sub(count));
+    pub(super) fn add_used(&self, count: u32) {
         self.used.set(self.used.get().wrapping_add(count));
     }
 
-    /// Makes the next blocks of memory never used by this class, no further than the current page's end or the end of what is
-    /// there anyway: memory that is not carved is not touched.
-    pub(crate) fn carve(&self, want: u32) -> Run {
-        let size = self.block_size.get();
-        let offset = self.carved().wrapping_mul(size);
-        let start = self.base.get().wrapping_add(offset as usize);
-        let page = mmap::page_size();
-        let in_page = page.wrapping_sub(start & page.wrapping_sub(1)) as u32;
-        let room = in_page.max(self.touched.get().saturating_sub(offset)) / size.max(1);
-        let count = want.min(room.max(1)).min(self.capacity.get().wrapping_sub(self.carved()));
-        self.carved.set(self.carved().wrapping_add(count));
-        self.used.set(self.used.get().wrapping_add(count));
-        Run { start, count, size }
-    }
-
-    /// One block that is known to be zero but for nothing at all, not even a link; null where the slab cannot tell.
-    pub(crate) fn carve_zeroed(&self) -> *mut u8 {
-        if !self.fresh.get() || self.carved() == self.capacity.get() {
-            return ptr::null_mut();
-        }
-        let start = self.base.get().wrapping_add(self.carved() as usize * self.block_size.get() as usize);
-        self.carved.set(self.carved().wrapping_add(1));
-        self.used.set(self.used.get().wrapping_add(1));
-        ptr::with_exposed_provenance_mut(start)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::alloc::{Layout, alloc_zeroed, dealloc};
-
-    #[test]
-    fn memory_in_use_before_is_carved_beyond_its_page() {
-        const SLAB: u32 = 64 << 10;
-        const BLOCK: u32 = 256;
-        let geometry = Geometry::new(4 * SLAB, SLAB);
-        let region = Layout::from_size_align(geometry.region_size(), geometry.region_size()).expect("a power of two");
-        // SAFETY: the size is not 0.
-        let base = unsafe { alloc_zeroed(region) };
-        // SAFETY: the region is all zero, which is a slab never used; this entry is behind those of the metadata's own slabs.
-        let slab = unsafe { &*base.cast::<Slab>().add(geometry.slabs_per_region() / 2) };
-        let class = Class::new((BLOCK, BLOCK, 16), (1, 0, SLAB / BLOCK, 0), 4, &[]);
-        let begin = || slab.begin(0, &class, 2, geometry);
-        let page = mmap::page_size() as u32 / BLOCK;
-        begin();
-        // Two pages of it, each for itself.
-        assert_eq!([page * 2, page * 2].map(|want| slab.carve(want).count), [page; 2]);
-        slab.end();
-        begin();
-        assert_eq!([page * 3, page * 3].map(|want| slab.carve(want).count), [page * 2, page]);
-        slab.end();
-        // Purged.
-        slab.touched.set(0);
-        begin();
-        assert_eq!(slab.carve(page * 3).count, page);
-        // SAFETY: allocated above with this layout.
-        unsafe { dealloc(base, region) };
+    pub(super) fn sub_used(&self, count: u32) {
+        self.used.set(self.used.get().wrapping_sub(count));
     }
 }

@@ -1,12 +1,29 @@
-//! Slabs: blocks of one class, side by side, and everything known about them, kept apart from the blocks.
+//! A slab: memory cut into blocks of one class, and its metadata, which is kept apart from the blocks. Imports `meta`
+//! and `sys`.
+//!
+//! ```text
+//! geometry   regions of slabs: from an address to a slab's metadata and back
+//! class      a size class
+//! metadata   `Slab`: one slab's metadata
+//! bitmap     free blocks as bits; memory that no block was carved from yet
+//! page_list  free blocks as lists, for the layer `pages`
+//! remote     the word through which other threads free blocks, and by which a slab changes owners
+//! free_list  a free block, a list of free blocks, a batch of pointers to free blocks
+//! slab_list  a list of slabs
+//! ```
 
-pub(crate) mod block;
+mod bitmap;
 pub(crate) mod class;
+pub(crate) mod free_list;
 pub(crate) mod geometry;
 pub(crate) mod metadata;
+pub(crate) mod page_list;
 pub(crate) mod remote;
 pub(crate) mod slab_list;
 
+pub(crate) use free_list::BatchBuffer;
+pub use free_list::{Batch, FreeBlock, FreeList, Slot};
 pub(crate) use geometry::Geometry;
-pub(crate) use metadata::{NO_CLASS, NOBODY, Slab};
+pub use metadata::Slab;
+pub(crate) use metadata::{NO_CLASS, NOBODY};
 pub(crate) use slab_list::SlabList;

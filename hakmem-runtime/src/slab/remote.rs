@@ -1,64 +1,71 @@
-//! The word through which threads free into slabs that are not theirs, and by which an ownerless slab is claimed.
+//! The word through which threads free blocks into slabs of other heaps, and reclaim abandoned slabs.
 //!
-//! One 64-bit atomic holds the head of the list of remotely freed blocks, their count, whether anybody is responsible
-//! for the slab, and whether it is on a stack of the pool. Hence the things that need to agree always do:
+//! One 64-bit atomic holds the head of the list of remotely freed blocks, the length of that list, whether the slab has
+//! an owner, and whether it is on one of the pool's stacks. These always agree, because every change is one
+//! compare-and-swap (but for the first: `own`):
 //!
 //! ```text
-//!            push(chain): list += chain           release: only if the list is empty
-//!         ┌───────────────┐                     ┌───────────────────────────────────────▶ ADRIFT
-//!         └────────── OWNED (list of 0 … blocks) ┘                                            │
-//!                     ▲         take: list := empty                                          │
-//!                     └──────────────────────────────────────────────────────────────────────┘
-//!                       push(chain) or claim by a thread that frees; leave_stack by one that allocates
+//!   push: list += chain
+//!   take: list := empty
+//!         ┌───┐
+//!         │   ▼         abandon, only while the list is empty
+//!        OWNED ──────────────────────────────────────────────────────▶ ABANDONED
+//!          ▲                                                               │
+//!          └───────────────────────────────────────────────────────────────┘
+//!            push or reclaim, by a thread that frees; leave_stack, by one that allocates
 //! ```
 //!
-//! A slab adrift is nobody's, and nothing is listed in it. The first block freed comes from a thread that has the slab in
-//! its hands anyway, so one compare-and-swap makes that thread the owner. A slab adrift that is full needs nothing else:
-//! there is nothing in it to look after. One that has free blocks is also on the stack of its class in the pool, where
-//! threads that allocate look for it. Threads that die leave nothing else to find.
+//! `OWNED` includes free slabs, which belong to a heap's cache or to the pool.
 //!
-//! A stack gives up its top and nothing in the middle. So a slab that is claimed by a free stays on the stack all the
-//! same, and `STACKED` says so: its link is not to be used for another stack until it was popped; the thread that pops it
-//! finds an owner, and goes on to the next. If the slab goes adrift before that, it is where it should be already.
+//! An abandoned slab has no owner and an empty list. The thread that frees the first block into it becomes its owner
+//! with the same compare-and-swap. An abandoned slab that is full need not be found: only a free can make it useful
+//! again. An abandoned slab with free blocks is also on its class's stack in the pool, where threads that allocate find
+//! it.
 //!
-//! Sources of the idea: mimalloc v3 claims an abandoned page with the CAS that frees into it; snmalloc sends remote
-//! frees in batches. Here one CAS frees a whole batch *and* claims.
+//! A stack can only be popped, so a slab that is reclaimed by a free stays on its stack. `STACKED` records this: the
+//! slab's link must not be used for another stack until the slab was popped. A thread that pops a slab with an owner
+//! drops it and pops the next. If the owner abandons the slab before that, it need not be pushed again.
+//!
+//! mimalloc v3 reclaims an abandoned page with the compare-and-swap that frees into it, and snmalloc sends remote frees
+//! in batches. Here one compare-and-swap does both.
 
 use crate::meta::word::Word;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// Bits 0–31: the first listed block's distance from the slab's base in units of 8 bytes, plus one; 0 for none.
-/// Bits 32–55: how many are listed. Bit 62: it is on a stack. Bit 63: somebody is responsible.
+/// Bit 63: the slab has an owner.
 const OWNED: u64 = 1 << 63;
+/// Bit 62: it is on a stack, or about to be pushed on one.
 const STACKED: u64 = 1 << 62;
-const COUNT_SHIFT: u32 = 32;
-const POSITION: u64 = 0xFFFF_FFFF;
+/// Bits 32–55: the length of the list.
 const COUNT: u64 = 0xFF_FFFF;
+const COUNT_SHIFT: u32 = 32;
+/// Bits 0–31: the first block's distance from the slab's base in units of 8 bytes, plus one; 0 if the list is empty.
+const POSITION: u64 = 0xFFFF_FFFF;
 
-/// What became of a slab that was to go adrift.
+/// What [`RemoteWord::abandon`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Abandon {
-    /// Blocks were freed into it meanwhile: it still is the caller's.
+    /// Nothing: other threads have freed blocks into the slab, and the caller still owns it.
     Refused,
-    /// It is adrift, and where it should be.
+    /// The slab is abandoned, and the caller has nothing left to do: it is on a stack already, or need not be.
     Done,
-    /// It is adrift, and the caller is to push it on the stack of its class.
+    /// The slab is abandoned, and the caller must push it on the stack of its class.
     NeedsStack,
 }
 
-/// What became of a pushed chain.
+/// What [`RemoteWord::push`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoteFree {
-    /// It is on the list; the owner will find it.
+    /// The chain is on the list, from which the owner will take it.
     Queued,
-    /// The slab was adrift: it is the caller's now, and so is the chain, which was not listed.
+    /// The slab was abandoned, and the caller owns it now. It still owns the chain, too, which is not on the list.
     Reclaimed,
 }
 
 /// The word.
 ///
 /// # Invariants
-/// `OWNED = 0 ⇒ the list is empty`; `count == length of the list`.
+/// `OWNED = 0 ⇒ the list is empty`; `count == length of the list`. 0 is the word of a slab that was never used.
 #[derive(Debug, Default)]
 pub struct RemoteWord<W = AtomicU64>(W);
 
@@ -68,18 +75,20 @@ impl<W: Word> RemoteWord<W> {
         RemoteWord(word)
     }
 
-    /// Makes a slab never used before somebody's. One that was used is somebody's while it is free.
+    /// Gives a slab that was never used an owner. A free slab that was used has kept its `OWNED` bit. For the thread
+    /// that has the slab to itself. The store is relaxed: other threads reach the word through a block that is
+    /// allocated later, and the program orders that.
     pub fn own(&self) {
         if self.0.load(Ordering::Relaxed) == 0 {
             self.0.store(OWNED, Ordering::Relaxed);
         }
     }
 
-    /// Makes a slab adrift the caller's. `false`: it is not adrift.
-    pub fn claim(&self) -> bool {
+    /// Makes the caller the owner of an abandoned slab. `false`: the slab is not abandoned.
+    pub fn reclaim(&self) -> bool {
         let mut old = self.0.load(Ordering::Relaxed);
         while old & OWNED == 0 {
-            // Acquire: all that the last owner wrote before it let go (pairs with `release`).
+            // Acquire pairs with the Release in `abandon`: the caller sees what the last owner wrote to the slab.
             match self.0.compare_exchange_weak(old, old | OWNED, Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(found) => old = found,
@@ -88,12 +97,13 @@ impl<W: Word> RemoteWord<W> {
         false
     }
 
-    /// For the thread that popped the slab from a stack: it is on none any more. `true`: it was adrift, and is the
-    /// caller's now.
+    /// For the thread that popped the slab from a stack: notes that it is on none. `true`: the slab was abandoned, and
+    /// the caller owns it now. `false`: it has another owner.
     pub fn leave_stack(&self) -> bool {
         let mut old = self.0.load(Ordering::Relaxed);
         loop {
-            // Acquire as in `claim`. Release: the link is free for use; pairs with that of `is_stacked`.
+            // Acquire pairs with the Release in `abandon`, as the caller may be the new owner. Release pairs with the
+            // Acquire in `is_stacked`: the pop has read the slab's link before the owner uses it again.
             match self.0.compare_exchange_weak(old, (old | OWNED) & !STACKED, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return old & OWNED == 0,
                 Err(found) => old = found,
@@ -101,14 +111,15 @@ impl<W: Word> RemoteWord<W> {
         }
     }
 
-    /// Whether the slab is on a stack, or will be in a moment.
+    /// Whether the slab is on a stack, or about to be pushed on one.
     pub fn is_stacked(&self) -> bool {
+        // Acquire pairs with the Release in `leave_stack`.
         self.0.load(Ordering::Acquire) & STACKED != 0
     }
 
-    /// Frees a chain of `count` blocks into a slab that is not the caller's. `position` is the first block's distance
-    /// from the base in bytes. `link` is called, perhaps several times, to make the chain's last block lead to the
-    /// position it is given (in bytes; `None` is the end).
+    /// Frees a chain of `count` blocks into a slab that the caller does not own. `position` is the distance of its
+    /// first block from the slab's base, in bytes. Each call of `link` makes the chain's last block lead to the block
+    /// at the position that it is given, or end the list for `None`; it is called once per attempt.
     pub fn push(&self, position: u32, count: u32, mut link: impl FnMut(Option<u32>)) -> RemoteFree {
         let mut old = self.0.load(Ordering::Relaxed);
         loop {
@@ -119,8 +130,8 @@ impl<W: Word> RemoteWord<W> {
                 let total = (old >> COUNT_SHIFT & COUNT).wrapping_add(u64::from(count));
                 (old & (OWNED | STACKED) | total << COUNT_SHIFT | encode(position), RemoteFree::Queued)
             };
-            // Release publishes the links to `take`; Acquire on a claim sees all that the last owner wrote before it
-            // let go (pairs with `release`).
+            // Release pairs with the Acquire in `take`: the owner sees the chain's links. Acquire pairs with the
+            // Release in `abandon`: a thread that reclaims the slab sees what the last owner wrote to it.
             match self.0.compare_exchange_weak(old, new, Ordering::AcqRel, Ordering::Relaxed) {
                 Ok(_) => return outcome,
                 Err(found) => old = found,
@@ -128,16 +139,17 @@ impl<W: Word> RemoteWord<W> {
         }
     }
 
-    /// How many blocks are listed. A glance: more may follow at any time, but none leave unless the owner takes them.
+    /// The length of the list. Other threads may add to it at any time; only the owner takes from it.
     pub fn count(&self) -> u32 {
         (self.0.load(Ordering::Relaxed) >> COUNT_SHIFT & COUNT) as u32
     }
 
-    /// Takes the whole list: the first block's distance from the base in bytes and the count. Only for the owner.
+    /// Takes the whole list: its first block's distance from the base in bytes, and its length. Only for the owner.
     pub fn take(&self) -> Option<(u32, u32)> {
         let mut old = self.0.load(Ordering::Relaxed);
         while old & POSITION != 0 {
-            // Acquire pairs with the Release of every `push` on the list: the links are visible.
+            // Acquire pairs with the Release in each `push` to the list: their links are visible. (Every change since
+            // is an exchange of this word, so a later push does not hide an earlier one.)
             match self.0.compare_exchange_weak(old, old & (OWNED | STACKED), Ordering::Acquire, Ordering::Relaxed) {
                 Ok(_) => return decode(old).map(|position| (position, (old >> COUNT_SHIFT & COUNT) as u32)),
                 Err(found) => old = found,
@@ -146,12 +158,14 @@ impl<W: Word> RemoteWord<W> {
         None
     }
 
-    /// Sets the slab adrift, to be found on a stack if `stacked`. Only for its owner.
-    pub fn release(&self, stacked: bool) -> Abandon {
+    /// Abandons the slab, unless blocks are on the list. `stacked` says that it should be on a stack. Only for its
+    /// owner.
+    pub fn abandon(&self, stacked: bool) -> Abandon {
         let mut old = self.0.load(Ordering::Relaxed);
         while old & POSITION == 0 {
             let new = if stacked { STACKED } else { old & STACKED };
-            // Release hands the owner's metadata to whoever claims.
+            // Release pairs with the Acquire in `push`, `reclaim` and `leave_stack`: the next owner sees the slab as it
+            // is now.
             match self.0.compare_exchange_weak(old, new, Ordering::Release, Ordering::Relaxed) {
                 Ok(_) if new == old & STACKED => return Abandon::Done,
                 Ok(_) => return Abandon::NeedsStack,
@@ -162,11 +176,13 @@ impl<W: Word> RemoteWord<W> {
     }
 }
 
+/// The bits for a list whose first block is `position` bytes from the base.
 fn encode(position: u32) -> u64 {
     u64::from(position >> 3).wrapping_add(1)
 }
 
+/// The position of the first block in `word`'s list, in bytes.
 fn decode(word: u64) -> Option<u32> {
-    let place = (word & POSITION) as u32;
-    if place == 0 { None } else { Some(place.wrapping_sub(1) << 3) }
+    let position = (word & POSITION) as u32;
+    if position == 0 { None } else { Some(position.wrapping_sub(1) << 3) }
 }

@@ -1,85 +1,85 @@
-//! A list of slabs of one owner, linked through their metadata.
+//! A doubly linked list of slabs, linked through their metadata. Only for the owner of the slabs.
 
 use super::metadata::Slab;
 use core::cell::Cell;
 use core::ptr;
 
-/// A doubly linked list.
+/// A list of slabs.
 ///
 /// # Invariants
-/// `first.previous == null`, `last.next == null`, and `a.next == b ⇔ b.previous == a`. A slab is on one list at most.
+/// `first.previous == null`, `last.next == null`, and `a.next == b ⇔ b.previous == a`. A slab is on one list at most,
+/// and the owner of the list owns the slab.
 #[derive(Debug)]
 pub(crate) struct SlabList {
-    first: Cell<*mut Slab>,
-    last: Cell<*mut Slab>,
+    first: Cell<*const Slab>,
+    last: Cell<*const Slab>,
     count: Cell<u32>,
 }
 
-impl SlabList {
-    pub(crate) fn first(&self) -> *mut Slab {
-        self.first.get()
-    }
+/// The slab that a link leads to.
+fn slab(link: *const Slab) -> Option<&'static Slab> {
+    // SAFETY: links are null or were made from a `&'static Slab` by `link`, or by the coercions in `push`.
+    unsafe { link.as_ref() }
+}
 
-    pub(crate) fn last(&self) -> *mut Slab {
-        self.last.get()
-    }
+/// The link to a slab, or null.
+fn link(slab: Option<&'static Slab>) -> *const Slab {
+    slab.map_or(ptr::null(), ptr::from_ref)
+}
+
+impl SlabList {
+    /// An empty list.
+    pub(crate) const EMPTY: SlabList =
+        SlabList { first: Cell::new(ptr::null()), last: Cell::new(ptr::null()), count: Cell::new(0) };
 
     pub(crate) fn count(&self) -> u32 {
         self.count.get()
     }
 
-    /// Puts `slab` first.
-    ///
-    /// # Safety
-    /// The caller owns the list and the slab, which is on no list.
-    pub(crate) unsafe fn push(&self, slab: *mut Slab) {
-        let second = self.first.get();
-        // SAFETY: metadata is never unmapped, and the caller owns both slabs' links.
-        unsafe {
-            (*slab).previous.set(ptr::null_mut());
-            (*slab).next.set(second);
-            if second.is_null() {
-                self.last.set(slab);
-            } else {
-                (*second).previous.set(slab);
-            }
+    /// Pushes `new`, which is on no list, to the beginning.
+    pub(crate) fn push(&self, new: &'static Slab) {
+        let second = slab(self.first.get());
+        new.previous.set(ptr::null());
+        new.next.set(link(second));
+        match second {
+            Some(second) => second.previous.set(new),
+            None => self.last.set(new),
         }
-        self.first.set(slab);
+        self.first.set(new);
         self.count.set(self.count.get().wrapping_add(1));
     }
 
-    /// Takes `slab` out.
-    ///
-    /// # Safety
-    /// The caller owns the list, and `slab` is on it.
-    pub(crate) unsafe fn remove(&self, slab: *mut Slab) {
-        // SAFETY: metadata is never unmapped; all three slabs are on the caller's list.
-        unsafe {
-            let (previous, next) = ((*slab).previous.get(), (*slab).next.get());
-            if previous.is_null() {
-                self.first.set(next);
-            } else {
-                (*previous).next.set(next);
-            }
-            if next.is_null() {
-                self.last.set(previous);
-            } else {
-                (*next).previous.set(previous);
-            }
+    /// Removes `old`, which is on this list.
+    pub(crate) fn remove(&self, old: &'static Slab) {
+        let (previous, next) = (slab(old.previous.get()), slab(old.next.get()));
+        match previous {
+            Some(previous) => previous.next.set(link(next)),
+            None => self.first.set(link(next)),
+        }
+        match next {
+            Some(next) => next.previous.set(link(previous)),
+            None => self.last.set(link(previous)),
         }
         self.count.set(self.count.get().wrapping_sub(1));
     }
 
-    /// Takes the first slab out, or returns null.
-    ///
-    /// # Safety
-    /// The caller owns the list.
-    pub(crate) unsafe fn pop(&self) -> *mut Slab {
-        let slab = self.first.get();
-        if !slab.is_null() {
-            // SAFETY: the first slab is on the list.
-            unsafe { self.remove(slab) };
-        }
-        slab
+    /// Removes the first slab.
+    pub(crate) fn pop(&self) -> Option<&'static Slab> {
+        slab(self.first.get()).inspect(|slab| self.remove(slab))
+    }
+
+    /// Removes the last slab.
+    pub(crate) fn pop_last(&self) -> Option<&'static Slab> {
+        slab(self.last.get()).inspect(|slab| self.remove(slab))
+    }
+
+    /// The slabs, first to last. The caller may remove the slab that was yielded last before it asks for the next.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static Slab> {
+        let mut next = slab(self.first.get());
+        core::iter::from_fn(move || {
+            let this = next?;
+            next = slab(this.next.get());
+            Some(this)
+        })
     }
 }

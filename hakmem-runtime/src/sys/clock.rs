@@ -1,11 +1,24 @@
-//! Time, coarse and cheap.
+//! Time, cheap or exact.
 
-/// Milliseconds since some fixed moment, wrapping; granularity one scheduler tick (1–10 ms), read through the vDSO
-/// without a system call.
+/// Milliseconds since an arbitrary moment, wrapping. The resolution is one scheduler tick (1 to 10 ms); the clock is
+/// read through the vDSO, without a system call.
 pub(crate) fn now_ms() -> u32 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a valid place for the result; the clock exists on every Linux.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
-    // Truncation is the wrap that callers expect.
+    let time = read(libc::CLOCK_MONOTONIC_COARSE);
+    // Truncation is the wrapping that callers expect.
     (time.tv_sec as u32).wrapping_mul(1000).wrapping_add((time.tv_nsec / 1_000_000) as u32)
+}
+
+/// Nanoseconds since an arbitrary moment.
+#[cfg(hakmem_record)]
+pub(crate) fn now_ns() -> u64 {
+    let time = read(libc::CLOCK_MONOTONIC);
+    (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
+}
+
+fn read(clock: libc::clockid_t) -> libc::timespec {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a live, writable timespec for the length of the call; every Linux since 2.6.32 has these clocks,
+    // and on an error the call writes nothing.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time
 }

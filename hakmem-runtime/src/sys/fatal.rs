@@ -1,4 +1,9 @@
-//! The end: one line on standard error, then abort. No allocation, no formatting machinery, no unwinding.
+//! Fatal errors: one line on standard error, then abort. Allocates nothing, takes no lock, does not unwind.
+//!
+//! A line is `hakmem: `, what is wrong in a few words ("double free", "invalid free"), and in brackets the pointer and
+//! whatever else is known about it.
+
+use super::program::{self, STANDARD_ERROR};
 
 /// Writes `hakmem: MESSAGE (pointer 0x…)` and aborts.
 #[cold]
@@ -7,7 +12,10 @@ pub(crate) fn fatal(message: &str, pointer: usize) -> ! {
     Message::new().text(message).pointer(pointer).text(")").fatal()
 }
 
-/// A line in the making. What does not fit is cut off.
+/// A message under construction. What exceeds its buffer is cut off.
+///
+/// # Invariants
+/// `length < bytes.len()`: the last byte is left for the newline.
 #[derive(Debug)]
 pub(crate) struct Message {
     bytes: [u8; 256],
@@ -15,19 +23,18 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// `hakmem: `, and whatever follows.
+    /// `hakmem: `, to be continued.
     pub(crate) fn new() -> Message {
-        let mut line = Message { bytes: [0; 256], length: 0 };
-        line.text("hakmem: ");
-        line
+        let mut message = Message { bytes: [0; 256], length: 0 };
+        message.text("hakmem: ");
+        message
     }
 
     fn byte(&mut self, byte: u8) -> &mut Message {
-        // The last place is for the end of the line.
         if self.length + 1 < self.bytes.len()
-            && let Some(place) = self.bytes.get_mut(self.length)
+            && let Some(next) = self.bytes.get_mut(self.length)
         {
-            *place = byte;
+            *next = byte;
             self.length += 1;
         }
         self
@@ -40,15 +47,15 @@ impl Message {
         self
     }
 
-    /// ` (pointer 0x…`: the bracket is open for more.
+    /// ` (pointer 0x…`. The caller adds what else belongs in the brackets, and closes them.
     pub(crate) fn pointer(&mut self, pointer: usize) -> &mut Message {
         self.text(" (pointer ").hexadecimal(pointer, 12)
     }
 
     pub(crate) fn hexadecimal(&mut self, number: usize, digits: u32) -> &mut Message {
         self.text("0x");
-        for place in (0..digits).rev() {
-            let digit = (number >> (place * 4)) & 0xF;
+        for position in (0..digits).rev() {
+            let digit = (number >> (position * 4)) & 0xF;
             self.byte(*b"0123456789abcdef".get(digit).unwrap_or(&b'?'));
         }
         self
@@ -68,13 +75,11 @@ impl Message {
 
     /// Writes the line and aborts.
     pub(crate) fn fatal(&mut self) -> ! {
-        if let Some(place) = self.bytes.get_mut(self.length) {
-            *place = b'\n';
+        if let Some(last) = self.bytes.get_mut(self.length) {
+            *last = b'\n';
         }
-        // SAFETY: `bytes` has one place behind `length`, and neither call comes back into the allocator.
-        unsafe {
-            libc::write(2, self.bytes.as_ptr().cast(), self.length + 1);
-            libc::abort()
-        }
+        program::write(STANDARD_ERROR, self.bytes.get(..=self.length).unwrap_or_default());
+        // SAFETY: it may be called at any time, also in a signal handler, and does not allocate.
+        unsafe { libc::abort() }
     }
 }

@@ -1,130 +1,238 @@
-//! `fork` in a program with threads: every lock is taken before and released on both sides after, so that neither
-//! inherits one in the hands of a thread that does not exist.
+//! `fork` in a program with threads: the runtime takes all of its locks before the fork and releases them after it, in
+//! the parent and in the child, so that the child never inherits a lock held by a thread that it does not have.
 //!
-//! Handlers of the program may run between ours: those that were registered earlier prepare later, and run earlier after
-//! the fork. So that they may allocate, the forking thread passes the locks that it holds for the fork (`Lock`).
+//! A part of the runtime with such locks registers a [`ForkHook`]. The order in which a fork takes locks is the order
+//! in which the rest of the runtime nests them:
 //!
-//! The child keeps what other threads of the parent had allocated, and their heaps' free memory stays unused in it: these
-//! heaps may have been in the middle of a change.
+//! ```text
+//! workers' rounds → list of hooks → each hook, newest first (an allocator: idle heaps → extents → pool) → arena
+//! ```
+//!
+//! The arena comes last because it is registered first, before any allocator.
+//!
+//! The program's own fork handlers may run between ours: those registered before ours prepare later, and run earlier
+//! after the fork. They may allocate, so the forking thread passes the locks that it holds for the fork (see
+//! [`Lock::hold_for_fork`]). They may even fork; forks in progress are counted, and the outermost one releases.
+//!
+//! The child keeps what the parent's other threads had allocated. Free memory in those threads' heaps stays unused in
+//! the child, because a heap may have been in the middle of a change.
 
-use crate::global::Allocator;
-use crate::meta::arena;
-use crate::sys::lock::Lock;
+use super::lock::{Guard, Lock};
+use core::cell::Cell;
+use core::fmt;
+use core::iter;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-/// Every allocator of the program that was used at least once.
-pub(crate) static ALLOCATORS: Lock<Allocators> = Lock::new(Allocators { newest: ptr::null(), count: 0, forks: 0 });
+/// A part of the runtime with locks to hold during a fork.
+pub(crate) trait ForkHook: Sync {
+    /// Before the fork: takes the locks.
+    fn hold(&self);
 
-/// A list through the allocators' own links.
-#[derive(Debug)]
-pub(crate) struct Allocators {
-    newest: *const Allocator,
+    /// After it, in the parent and in the child: releases the locks. It is also called for a hook that was registered
+    /// during the fork, of which nothing is held.
+    fn release(&self);
+
+    /// The hook's link in the list, the same one at every call.
+    fn link(&self) -> &ForkLink;
+}
+
+type Hook = &'static dyn ForkHook;
+
+/// A hook's place in the list of hooks.
+pub(crate) struct ForkLink {
+    previous: Cell<Option<Hook>>,
+    next: Cell<Option<Hook>>,
+    number: Cell<Option<u8>>,
+}
+
+// SAFETY: the cells are private to this module, which reads and writes them through `Hooks` only. The one `Hooks` is in
+// a lock, so no two threads access a cell at the same time. What the cells hold may be shared between threads:
+// `ForkHook` is `Sync`.
+unsafe impl Sync for ForkLink {}
+
+impl ForkLink {
+    pub(crate) const fn new() -> ForkLink {
+        ForkLink { previous: Cell::new(None), next: Cell::new(None), number: Cell::new(None) }
+    }
+}
+
+impl fmt::Debug for ForkLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ForkLink") // Its fields are the lock's.
+    }
+}
+
+/// Every registered hook.
+pub(crate) struct Hooks {
+    newest: Option<Hook>,
+    oldest: Option<Hook>,
     count: u8,
-    /// Forks under way: more than one if a handler of the program forks.
+    /// Forks in progress: more than one if a fork handler of the program forks.
     forks: u32,
 }
 
-// SAFETY: allocators are statics.
-unsafe impl Send for Allocators {}
+static HOOKS: Lock<Hooks> = Lock::new(Hooks { newest: None, oldest: None, count: 0, forks: 0 });
 
-impl Allocators {
-    /// Enters an allocator and returns its number, 1 to 255.
-    pub(crate) fn add(&mut self, allocator: &'static Allocator) -> u8 {
-        allocator.next.store(self.newest.cast_mut(), Ordering::Relaxed);
-        self.newest = allocator;
+/// The hooks, locked.
+pub(crate) fn hooks() -> Guard<'static, Hooks> {
+    HOOKS.lock()
+}
+
+impl Hooks {
+    /// Registers a hook, unless it is registered. Returns its number: how many were registered before it, at most 255.
+    pub(crate) fn register(&mut self, hook: Hook) -> u8 {
+        let link = hook.link();
+        if let Some(number) = link.number.get() {
+            return number;
+        }
+        let number = self.count;
+        link.number.set(Some(number));
+        link.previous.set(self.newest);
+        match self.newest {
+            Some(newest) => newest.link().next.set(Some(hook)),
+            None => self.oldest = Some(hook),
+        }
+        self.newest = Some(hook);
         self.count = self.count.saturating_add(1);
-        self.count
+        number
     }
 
-    fn iter(&self) -> impl Iterator<Item = &'static Allocator> {
-        let mut next = self.newest;
-        core::iter::from_fn(move || {
-            // SAFETY: null or a static.
-            let allocator = unsafe { next.as_ref() }?;
-            next = allocator.next.load(Ordering::Relaxed);
-            Some(allocator)
-        })
+    fn newest_first(&self) -> impl Iterator<Item = Hook> {
+        iter::successors(self.newest, |hook| hook.link().previous.get())
+    }
+
+    fn oldest_first(&self) -> impl Iterator<Item = Hook> {
+        iter::successors(self.oldest, |hook| hook.link().next.get())
     }
 }
 
-/// What a fork holds ahead of everything here, in a program that has it: the rounds of the allocator's own threads. Told
-/// by a pointer, so that it is in no other program. (As handlers of its own it had to be registered after these; but a
-/// thread may come to that while another, which began at the same time, is still on its way to register these. Then a
-/// fork waited for a round that waited for what the fork held.)
+/// What a fork does before it takes the lock of the list of hooks. There is one in programs with threads of the
+/// allocator's own: it waits until each of these is between two rounds of its work.
+///
+/// It cannot be a `ForkHook`: a round may register one itself, by the first use of an allocator. If the fork held the
+/// list and then waited for that round, the round would wait for the list. Nor can it be a handler of its own for
+/// `pthread_atfork`. Handlers prepare in the opposite order of their registration, so it had to be registered after the
+/// ones here; but one thread may start a worker while another is still about to register these.
+///
+/// A program without workers must not contain their functions. Hence this is reached by a pointer, which only a worker
+/// sets.
 #[derive(Debug)]
 pub(crate) struct EarlyHook {
-    pub(crate) before: fn(),
-    pub(crate) in_parent: fn(),
-    pub(crate) in_child: fn(),
+    pub(crate) hold: fn(),
+    pub(crate) release_in_parent: fn(),
+    pub(crate) release_in_child: fn(),
 }
 
-static AHEAD: AtomicPtr<EarlyHook> = AtomicPtr::new(ptr::null_mut());
+static EARLY: AtomicPtr<EarlyHook> = AtomicPtr::new(ptr::null_mut());
 
-/// From now on, each fork does that. All who say so mean the same.
-pub(crate) fn hold_ahead(ahead: &'static EarlyHook) {
-    // Release publishes the static to who loads it.
-    AHEAD.store(ptr::from_ref(ahead).cast_mut(), Ordering::Release);
+/// Sets the early hook. Of several calls the last one counts; all hooks passed do the same.
+pub(crate) fn set_early_hook(hook: &'static EarlyHook) {
+    // Release pairs with the Acquire in `early_hook`: a thread that reads the pointer sees the hook.
+    EARLY.store(ptr::from_ref(hook).cast_mut(), Ordering::Release);
 }
 
-fn ahead() -> Option<&'static EarlyHook> {
-    // SAFETY: null or a static.
-    unsafe { AHEAD.load(Ordering::Acquire).as_ref() }
+fn early_hook() -> Option<&'static EarlyHook> {
+    // SAFETY: the pointer is null, or was made from a `&'static EarlyHook` in `set_early_hook`, so it is valid for ever
+    // and nobody has a mutable reference to it.
+    unsafe { EARLY.load(Ordering::Acquire).as_ref() }
 }
 
-/// Installs the handlers, once. Outside every lock of ours, because the C library may allocate here.
+/// Installs the fork handlers, once. To be called without any lock of the runtime: the C library may allocate here.
 pub(crate) fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if !INSTALLED.swap(true, Ordering::Relaxed) {
-        // SAFETY: the handlers are functions of the program that owns this crate.
-        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+        call(prepare, parent, child);
     }
 }
 
-extern "C" fn before() {
-    if let Some(ahead) = ahead() {
-        (ahead.before)();
-    }
-    ALLOCATORS.hold_for_fork();
-    let mut allocators = ALLOCATORS.lock();
-    allocators.forks = allocators.forks.wrapping_add(1);
-    if allocators.forks > 1 {
-        return; // A handler forks, and all is held.
-    }
-    for allocator in allocators.iter() {
-        allocator.before_fork();
-    }
-    arena::before_fork();
+/// Has these functions called around each fork: before it, and after it in the parent and in the child. The one given last is
+/// the first to be called before. A failure (no memory) leaves a program in which a child may find locks held.
+pub(crate) fn call(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
+    // SAFETY: the functions are part of the program, or of a library that stays.
+    unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
-extern "C" fn in_parent() {
+extern "C" fn prepare() {
+    if let Some(early) = early_hook() {
+        (early.hold)();
+    }
+    HOOKS.hold_for_fork();
+    let mut hooks = HOOKS.lock();
+    hooks.forks = hooks.forks.wrapping_add(1);
+    if hooks.forks > 1 {
+        return; // A fork handler forks: everything is held already.
+    }
+    for hook in hooks.newest_first() {
+        hook.hold();
+    }
+}
+
+extern "C" fn parent() {
     if release()
-        && let Some(ahead) = ahead()
+        && let Some(early) = early_hook()
     {
-        (ahead.in_parent)();
+        (early.release_in_parent)();
     }
 }
 
-extern "C" fn in_child() {
+extern "C" fn child() {
     release();
-    if let Some(ahead) = ahead() {
-        (ahead.in_child)();
+    if let Some(early) = early_hook() {
+        (early.release_in_child)();
     }
 }
 
-/// Gives back what `before` took. `false`: a handler's fork ends here, and all is held on.
+/// Releases what `prepare` took, in the opposite order. `false`: this was a fork within a fork handler, and the outer
+/// fork goes on, in the parent and in the child, and still needs everything.
 fn release() -> bool {
-    let mut allocators = ALLOCATORS.lock();
-    allocators.forks = allocators.forks.wrapping_sub(1);
-    if allocators.forks > 0 {
-        return false; // The other one goes on, on both sides.
+    let mut hooks = HOOKS.lock();
+    hooks.forks = hooks.forks.wrapping_sub(1);
+    if hooks.forks > 0 {
+        return false;
     }
-    arena::after_fork();
-    // Also of an allocator that was first used in between, of which no lock is held.
-    for allocator in allocators.iter() {
-        allocator.after_fork();
+    for hook in hooks.oldest_first() {
+        hook.release();
     }
-    drop(allocators);
-    ALLOCATORS.release_after_fork();
+    drop(hooks);
+    HOOKS.release_after_fork();
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+    use std::vec::Vec;
+
+    static CALLS: Mutex<Vec<(char, u8)>> = Mutex::new(Vec::new());
+
+    struct Recorded(u8, ForkLink);
+
+    impl ForkHook for Recorded {
+        fn hold(&self) {
+            CALLS.lock().expect("no test panics with it").push(('h', self.0));
+        }
+        fn release(&self) {
+            CALLS.lock().expect("no test panics with it").push(('r', self.0));
+        }
+        fn link(&self) -> &ForkLink {
+            &self.1
+        }
+    }
+
+    #[test]
+    fn hooks_are_held_newest_first_and_released_in_the_opposite_order() {
+        static RECORDED: [Recorded; 3] =
+            [Recorded(0, ForkLink::new()), Recorded(1, ForkLink::new()), Recorded(2, ForkLink::new())];
+        let mut hooks = Hooks { newest: None, oldest: None, count: 0, forks: 0 };
+        for _ in 0..2 {
+            let numbers: Vec<u8> = RECORDED.iter().map(|hook| hooks.register(hook)).collect();
+            assert_eq!(numbers, [0, 1, 2], "the second time they are registered already");
+        }
+        hooks.newest_first().for_each(ForkHook::hold);
+        hooks.oldest_first().for_each(ForkHook::release);
+        let calls = CALLS.lock().expect("nobody panicked").clone();
+        assert_eq!(calls, [('h', 2), ('h', 1), ('h', 0), ('r', 0), ('r', 1), ('r', 2)]);
+    }
 }

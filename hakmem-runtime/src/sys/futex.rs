@@ -1,27 +1,29 @@
-//! Waiting on a word of memory.
+//! Waiting until a word of memory changes.
 
-use super::mmap::keeping_errno;
+use super::errno;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 
-/// Waits while `word` holds `value`; may return early.
+/// Waits while `word` holds `value`. May return early.
 pub(crate) fn wait(word: &AtomicU32, value: u32) {
     call(word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, value, ptr::null());
 }
 
-/// The same, no longer than `milliseconds`.
+/// [`wait`], for no longer than `milliseconds`.
 pub(crate) fn wait_for(word: &AtomicU32, value: u32, milliseconds: u32) {
     let (seconds, rest) = (milliseconds / 1000, milliseconds % 1000);
     let time = libc::timespec { tv_sec: seconds.into(), tv_nsec: libc::c_long::from(rest as i32) * 1_000_000 };
     call(word, libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, value, &raw const time);
 }
 
-/// Wakes up to `count` of those who wait.
+/// Wakes up to `count` waiters.
 pub(crate) fn wake(word: &AtomicU32, count: u32) {
     call(word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count, ptr::null());
 }
 
+/// `timeout` is null (no limit) or points to a live timespec.
 fn call(word: &AtomicU32, operation: i32, value: u32, timeout: *const libc::timespec) {
-    // SAFETY: the word and the timeout outlive the call; a null timeout waits without end.
-    keeping_errno(|| unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, timeout) });
+    // SAFETY: the kernel reads the word, which `word` keeps alive, and the timeout, which is null or a local of
+    // `wait_for` that outlives the call. It writes to neither.
+    errno::preserve(|| unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, timeout) });
 }

@@ -1,44 +1,42 @@
-//! A lock of one word: free, or the thread that holds it, and whether others wait (after Drepper, "Futexes are tricky").
+//! A lock of one word. It holds the thread that has the lock, or 0 if it is free, and two flags (after Drepper,
+//! "Futexes are tricky").
 //!
-//! std's locks may allocate or panic; this one parks on a futex and does neither. It knows its holder for two cases that
-//! only a waiter meets, who has time. A thread that holds the lock for a fork passes: other handlers of `fork`, which run
-//! between ours, may allocate. And a thread that holds it otherwise ends the program, where it would wait for itself: the
-//! handler of a signal called the allocator while it was at work.
+//! std's locks may allocate or panic; this one waits on a futex and does neither. It records its holder for two cases,
+//! which only a waiter needs to look for. A thread that holds the lock for a fork passes it, because the program's own
+//! fork handlers, which run between ours, may allocate. And a thread that would wait for itself is stopped with a
+//! message: a signal handler called the allocator while it was at work.
 
 use super::fatal::fatal;
-use super::futex;
+use super::{futex, thread};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 const FREE: usize = 0;
-/// A thread may be parked.
+/// A thread may be waiting on the futex.
 const CONTENDED: usize = 1;
-/// The holder holds it for a fork.
+/// The holder has the lock for a fork.
 const FORKING: usize = 2;
 
-/// Tries before a waiter parks. A critical section of the pool is a few hundred nanoseconds, so a short spin on the
-/// other core usually sees it end.
+/// Attempts before a waiter goes to sleep. A critical section of the pool takes a few hundred nanoseconds, so a short
+/// spin on another core usually sees its end.
 const SPINS: u32 = 100;
 
 /// A value behind a futex lock.
+///
+/// # Invariants
+/// `state == FREE`, or `state == holder | flags`, where `holder` is [`thread::current`] of the one thread that may
+/// access `value`. The flags do not overlap with any thread's number.
 #[derive(Debug)]
 pub(crate) struct Lock<T> {
-    /// `FREE`, or the holder as `this_thread` has it, and flags.
     state: AtomicUsize,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: the lock hands out the value to one thread at a time.
+// SAFETY: `&Lock<T>` gives access to the value through a `Guard` only, and there are guards on one thread at a time: so
+// the value is sent from thread to thread (`T: Send`) and never shared between them.
 unsafe impl<T: Send> Sync for Lock<T> {}
-
-/// The calling thread, in a forked child as in its parent. The C library keeps more than a word there, so the flags' bits
-/// are 0.
-fn this_thread() -> usize {
-    // SAFETY: the function has no preconditions.
-    unsafe { libc::pthread_self() as usize }
-}
 
 fn is_held_by(state: usize, thread: usize) -> bool {
     state & !(CONTENDED | FORKING) == thread
@@ -51,42 +49,44 @@ impl<T> Lock<T> {
 
     /// Waits for the lock.
     pub(crate) fn lock(&self) -> Guard<'_, T> {
-        let taken = self.acquire();
-        Guard { lock: self, taken }
+        let owned = self.acquire();
+        Guard { lock: self, owned }
     }
 
-    /// Takes the lock if it is free. Those who write down what the allocators do would rather leave something out than wait.
-    #[cfg(any(test, feature = "record"))]
+    /// Takes the lock if it is free. The recorder would rather leave something out than wait.
+    #[cfg(any(test, hakmem_record))]
     pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
-        self.state.compare_exchange(FREE, this_thread(), Ordering::Acquire, Ordering::Relaxed).ok()?;
-        Some(Guard { lock: self, taken: true })
+        self.state.compare_exchange(FREE, thread::current(), Ordering::Acquire, Ordering::Relaxed).ok()?;
+        Some(Guard { lock: self, owned: true })
     }
 
-    /// Waits for the lock, and holds it while this thread forks. Meanwhile the thread may `lock` it. If the handler of a signal
-    /// forks, this thread may have it already: then it stays with the code that was interrupted and goes on, on both sides.
+    /// Waits for the lock, and holds it while this thread forks. Until [`Lock::release_after_fork`], `lock` returns at
+    /// once on this thread. If a signal handler forks, this thread may have the lock already: then it stays with the
+    /// code that was interrupted, which continues in the parent and in the child.
     pub(crate) fn hold_for_fork(&self) {
-        if !is_held_by(self.state.load(Ordering::Relaxed), this_thread()) {
+        if !is_held_by(self.state.load(Ordering::Relaxed), thread::current()) {
             self.acquire();
             self.state.fetch_or(FORKING, Ordering::Relaxed);
         }
     }
 
-    /// Gives it back after the fork, on either side; nothing if this thread does not hold it for one.
+    /// Releases the lock after the fork, in the parent and in the child. Does nothing if this thread does not hold it
+    /// for a fork.
     pub(crate) fn release_after_fork(&self) {
         let state = self.state.load(Ordering::Relaxed);
-        if state & !CONTENDED == this_thread() | FORKING {
+        if state & !CONTENDED == thread::current() | FORKING {
             self.release();
         }
     }
 
-    /// Frees the lock in a forked child in which the holder does not exist.
+    /// Frees the lock in a forked child, which does not have the holder's thread.
     pub(crate) fn forget_holder(&self) {
         self.state.store(FREE, Ordering::Relaxed);
     }
 
     /// Waits for the lock. `false`: this thread holds it for a fork.
     fn acquire(&self) -> bool {
-        let me = this_thread();
+        let me = thread::current();
         self.state.compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed).is_ok() || self.wait(me)
     }
 
@@ -99,13 +99,10 @@ impl<T> Lock<T> {
                 if state & FORKING != 0 {
                     return false;
                 }
-                fatal(
-                    "the allocator was called from within itself, by the handler of a signal",
-                    ptr::from_ref(self).addr(),
-                );
+                fatal("allocator reentered by a signal handler", ptr::from_ref(self).addr());
             }
             if state == FREE {
-                // Who may have parked holds it as contended, so that its release wakes whoever parked beside it.
+                // A thread that may have slept takes the lock as contended, so that its release wakes the next sleeper.
                 let mine = if spins > 0 { me } else { me | CONTENDED };
                 if self.state.compare_exchange_weak(FREE, mine, Ordering::Acquire, Ordering::Relaxed).is_ok() {
                     return true;
@@ -123,15 +120,17 @@ impl<T> Lock<T> {
         self.state.compare_exchange_weak(state, state | CONTENDED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// The half of the word that the kernel compares. It has the flags; another holder whose half is the same is contended,
-    /// too.
+    /// The half of the word that the kernel compares. It contains the flags. If another holder's lower half is the
+    /// same, its lock is contended too, so its release wakes the waiter.
     fn lower_half(&self) -> &AtomicU32 {
+        const { assert!(size_of::<AtomicUsize>() == size_of::<[AtomicU32; 2]>()) };
         let halves = ptr::from_ref(&self.state).cast::<[AtomicU32; 2]>();
-        // SAFETY: two halves make up the word, of which only the kernel reads one.
+        // SAFETY: `state` is 8 aligned bytes, the size of two halves (asserted above), and is borrowed as long as the
+        // result. The half is passed to the kernel only, so no access in this program mixes the two sizes.
         unsafe { &(*halves)[usize::from(cfg!(target_endian = "big"))] }
     }
 
-    /// Gives the lock back, which the caller holds.
+    /// Releases the lock, which the calling thread holds.
     fn release(&self) {
         if self.state.swap(FREE, Ordering::Release) & CONTENDED != 0 {
             futex::wake(self.lower_half(), 1);
@@ -139,32 +138,35 @@ impl<T> Lock<T> {
     }
 }
 
-/// The value, while the lock is held.
+/// Access to the value while the lock is held.
 #[derive(Debug)]
 pub(crate) struct Guard<'a, T> {
     lock: &'a Lock<T>,
-    /// Whether the lock is given back with the guard; else its holder forks, and holds it on.
-    taken: bool,
+    /// Whether the lock is released with the guard. Not if its holder forks, and keeps it until the fork is over.
+    owned: bool,
 }
 
 impl<T> Deref for Guard<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        // SAFETY: we hold the lock.
+        // SAFETY: this thread holds the lock as long as the guard exists, so no other thread has a reference to the
+        // value; and on this thread a second guard exists only in a fork handler, which runs while no reference is in
+        // use.
         unsafe { &*self.lock.value.get() }
     }
 }
 
 impl<T> DerefMut for Guard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: we hold the lock.
+        // SAFETY: for the reason given in `deref` there is no other reference from another guard; `&mut self` excludes
+        // one from this guard.
         unsafe { &mut *self.lock.value.get() }
     }
 }
 
 impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
-        if self.taken {
+        if self.owned {
             self.lock.release();
         }
     }
@@ -175,19 +177,18 @@ mod tests {
     use super::*;
     use std::sync::Barrier;
     use std::sync::atomic::AtomicBool;
-    use std::thread;
 
     #[test]
     fn one_thread_at_a_time() {
         static LOCK: Lock<[u32; 2]> = Lock::new([0; 2]);
-        thread::scope(|scope| {
+        std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for round in 0..20_000 {
                         let mut both = LOCK.lock();
                         both[0] += 1;
                         if round % 1000 == 0 {
-                            thread::yield_now(); // Long enough for others to park.
+                            std::thread::yield_now(); // Long enough for others to sleep.
                         }
                         both[1] += 1;
                         assert_eq!(both[0], both[1]);
@@ -199,11 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn who_forks_passes_and_others_wait() {
+    fn a_forking_thread_passes_and_others_wait() {
         static LOCK: Lock<u32> = Lock::new(0);
         static RELEASED: AtomicBool = AtomicBool::new(false);
         let held = Barrier::new(2);
-        thread::scope(|scope| {
+        std::thread::scope(|scope| {
             scope.spawn(|| {
                 held.wait();
                 assert!(LOCK.try_lock().is_none());
@@ -216,7 +217,7 @@ mod tests {
             held.wait();
             for _ in 0..100 {
                 *LOCK.lock() += 1;
-                thread::yield_now();
+                std::thread::yield_now();
             }
             RELEASED.store(true, Ordering::Relaxed);
             LOCK.release_after_fork();

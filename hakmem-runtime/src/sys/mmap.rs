@@ -1,9 +1,14 @@
-//! Memory from the kernel. Addresses are `usize`, 0 means "could not"; `errno` is left as the program had it.
+//! Memory from the kernel. Addresses are `usize`; an address of 0 means that the kernel refused. `errno` is preserved.
+//!
+//! The functions that change a mapping take its address, and are for its owner: for ranges that the caller got from
+//! [`map`] or [`map_at`] and has not unmapped, and in which no memory is in use that the call would change. Who owns
+//! which range is the subject of `backend/region.rs`, `backend/free_runs.rs` and `extent/extents.rs`.
 
+use super::errno;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// The page size, read once at run time (4, 16 or 64 KiB from one binary).
+/// The page size, read at run time: 4, 16 or 64 KiB.
 pub(crate) fn page_size() -> usize {
     static PAGE: AtomicUsize = AtomicUsize::new(0);
     match PAGE.load(Ordering::Relaxed) {
@@ -22,22 +27,12 @@ pub(crate) fn round_up(value: usize, to: usize) -> Option<usize> {
     value.checked_add(to.wrapping_sub(1)).map(|sum| sum & !to.wrapping_sub(1))
 }
 
-/// Runs `call` and puts `errno` back: an allocation that succeeds after a refused attempt must not show.
-pub(crate) fn keeping_errno<T>(call: impl FnOnce() -> T) -> T {
-    // SAFETY: errno is this thread's own place.
-    let errno = unsafe { *libc::__errno_location() };
-    let result = call();
-    // SAFETY: as above.
-    unsafe { *libc::__errno_location() = errno };
-    result
-}
-
-/// Who may touch a new mapping.
+/// What a new mapping allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nobody yet: address space alone, which the kernel does not charge for.
+    /// Nothing yet: address space alone, which the kernel does not count as memory.
     Reserved,
-    /// Readable and writable, zero on first touch.
+    /// Reads and writes. Zero until the first write.
     ReadWrite,
 }
 
@@ -49,8 +44,8 @@ impl Access {
         }
     }
 
-    /// Memory is accounted for when it is made usable, so that a request beyond all memory fails at once; address space
-    /// alone is not.
+    /// The kernel counts memory when it becomes usable, so that a request beyond all memory fails at once. It does not
+    /// count reserved address space.
     fn flags(self) -> i32 {
         match self {
             Access::Reserved => libc::MAP_NORESERVE,
@@ -62,22 +57,22 @@ impl Access {
 fn mmap(hint: usize, length: usize, access: Access, extra: i32) -> usize {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | access.flags() | extra;
     let hint = ptr::with_exposed_provenance_mut(hint);
-    keeping_errno(|| {
-        // SAFETY: an anonymous mapping at an address of the kernel's choice (or at `hint` with NOREPLACE) disturbs
-        // no existing one.
+    errno::preserve(|| {
+        // SAFETY: a new anonymous mapping. `extra` is 0 or MAP_FIXED_NOREPLACE, and with neither does the kernel
+        // replace a mapping that exists.
         let address = unsafe { libc::mmap(hint, length, access.protection(), flags, -1, 0) };
         if address == libc::MAP_FAILED { 0 } else { address.expose_provenance() }
     })
 }
 
-/// Aligned addresses tried before address space is wasted for alignment: our own regions may hold a few of them.
+/// How many aligned addresses to try before mapping more than needed: our own regions may occupy a few of them.
 const TRIES: u32 = 8;
 
-/// Maps `length` bytes at `address`, if nothing is there.
+/// Maps `length` bytes at `address`, if nothing is mapped there.
 pub(crate) fn map_at(address: usize, length: usize, access: Access) -> bool {
     let found = mmap(address, length, access, libc::MAP_FIXED_NOREPLACE);
     if found != 0 && found != address {
-        unmap(found, length);
+        unmap(found, length); // A kernel before 4.17 takes the address as a hint.
     }
     found == address
 }
@@ -88,24 +83,20 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
     if first == 0 || first & align.wrapping_sub(1) == 0 {
         return first;
     }
-    // The kernel places mappings downwards one below the other, so an aligned address just below the one it chose is
-    // most likely free: one try costs one call and no address space.
+    // The kernel places mappings downwards, each below the last, so the next aligned address below this one is most
+    // likely free: a try costs one call and no address space.
     unmap(first, length);
     let mut below = first & !align.wrapping_sub(1);
     for _ in 0..TRIES {
         if below == 0 {
             break;
         }
-        let address = mmap(below, length, access, libc::MAP_FIXED_NOREPLACE);
-        if address == below {
-            return address;
-        }
-        if address != 0 {
-            unmap(address, length); // A kernel before 4.17 takes NOREPLACE for a hint.
+        if map_at(below, length, access) {
+            return below;
         }
         below = below.saturating_sub(align);
     }
-    // Else map enough that an aligned piece is inside, and give back both ends.
+    // Otherwise map enough to contain an aligned range, and unmap what is before and behind it.
     let Some(total) = length.checked_add(align) else { return 0 };
     let whole = mmap(0, total, Access::Reserved, 0);
     if whole == 0 {
@@ -122,11 +113,11 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
     address
 }
 
-/// Unmaps. Nothing there may be in use.
+/// Unmaps a range, which the caller no longer owns from this call on.
 pub(crate) fn unmap(address: usize, length: usize) {
     if length > 0 {
-        keeping_errno(|| {
-            // SAFETY: callers pass a mapping, or a part of one, of their own.
+        errno::preserve(|| {
+            // SAFETY: the range is a mapping, or a part of one, that the caller owns and nobody uses (see the module).
             unsafe { libc::munmap(ptr::with_exposed_provenance_mut(address), length) };
         });
     }
@@ -134,21 +125,22 @@ pub(crate) fn unmap(address: usize, length: usize) {
 
 /// Makes reserved memory readable and writable.
 pub(crate) fn commit(address: usize, length: usize) -> bool {
-    keeping_errno(|| {
-        // SAFETY: callers pass address space that they reserved.
+    errno::preserve(|| {
+        // SAFETY: the range is address space that the caller reserved, so nothing can be using it.
         unsafe {
             libc::mprotect(ptr::with_exposed_provenance_mut(address), length, Access::ReadWrite.protection()) == 0
         }
     })
 }
 
-/// Gives the memory behind an address range back; it reads as zero afterwards. `false` where the kernel refused.
+/// Returns the memory behind a range to the kernel; the range stays mapped and reads as zero. `false`: the kernel
+/// refused, as it does for locked memory.
 pub(crate) fn purge(address: usize, length: usize) -> bool {
     advise(address, length, libc::MADV_DONTNEED)
 }
 
-/// Gives an address range its memory now, in one call instead of a page fault for each page. A kernel before 5.14 refuses,
-/// and the faults follow.
+/// Gives a range its memory now, in one call instead of a page fault for each page. A kernel before 5.14 refuses, and
+/// the page faults follow.
 pub(crate) fn populate(address: usize, length: usize) {
     advise(address, length, libc::MADV_POPULATE_WRITE);
 }
@@ -159,35 +151,54 @@ pub(crate) fn prefer_huge_pages(address: usize, length: usize) {
 }
 
 fn advise(address: usize, length: usize, advice: i32) -> bool {
-    keeping_errno(|| {
-        // SAFETY: callers pass whole pages of a mapping of their own; none of the kinds of advice changes what is in use.
+    errno::preserve(|| {
+        // SAFETY: whole pages of a mapping that the caller owns. MADV_DONTNEED is the only advice here that changes
+        // what is in them, and the caller passes free memory for it.
         unsafe { libc::madvise(ptr::with_exposed_provenance_mut(address), length, advice) == 0 }
     })
 }
 
-/// Changes a mapping's length where it stands; `false` where there is no room.
-pub(crate) fn resize_in_place(address: usize, old: usize, new: usize) -> bool {
-    keeping_errno(|| {
-        // SAFETY: callers pass a mapping of their own; without MAYMOVE its address stays.
-        let moved = unsafe { libc::mremap(ptr::with_exposed_provenance_mut(address), old, new, 0) };
-        moved != libc::MAP_FAILED
-    })
+/// The outcome of [`resize_in_place`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resize {
+    Done,
+    /// There is no room behind the mapping, or no memory.
+    Refused,
+    /// The range consists of several mappings, which the kernel does not resize as one.
+    Split,
 }
 
-/// Moves a mapping's pages to `target`, address space of `new` bytes that the caller reserved. Copies nothing.
-pub(crate) fn resize_to(address: usize, old: usize, new: usize, target: usize) -> bool {
-    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
-    keeping_errno(|| {
-        // SAFETY: both ranges are the caller's; what was reserved at `target` is replaced.
-        let moved = unsafe {
-            libc::mremap(
-                ptr::with_exposed_provenance_mut(address),
-                old,
-                new,
-                flags,
-                ptr::with_exposed_provenance_mut::<libc::c_void>(target),
-            )
-        };
-        moved != libc::MAP_FAILED
+/// Lengthens a mapping without moving it.
+pub(crate) fn resize_in_place(address: usize, old: usize, new: usize) -> Resize {
+    match remap(address, old, new, 0, 0) {
+        Ok(()) => Resize::Done,
+        Err(libc::EFAULT) => Resize::Split,
+        Err(_) => Resize::Refused,
+    }
+}
+
+/// Moves a mapping's pages, without copying them, to `target`: `new` bytes of address space that the caller reserved.
+/// `false`: the kernel refused, and the mapping is where it was; **but the caller does not own `target` any more**.
+///
+/// That is because the kernel unmaps `target` before it moves the pages ("Any previous mapping at the address range
+/// specified by `new_address` and `new_size` is unmapped", mremap(2)), and may refuse after that. Then another thread's
+/// mapping may be at `target` already, and unmapping it would destroy that. On the other hand, a kernel that refuses
+/// earlier (most checks come first since 6.17) leaves the reservation in place. Nothing tells one case from the other,
+/// so `target` is given up in both: at worst its address space, which has no memory, is lost.
+pub(crate) fn move_to(address: usize, old: usize, new: usize, target: usize) -> bool {
+    remap(address, old, new, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, target).is_ok()
+}
+
+/// `mremap`, or its `errno`.
+fn remap(address: usize, old: usize, new: usize, flags: i32, target: usize) -> Result<(), i32> {
+    let address = ptr::with_exposed_provenance_mut::<libc::c_void>(address);
+    let target = ptr::with_exposed_provenance_mut::<libc::c_void>(target);
+    errno::preserve(|| {
+        // SAFETY: the caller owns the mapping at `address`. Without flags its address stays, the kernel adds pages
+        // where nothing is mapped, and `target` is ignored. With MREMAP_FIXED the kernel replaces what is at `target`,
+        // which is the caller's reservation up to that moment; no other mapping can be made between the two steps. The
+        // old range is unmapped by a move and nobody else uses it, since the caller owns it.
+        let moved = unsafe { libc::mremap(address, old, new, flags, target) };
+        if moved == libc::MAP_FAILED { Err(errno::last()) } else { Ok(()) }
     })
 }

@@ -1,8 +1,13 @@
-//! The operating system: memory, time, waiting, the abort line, fork. Imports nothing of this crate above it.
+//! The operating system: memory, time, waiting, threads, fork, and the message before an abort. Imports nothing else of
+//! this crate.
 
 pub(crate) mod clock;
+pub(crate) mod errno;
 pub(crate) mod fatal;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod lock;
 pub(crate) mod mmap;
+pub(crate) mod program;
+pub(crate) mod thread;
+pub(crate) mod thread_key;

@@ -1,4 +1,4 @@
-//! What the models share.
+//! What several models use.
 
 use hakmem_runtime::protocol::Word;
 use loom::sync::atomic::{AtomicU64, Ordering};

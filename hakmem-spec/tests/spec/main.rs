@@ -1,5 +1,6 @@
-//! The tests of the public interface, in one program so that it is linked once.
+//! Tests of the public interface, in one binary.
 
+mod catalogue;
 mod errors;
 mod model;
 mod plan;
@@ -8,7 +9,7 @@ mod robust;
 
 use hakmem_spec::{LAYERS, Source, Spec, parse};
 
-/// The model of a text that is in order.
+/// The model of a valid spec.
 #[track_caller]
 fn spec(text: &str) -> Spec {
     let source = Source::file("classes.toml", text);
@@ -17,15 +18,15 @@ fn spec(text: &str) -> Spec {
     })
 }
 
-/// The errors of a text that is not, rendered.
+/// The errors of an invalid spec, rendered.
 #[track_caller]
 fn errors(text: &str) -> Vec<String> {
     let source = Source::file("classes.toml", text);
-    parse(&source).expect_err("this should be in error").iter().map(|error| error.render(&source)).collect()
+    parse(&source).expect_err("the spec should be invalid").iter().map(|error| error.render(&source)).collect()
 }
 
-/// Asserts that a text has one error, which reads as given. `ALL_LAYERS` stands for the names in the catalogue, so that
-/// another layer changes no test.
+/// Asserts that the errors of `text` are rendered as `expected`. `ALL_LAYERS` stands for the names in the catalogue, so
+/// that a new layer changes no test.
 #[track_caller]
 fn assert_error(text: &str, expected: &str) {
     let layers: Vec<String> = LAYERS.iter().map(|layer| format!("`{}`", layer.name)).collect();

@@ -1,4 +1,4 @@
-//! What a spec comes to.
+//! The model of valid specs.
 
 use crate::spec;
 use hakmem_spec::{Budget, Free, Geometry, Header, Large, Purge, Refill, Source, Tls, parse, table};
@@ -17,7 +17,7 @@ fn everything_but_a_class_may_be_left_out() {
     assert_eq!(spec.tls, Tls::Native);
     let class = &spec.classes[0];
     assert_eq!((class.size, class.align, class.batch, class.specialise, class.budget), (64, 64, 32, true, None));
-    assert_eq!((class.slab.units, class.slab.blocks, class.slab.tail), (1, 1024, 0));
+    assert_eq!((class.slab.slabs, class.slab.blocks, class.slab.slack), (1, 1024, 0));
     let layers: Vec<_> = class.stack.iter().map(|layer| (layer.kind.name, layer.limit)).collect();
     assert_eq!(layers, [("unified", 256), ("sll", 512)]);
 }
@@ -61,14 +61,14 @@ sll = { high_water = 4096 }
     let [first, second] = &spec.classes[..] else { panic!() };
     assert_eq!((first.align, first.batch, first.specialise), (16, 16, false));
     assert_eq!(first.budget, Some(Budget { alloc: 7, free: 8 }));
-    assert_eq!((first.slab.units, first.slab.blocks, first.slab.tail), (3, 4096, 0));
+    assert_eq!((first.slab.slabs, first.slab.blocks, first.slab.slack), (3, 4096, 0));
     assert_eq!(first.stack.iter().map(|layer| layer.limit).collect::<Vec<_>>(), [40, 682]);
     assert_eq!((second.size, second.batch, second.specialise, second.budget), (1024, 20, true, None));
     assert_eq!(second.stack.iter().map(|layer| layer.limit).collect::<Vec<_>>(), [4]);
 }
 
 #[test]
-fn a_thread_purges_where_it_is_asked_to() {
+fn purging_in_the_background_may_be_set() {
     let purge = |section: &str| spec(&format!("purge = {{ {section} }}\n[[class]]\nsize = 64")).purge;
     assert_eq!(purge("background = true"), Purge { delay_ms: Some(500), background: true });
     assert_eq!(purge("background = true, delay_ms = 1"), Purge { delay_ms: Some(1), background: true });
@@ -77,7 +77,7 @@ fn a_thread_purges_where_it_is_asked_to() {
 }
 
 #[test]
-fn policies_are_off_unless_they_are_named() {
+fn policies_are_off_by_default() {
     let class = &spec("class = [{ size = 64 }]").classes[0];
     assert_eq!((class.refill, class.free), (Refill::FrontDirect, Free::Immediate));
     assert_eq!((class.header, class.stats), (Header::None, false));
@@ -124,15 +124,15 @@ fn a_header_costs_eight_bytes_of_a_request_and_a_block_of_a_span() {
     assert_eq!(usable, [(16, 8), (24, 16), (64, 56), (1024, 1016), (1152, 1024), (4096, 3968)]);
     // The first block begins one alignment behind the start of the span.
     for class in &spec.classes {
-        assert_eq!(class.slab.lead, class.align);
-        assert_eq!(class.slab.lead + class.slab.blocks * class.size + class.slab.tail, 64 << 10);
+        assert_eq!(class.slab.first_block_offset, class.align);
+        assert_eq!(class.slab.first_block_offset + class.slab.blocks * class.size + class.slab.slack, 64 << 10);
     }
     assert_eq!(spec.classes[3].slab.blocks, 63);
-    assert_eq!(crate::spec("class = [{ size = 1024 }]").classes[0].slab.lead, 0);
+    assert_eq!(crate::spec("class = [{ size = 1024 }]").classes[0].slab.first_block_offset, 0);
 }
 
 #[test]
-fn the_batch_is_bounded_by_the_first_layer_that_takes_part_in_refills() {
+fn the_batch_is_limited_by_the_first_layer_that_takes_part_in_refills() {
     let batch =
         |layers: &str| spec(&format!("class = [{{ size = 64, layers = {layers}, fast = {{ capacity = 20 }} }}]"));
     assert_eq!(batch("['fast', 'unified', 'sll']").classes[0].batch, 20);
@@ -174,7 +174,7 @@ fn ranges_expand() {
 }
 
 #[test]
-fn a_class_is_where_its_size_is() {
+fn the_span_of_a_class_is_that_of_its_size() {
     let text = "[[class]]\nsize = 8\n[[class]]\nsizes = [16, 24]\n";
     let spans: Vec<_> = spec(text).classes.iter().map(|class| text[class.span.clone()].to_owned()).collect();
     assert_eq!(spans, ["8", "16", "24"]);
@@ -213,12 +213,12 @@ fn defaults_may_set_layers_that_only_some_classes_use() {
 }
 
 #[test]
-fn windows_line_ends_and_a_byte_order_mark_do_no_harm() {
+fn windows_line_endings_and_a_byte_order_mark_are_accepted() {
     assert_eq!(sizes("\u{feff}[[class]]\r\nsize = 8\r\n"), [8]);
 }
 
 #[test]
-fn the_default_spec_is_in_order() {
+fn the_default_spec_is_valid() {
     let source = Source::default_spec();
     let spec = parse(&source).unwrap_or_else(|errors| panic!("{}", errors[0].render(&source)));
     assert_eq!(spec.classes.len(), 60);
@@ -227,7 +227,7 @@ fn the_default_spec_is_in_order() {
         assert_eq!(class.budget.is_some(), class.size <= 1024);
         assert!(class.slab.blocks >= 2);
         // A slab holds no more blocks than its bitmap has bits, one for each 16 bytes.
-        assert!(class.size < 16 || class.slab.tail * 8 <= class.slab.units * spec.geometry.slab, "{class:?}");
+        assert!(class.size < 16 || class.slab.slack * 8 <= class.slab.slabs * spec.geometry.slab, "{class:?}");
     }
 }
 
@@ -254,7 +254,7 @@ fn the_table_counts_what_a_header_costs_as_waste() {
 }
 
 #[test]
-fn a_pinned_class_says_so_and_nothing_else() {
+fn pinned_changes_nothing_else() {
     let spec = spec("class = [{ size = 16 }, { sizes = [24, 32], pinned = true }]");
     assert_eq!(spec.classes.iter().map(|class| class.pinned).collect::<Vec<_>>(), [false, true, true]);
     assert_eq!(spec.classes[1].stack, self::spec("class = [{ size = 24 }]").classes[0].stack);

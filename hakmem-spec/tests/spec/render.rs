@@ -1,4 +1,4 @@
-//! How an error points at its place.
+//! How errors are rendered.
 
 use hakmem_spec::{Diagnostic, Position, Source, parse};
 

@@ -8,9 +8,10 @@ mod force;
 use std::env;
 use std::process::ExitCode;
 
+use hakmem_benches::Report;
 use hakmem_benches::operations::OPERATIONS;
 use hakmem_benches::workloads::{self, Scale};
-use hakmem_benches::{Report, process};
+use hakmem_harness::process;
 
 const USAGE: &str = "usage: runner WORKLOAD [--quick] [--floor] | runner --proof | runner --count OPERATION TIMES";
 
@@ -54,17 +55,17 @@ fn run() -> Result<String, String> {
         workload.run(scale).ok_or("built without the feature `programs`")?
     };
     let (peak_resident, peak_anonymous) = process::peaks();
-    let (minor_faults, major_faults, user, system) = process::usage();
+    let usage = process::usage();
     let report = Report {
         proof,
         workload: workload.name.to_owned(),
         outcome,
         peak_resident,
         peak_anonymous,
-        final_anonymous: process::anonymous(),
-        minor_faults,
-        major_faults,
-        processor: (user, system),
+        final_anonymous: process::anonymous().unwrap_or(0),
+        minor_faults: usage.minor_faults,
+        major_faults: usage.major_faults,
+        processor: (usage.user, usage.system),
     };
     serde_json::to_string(&report).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! Who is compared.
+//! The allocators that are compared.
 
 /// An arm of the comparison.
 #[derive(Debug, PartialEq, Eq)]
@@ -7,13 +7,13 @@ pub(crate) struct Allocator {
     pub(crate) name: &'static str,
     /// The feature with which its runner is built; the system's allocator needs none.
     pub(crate) feature: Option<&'static str>,
-    /// The packages whose versions are told.
+    /// The packages whose versions are reported.
     pub(crate) packages: &'static [&'static str],
 }
 
 /// hakmem.
 pub(crate) const HAKMEM: &str = "hakmem";
-/// The same under another name: what differs between the two is noise.
+/// The same program under another name: the difference between the two is noise.
 pub(crate) const AGAIN: &str = "hakmem-again";
 /// What the geometric means are relative to.
 pub(crate) const SYSTEM: &str = "system";
@@ -31,13 +31,13 @@ pub(crate) static ALLOCATORS: [Allocator; 9] = [
     Allocator { name: AGAIN, feature: Some("on-hakmem"), packages: &["hakmem"] },
 ];
 
-/// hakmem by a spec that asks for a thread which gives memory back: only for [`SILENT`].
+/// hakmem with `background = true` in `[purge]`, which is measured in [`SILENT`] only.
 pub(crate) static ASKED: Allocator =
     Allocator { name: "hakmem-purger", feature: Some("on-hakmem-purger"), packages: &["hakmem"] };
-/// The workload that shows what is asked for there.
+/// The workload that shows what a background purge does: the program frees its memory and then sleeps.
 pub(crate) const SILENT: &str = "burst_silent";
 
-/// Whether it is one of those to be ahead of.
+/// Whether it is one that hakmem is compared with.
 pub(crate) fn is_peer(name: &str) -> bool {
     name != HAKMEM && name != AGAIN
 }

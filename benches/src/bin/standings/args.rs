@@ -1,77 +1,92 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
 use hakmem_benches::workloads::{self, Workload};
 
 use crate::allocators::{ALLOCATORS, Allocator};
 
-/// More rounds than this cannot be meant.
-const MAX_ROUNDS: u32 = 1000;
-
-/// Rounds, unless the user says how many.
-const ROUNDS: u32 = 5;
-
-/// What the user wants done.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Print [`help`].
-    Help,
-    /// Compare.
-    Run(Options),
-}
-
-/// What to compare, and where to put it.
-#[derive(Debug)]
+/// Runs the same workloads on hakmem and on the allocators that a Rust program would otherwise use.
+#[derive(Debug, Parser)]
+#[command(name = "standings", after_help = listing())]
 pub(crate) struct Options {
-    /// In the order in which they are listed, each once.
+    /// These workloads or groups of them [default: all]
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = workload)]
+    only: Vec<String>,
+    /// Without these
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = workload)]
+    skip: Vec<String>,
+    /// What to compare, from `only` and `skip`; in the order in which they are listed, each once
+    #[arg(skip)]
     pub(crate) workloads: Vec<Workload>,
-    /// In the order in which they are listed, each once.
+    /// These allocators [default: all]
+    // In the order in which they are listed, each once, after `parse`.
+    #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',', value_parser = allocator)]
     pub(crate) allocators: Vec<&'static Allocator>,
-    /// How often each workload runs on each allocator.
+    /// Run each workload N times on each allocator, 1 to 1000
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
-    /// Whether a twentieth of the work is enough.
+    /// Do a twentieth of the work: to see whether it runs, not how fast
+    #[arg(long)]
     pub(crate) quick: bool,
-    /// Whether instructions are counted, too.
+    /// Count instructions, too; needs valgrind
+    #[arg(long)]
     pub(crate) callgrind: bool,
-    /// Where to write everything that was measured.
+    /// Write everything that was measured there [default: target/standings/standings.json]
+    #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
-    /// Where an earlier run's results are that this run's are written into.
+    /// Replace in such a file what is measured now and keep the rest; the report says which is which
+    #[arg(long, value_name = "FILE")]
     pub(crate) into: Option<PathBuf>,
-    /// Where the results are that are to be shown, nothing being measured.
+    /// Measure nothing: show such a file again
+    #[arg(long, value_name = "FILE")]
     pub(crate) from: Option<PathBuf>,
-    /// Where to write the report.
+    /// Write the report there [default: target/standings/standings.html]
+    #[arg(long, value_name = "FILE")]
     pub(crate) html: Option<PathBuf>,
 }
 
-/// What `--help` prints.
-pub(crate) fn help() -> String {
-    let mut text = format!(
-        "\
-Runs the same workloads on hakmem and on the allocators one would otherwise pick.
+/// Parses a command line, the program's name included.
+pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Options, clap::Error> {
+    let mut options = Options::try_parse_from(args)?;
+    let is_in = |names: &[String], workload: &Workload| names.iter().any(|name| is_named(workload, name));
+    options.workloads = workloads::all();
+    options.workloads.retain(|workload| options.only.is_empty() || is_in(&options.only, workload));
+    options.workloads.retain(|workload| !is_in(&options.skip, workload));
+    let chosen = |allocator: &&Allocator| options.allocators.is_empty() || options.allocators.contains(allocator);
+    options.allocators = ALLOCATORS.iter().filter(chosen).collect();
+    if options.workloads.is_empty() {
+        return Err(Options::command().error(ErrorKind::ValueValidation, "no workload is left"));
+    }
+    Ok(options)
+}
 
-Usage: standings [OPTIONS]
+/// Whether `name` is a workload's or its group's.
+fn is_named(workload: &Workload, name: &str) -> bool {
+    workload.name == name || workload.group == name
+}
 
-Options:
-  --only NAME …        these workloads or groups of them (default: all)
-  --skip NAME …        without these
-  --allocators NAME …  these allocators (default: all)
-  --rounds N           run each workload N times on each allocator, 1 to {MAX_ROUNDS} (default: {ROUNDS})
-  --quick              do a twentieth of the work: to see whether it runs, not how fast
-  --callgrind          count instructions, too; needs valgrind
-  --json FILE          write everything that was measured there (default: target/standings/standings.json)
-  --into FILE          replace in such a file what is measured now and keep the rest; the report says which is which
-  --from FILE          measure nothing: show such a file again
-  --html FILE          write the report there (default: target/standings/standings.html)
-  -h, --help           print this help
+fn workload(name: &str) -> Result<String, &'static str> {
+    let found = workloads::all().iter().any(|workload| is_named(workload, name));
+    found.then(|| name.to_owned()).ok_or("unknown workload or group; --help lists them")
+}
 
-Allocators: {}
+fn allocator(name: &str) -> Result<&'static Allocator, String> {
+    let found = ALLOCATORS.iter().find(|allocator| allocator.name == name);
+    found.ok_or_else(|| format!("unknown allocator; possible: {}", allocators()))
+}
 
-Workloads, by group:
-",
-        names(ALLOCATORS.iter().map(|allocator| allocator.name)),
-    );
+fn allocators() -> String {
+    ALLOCATORS.each_ref().map(|allocator| allocator.name).join(", ")
+}
+
+/// The names that options take, for `--help`.
+fn listing() -> String {
+    let mut text = format!("Allocators: {}\n\nWorkloads, by group:\n", allocators());
     let mut group = "";
     for workload in workloads::all() {
         if group != workload.group {
@@ -83,115 +98,31 @@ Workloads, by group:
     text
 }
 
-/// Parses the arguments after the program's name; the error is a message for the user.
-pub(crate) fn parse(args: impl IntoIterator<Item = String>) -> Result<Command, String> {
-    let mut options = Options {
-        workloads: workloads::all(),
-        allocators: ALLOCATORS.iter().collect(),
-        rounds: ROUNDS,
-        quick: false,
-        callgrind: false,
-        json: None,
-        into: None,
-        from: None,
-        html: None,
-    };
-    let mut skipped = Vec::new();
-    let mut args = args.into_iter().peekable();
-    while let Some(arg) = args.next() {
-        // An option's values: all that does not begin with a dash; a list may have commas, too.
-        let mut values = Vec::new();
-        while let Some(value) = args.next_if(|next| !next.starts_with('-')) {
-            values.push(value);
-        }
-        let list: Vec<&str> =
-            values.iter().flat_map(|value| value.split(',')).filter(|name| !name.is_empty()).collect();
-        match arg.as_str() {
-            "-h" | "--help" => return Ok(Command::Help),
-            "--only" => options.workloads = chosen_workloads(&arg, &list)?,
-            "--skip" => skipped = chosen_workloads(&arg, &list)?,
-            "--allocators" => options.allocators = chosen_allocators(&list)?,
-            "--rounds" => options.rounds = rounds(&values)?,
-            "--json" => options.json = Some(file(&arg, &values)?),
-            "--into" => options.into = Some(file(&arg, &values)?),
-            "--from" => options.from = Some(file(&arg, &values)?),
-            "--html" => options.html = Some(file(&arg, &values)?),
-            "--quick" | "--callgrind" if !values.is_empty() => return Err(format!("{arg} takes no value")),
-            "--quick" => options.quick = true,
-            "--callgrind" => options.callgrind = true,
-            _ => return Err(format!("unknown option {arg:?}")),
-        }
-    }
-    options.workloads.retain(|workload| !skipped.iter().any(|skipped| skipped.name == workload.name));
-    if options.workloads.is_empty() { Err("no workload is left".to_owned()) } else { Ok(Command::Run(options)) }
-}
-
-fn chosen_workloads(option: &str, names: &[&str]) -> Result<Vec<Workload>, String> {
-    let all = workloads::all();
-    let named = |workload: &Workload, name: &str| workload.name == name || workload.group == name;
-    if names.is_empty() {
-        return Err(format!("{option} needs a workload or a group"));
-    }
-    if let Some(unknown) = names.iter().find(|name| !all.iter().any(|workload| named(workload, name))) {
-        return Err(format!("unknown workload or group {unknown:?}; --help lists them"));
-    }
-    Ok(all.into_iter().filter(|workload| names.iter().any(|name| named(workload, name))).collect())
-}
-
-fn chosen_allocators(chosen: &[&str]) -> Result<Vec<&'static Allocator>, String> {
-    let possible = names(ALLOCATORS.iter().map(|allocator| allocator.name));
-    if chosen.is_empty() {
-        return Err(format!("--allocators needs a name; possible: {possible}"));
-    }
-    if let Some(unknown) = chosen.iter().find(|name| !ALLOCATORS.iter().any(|allocator| allocator.name == **name)) {
-        return Err(format!("unknown allocator {unknown:?}; possible: {possible}"));
-    }
-    Ok(ALLOCATORS.iter().filter(|allocator| chosen.contains(&allocator.name)).collect())
-}
-
-fn names(names: impl Iterator<Item = &'static str>) -> String {
-    names.collect::<Vec<_>>().join(", ")
-}
-
-fn rounds(values: &[String]) -> Result<u32, String> {
-    let parsed = if let [value] = values { value.parse().ok() } else { None };
-    parsed
-        .filter(|rounds| (1..=MAX_ROUNDS).contains(rounds))
-        .ok_or_else(|| format!("--rounds needs a whole number from 1 to {MAX_ROUNDS}, not {:?}", values.join(" ")))
-}
-
-fn file(option: &str, values: &[String]) -> Result<PathBuf, String> {
-    match values {
-        [path] => Ok(PathBuf::from(path)),
-        _ => Err(format!("{option} needs the name of a file")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse_str(line: &str) -> Result<Command, String> {
-        parse(line.split_whitespace().map(String::from))
+    fn parse_str(line: &str) -> Result<Options, clap::Error> {
+        parse(["standings"].into_iter().chain(line.split_whitespace()).map(OsString::from))
     }
 
-    fn options(line: &str) -> Options {
-        match parse_str(line) {
-            Ok(Command::Run(options)) => options,
-            other => panic!("{line}: {other:?}"),
-        }
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
     }
 
     #[test]
     fn everything_is_optional() {
-        let found = options("");
-        assert_eq!(found.allocators.len(), ALLOCATORS.len());
-        assert_eq!((found.rounds, found.quick, found.callgrind), (ROUNDS, false, false));
+        let found = parse_str("").unwrap();
+        assert_eq!((found.workloads.len(), found.allocators.len()), (workloads::all().len(), ALLOCATORS.len()));
+        assert_eq!((found.rounds, found.quick, found.callgrind), (5, false, false));
+        assert!([found.json, found.into, found.from, found.html].iter().all(Option::is_none));
     }
 
     #[test]
     fn lists_have_spaces_or_commas_and_keep_the_order() {
-        let found = options("--only live lifo_16,lifo_16 --allocators hakmem,system --rounds 2 --json a.json --quick");
+        let line = "--only live lifo_16,lifo_16 --allocators hakmem,system --rounds 2 --json a.json --quick";
+        let found = parse_str(line).unwrap();
         let names: Vec<_> = found.workloads.iter().map(|workload| workload.name).collect();
         assert_eq!(names, ["lifo_16", "live_1e3", "live_1e4", "live_1e5", "live_1e6", "live_1e7"]);
         assert!(found.allocators.iter().map(|allocator| allocator.name).eq(["system", "hakmem"]));
@@ -201,24 +132,24 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (line, part) in [
-            ("--only", "--only needs"),
+            ("--only", "value is required for '--only <NAME>...'"),
             ("--only live --skip live", "no workload is left"),
-            ("--only lofi", "unknown workload or group \"lofi\""),
-            ("--allocators tcmalloc", "unknown allocator \"tcmalloc\"; possible: system, "),
-            ("--rounds 0", "not \"0\""),
-            ("--rounds", "--rounds needs"),
-            ("--json --quick", "--json needs the name of a file"),
-            ("--quick yes", "--quick takes no value"),
-            ("quick", "unknown option \"quick\""),
+            ("--only lofi", "'lofi' for '--only <NAME>...': unknown workload or group"),
+            ("--allocators tcmalloc", "'tcmalloc' for '--allocators <NAME>...': unknown allocator; possible: system, "),
+            ("--rounds 0", "0 is not in 1..=1000"),
+            ("--rounds", "value is required for '--rounds <N>'"),
+            ("--json --quick", "value is required for '--json <FILE>'"),
+            ("--quick yes", "unexpected argument 'yes'"),
+            ("quick", "unexpected argument 'quick'"),
         ] {
-            let message = parse_str(line).expect_err(line);
+            let message = parse_str(line).expect_err(line).to_string();
             assert!(message.contains(part), "{line}: {message}");
         }
     }
 
     #[test]
     fn the_help_names_everything() {
-        let help = help();
+        let help = Options::command().render_long_help().to_string();
         assert!(workloads::all().iter().all(|workload| help.contains(workload.name)));
         assert!(ALLOCATORS.iter().all(|allocator| help.contains(allocator.name)));
     }

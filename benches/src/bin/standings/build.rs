@@ -2,16 +2,14 @@
 
 use std::env;
 use std::fs;
-use std::io;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hakmem_benches::workloads::Workload;
+use hakmem_harness::{process, progress};
 
 use crate::allocators::{ASKED, Allocator, SILENT};
 use crate::args::Options;
-use crate::progress;
 
 /// The programs that run workloads on one allocator.
 #[derive(Debug)]
@@ -20,21 +18,21 @@ pub(crate) struct Runner {
     pub(crate) allocator: &'static Allocator,
     /// Where they are: a program for each kind that is needed.
     paths: Vec<(Kind, PathBuf)>,
-    /// What it says about itself.
+    /// Its proof that it runs on that allocator.
     pub(crate) proof: String,
 }
 
 /// A kind of runner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Our own workloads and operations, in the profile that hakmem's users are advised to take.
+    /// Our own workloads and operations, in the profile that hakmem recommends.
     Patterns,
-    /// Whole programs, in the profile of who sets nothing.
+    /// Whole programs, in a profile that sets nothing.
     Programs,
 }
 
 impl Kind {
-    /// What runs a workload.
+    /// The kind that runs a workload.
     pub(crate) fn of(workload: &Workload) -> Kind {
         if workload.is_program() { Kind::Programs } else { Kind::Patterns }
     }
@@ -62,7 +60,7 @@ impl Runner {
         found.map(|(_, path)| path.as_path()).ok_or_else(|| format!("no runner of {kind:?} was built"))
     }
 
-    /// A command that is the same wherever it is started: no variable of the user's sets an allocator's options.
+    /// A command that runs it. No environment variable of the user's sets an allocator's options there.
     pub(crate) fn command(&self, kind: Kind) -> Result<Command, String> {
         let mut command = Command::new(self.path(kind)?);
         quiet_environment(&mut command);
@@ -70,7 +68,7 @@ impl Runner {
     }
 }
 
-/// Removes what would change an allocator's behaviour.
+/// Removes the variables that would change an allocator's behaviour.
 pub(crate) fn quiet_environment(command: &mut Command) {
     for (name, _) in env::vars_os() {
         let name = name.to_string_lossy();
@@ -79,13 +77,6 @@ pub(crate) fn quiet_environment(command: &mut Command) {
             command.env_remove(&*name);
         }
     }
-}
-
-/// Where the runners go, and the results: `standings` beside `release` in the target directory.
-pub(crate) fn folder() -> Result<PathBuf, String> {
-    let program = env::current_exe().map_err(|error| format!("where is this program? {error}"))?;
-    let target = program.parent().and_then(Path::parent).ok_or("this program is in no target directory")?;
-    Ok(target.join("standings"))
 }
 
 /// The runners of the chosen allocators.
@@ -103,7 +94,7 @@ pub(crate) fn runners(options: &Options, folder: &Path) -> Result<Vec<Runner>, S
     Ok(runners)
 }
 
-/// The runner on hakmem by a spec that asks, if a workload is there to show it.
+/// The runner on hakmem with a background purge, if there is a workload that shows it.
 pub(crate) fn asked(options: &Options, folder: &Path) -> Result<Option<Runner>, String> {
     if !options.workloads.iter().any(|workload| workload.name == SILENT) {
         return Ok(None);
@@ -149,21 +140,9 @@ fn build(allocator: &Allocator, kind: Kind, folder: &Path, path: &Path) -> Resul
     let copy = || {
         fs::create_dir_all(path.parent().unwrap_or(folder))?;
         fs::copy(target.join(kind.profile()).join("runner"), path)?;
-        forget_pages(path)
+        process::drop_from_page_cache(path)
     };
     copy().map_err(|error| format!("cannot copy to {}: {error}", path.display()))
-}
-
-/// Has the kernel read a file from the disk again when it is next used. How much of a program is resident depends on how the
-/// kernel has come by its file: of one just written, half a megabyte more.
-fn forget_pages(path: &Path) -> io::Result<()> {
-    let file = fs::File::open(path)?;
-    file.sync_all()?;
-    // SAFETY: the call takes no pointer.
-    match unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) } {
-        0 => Ok(()),
-        error => Err(io::Error::from_raw_os_error(error)),
-    }
 }
 
 fn proof(runner: &Runner, kind: Kind) -> Result<String, String> {

@@ -3,12 +3,12 @@
 use std::process::{Command, Stdio};
 
 use hakmem_benches::operations::OPERATIONS;
+use hakmem_harness::progress::Progress;
 use serde::{Deserialize, Serialize};
 
 use crate::build::{Kind, Runner, quiet_environment};
-use crate::progress::Progress;
 
-/// Lengths of two runs. Their difference is free of what happens once; both are a multiple of a hundred.
+/// The lengths of two runs, multiples of a hundred. Their difference is free of what happens once.
 const LENGTHS: (u64, u64) = (20_000, 120_000);
 
 /// An operation's instructions.
@@ -16,7 +16,7 @@ const LENGTHS: (u64, u64) = (20_000, 120_000);
 pub(crate) struct Counted {
     pub(crate) name: String,
     pub(crate) about: String,
-    /// For one operation, by allocator; none where callgrind or the allocator gave up.
+    /// For one operation, by allocator; none where callgrind or the allocator has failed.
     pub(crate) instructions: Vec<Option<f64>>,
 }
 
@@ -64,7 +64,7 @@ fn total(runner: &Runner, operation: &str, times: u64) -> Result<u64, String> {
     if !output.status.success() {
         return Err(format!("{}: {}", output.status, errors.lines().last().unwrap_or("")));
     }
-    collected(&errors).ok_or_else(|| "callgrind has not told a count".to_owned())
+    collected(&errors).ok_or_else(|| "callgrind has not printed a count".to_owned())
 }
 
 /// The number in callgrind's closing line.

@@ -1,15 +1,16 @@
-//! What hakmem set out to reach, computed from what was measured.
+//! hakmem's goals, and whether the figures meet them.
 
 use std::fmt::Write as _;
 
 use hakmem_benches::Report;
+use hakmem_harness::numbers::ratio;
+use hakmem_harness::statistics::{geometric_mean, median};
 
 use crate::allocators::{AGAIN, HAKMEM, SILENT, SYSTEM, is_peer};
-use crate::results::{Figure, Measured, RESIDENT, Results, TIME, geometric_mean};
-use crate::statistics::summary;
-use crate::table::{ALLOCATION_TAIL, any, clock_step, percentile, ratio};
+use crate::percentiles::{ALLOCATION_TAIL, clock_step, percentile};
+use crate::results::{Figure, Measured, RESIDENT, Results, TIME};
 
-/// A goal and what came of it.
+/// A goal, and whether it is met.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Goal {
     pub(crate) what: &'static str,
@@ -23,7 +24,7 @@ pub(crate) struct Goal {
 pub(crate) enum Verdict {
     Met,
     Missed,
-    /// What the goal is about was not measured, or not as the goal says.
+    /// What the goal is about was not measured.
     Open,
 }
 
@@ -96,8 +97,7 @@ fn noise(results: &Results, of: impl Fn(&Measured) -> bool) -> Option<f64> {
     let workloads = results.workloads.iter().filter(|workload| of(workload));
     let ratio = |workload: &Measured| Some(workload.medians(TIME)[other]? / workload.medians(TIME)[one]?);
     let distances: Vec<f64> = workloads.filter_map(ratio).map(|ratio| ratio.ln().abs()).collect();
-    let median = (!distances.is_empty()).then(|| summary(&distances).median)?;
-    Some((2.0 * DEVIATION_TO_MEDIAN * median).exp())
+    Some((2.0 * DEVIATION_TO_MEDIAN * median(&distances)?).exp())
 }
 
 /// No ratio is above `most`; those that are, are named.
@@ -203,12 +203,12 @@ fn threads_lose(results: &Results, threads: u32) -> Goal {
     }
 }
 
-/// The rarest slow allocations, hakmem's divided by the best peer's. Readings that differ by less than half a step of the
-/// clock are the same.
+/// The rarest slow allocations, hakmem's divided by the best peer's. Readings that differ by less than half a step of
+/// the clock are the same.
 fn tails(results: &Results) -> Vec<Named> {
     let (_, of) = ALLOCATION_TAIL;
     let measured = |report: &Report| report.outcome.allocation.is_some();
-    let workloads = results.workloads.iter().filter(|workload| any(workload, measured));
+    let workloads = results.workloads.iter().filter(|workload| workload.any(measured));
     let ratio = |workload: &Measured| {
         let tails = percentile(workload, of);
         let (ours, best) = (tails[results.index(HAKMEM)?]?, tails[results.best_peer(&tails)?]?);

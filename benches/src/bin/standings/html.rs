@@ -3,16 +3,19 @@
 use std::fmt::Write as _;
 
 use hakmem_benches::{Report, Sample};
+use hakmem_harness::numbers::{ratio, short};
+use hakmem_harness::statistics::geometric_mean;
+use hakmem_harness::svg::{Bar, escape};
 
 use crate::allocators::{ALLOCATORS, HAKMEM, is_peer};
+use crate::charts::{Axis, Curve, RatioRow, bars, curves, ratios};
 use crate::goals::{Goal, goals};
-use crate::results::{Figure, Measured, RESIDENT, Results, TIME, geometric_mean};
-use crate::svg::{Axis, Bar, Curve, Row, bars, curves, escape, ratios};
-use crate::table::{PERCENTILES, any, percentile, ratio, short};
+use crate::percentiles::{PERCENTILES, percentile};
+use crate::results::{Figure, Measured, RESIDENT, Results, TIME};
 
 const STYLE: &str = include_str!("report.css");
 
-/// What the page says of itself, once for all drawings.
+/// How to read the drawings.
 const READING: &str = "\
 Each workload ran on each allocator in a process of its own; the allocators took turns, round by round, each time in \
 another order. Bars are medians of the rounds, whiskers the middle half of them; less is better everywhere. \
@@ -140,10 +143,10 @@ fn against_best(results: &Results) -> String {
     {
         let mut rows = Vec::new();
         for group in results.groups() {
-            rows.push(Row::Heading(group));
+            rows.push(RatioRow::Heading(group));
             for workload in results.workloads.iter().filter(|workload| workload.group == group) {
                 let ratio = results.against_best(&workload.medians(figure));
-                rows.extend(ratio.map(|ratio| Row::Ratio(&workload.name, ratio)));
+                rows.extend(ratio.map(|ratio| RatioRow::Ratio(&workload.name, ratio)));
             }
         }
         out += &ratios(title, &rows);
@@ -178,7 +181,7 @@ fn scaling(results: &Results, group: &str, across: &str) -> String {
 }
 
 fn timelines(results: &Results) -> String {
-    let watched = |workload: &&Measured| any(workload, |report| !report.outcome.timeline.is_empty());
+    let watched = |workload: &&Measured| workload.any(|report| !report.outcome.timeline.is_empty());
     let drawn: String = results.workloads.iter().filter(watched).map(|workload| timeline(results, workload)).collect();
     if drawn.is_empty() { drawn } else { format!("<div class=\"row large\">{drawn}</div>\n") }
 }
@@ -187,7 +190,7 @@ fn timeline(results: &Results, workload: &Measured) -> String {
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
     // Samples of what comes after the last free stand at times; others stand at the same points of the work, which are
     // shown side by side although one allocator comes there sooner than another.
-    let timed = any(workload, |report| report.outcome.timeline.first().is_some_and(|sample| sample.seconds < 0.0));
+    let timed = workload.any(|report| report.outcome.timeline.first().is_some_and(|sample| sample.seconds < 0.0));
     let points = |report: &Report, of: fn(&Sample) -> u64| {
         let samples = report.outcome.timeline.iter().enumerate();
         samples.map(|(step, it)| (if timed { it.seconds } else { step as f64 }, mib(of(it)))).collect::<Vec<_>>()
@@ -208,7 +211,7 @@ fn timeline(results: &Results, workload: &Measured) -> String {
 
 fn latencies(results: &Results) -> String {
     let mut out = String::new();
-    let timed = |workload: &&Measured| any(workload, |report| report.outcome.allocation.is_some());
+    let timed = |workload: &&Measured| workload.any(|report| report.outcome.allocation.is_some());
     for workload in results.workloads.iter().filter(timed) {
         let _ = writeln!(out, "<h3>{}</h3><p>{}</p><div class=\"row\">", workload.name, escape(&workload.about));
         for (name, of) in PERCENTILES {

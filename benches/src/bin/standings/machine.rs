@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::allocators::ALLOCATORS;
 
-/// What runs what.
+/// What the figures were measured on, and with.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Machine {
     pub(crate) date: String,

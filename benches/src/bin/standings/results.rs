@@ -2,12 +2,12 @@
 
 use hakmem_benches::Report;
 use hakmem_benches::workloads::{self, Workload};
+use hakmem_harness::statistics::{self, Summary};
 use serde::{Deserialize, Serialize};
 
 use crate::allocators::{HAKMEM, is_peer};
 use crate::callgrind::Counted;
 use crate::machine::Machine;
-use crate::statistics::{self, Summary};
 
 /// A whole comparison; as JSON, it is the raw results.
 #[derive(Debug, Serialize, Deserialize)]
@@ -31,10 +31,10 @@ pub(crate) struct Measured {
     /// The run that this was taken over from, if it is not of this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) earlier: Option<String>,
-    /// Nanoseconds an operation without an allocator, where that is told: what the memory itself costs.
+    /// Nanoseconds an operation without an allocator, where that is measured: what the memory itself costs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) floor: Vec<f64>,
-    /// hakmem by a spec that asks for what the workload is about.
+    /// hakmem with a spec that turns on what the workload is about.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) asked: Vec<Report>,
     pub(crate) arms: Vec<Arm>,
@@ -62,7 +62,7 @@ impl Arm {
     /// A figure over the rounds; none where a run has failed.
     pub(crate) fn summary(&self, figure: Figure) -> Option<Summary> {
         let values: Vec<f64> = self.rounds.iter().map(figure).collect();
-        (!values.is_empty() && self.failures.is_empty()).then(|| statistics::summary(&values))
+        statistics::summary(&values).filter(|_| self.failures.is_empty())
     }
 
     /// The round with the median time: what is not a number is shown from there.
@@ -86,15 +86,19 @@ impl Measured {
         }
     }
 
-    /// The median without an allocator, if that was measured.
+    /// The median time without an allocator, if that was measured.
     pub(crate) fn floor(&self) -> Option<f64> {
-        (!self.floor.is_empty()).then(|| statistics::summary(&self.floor).median)
+        statistics::median(&self.floor)
     }
 
-    /// The median of a figure on hakmem by a spec that asks, if that was measured.
+    /// The median of a figure on hakmem with such a spec, if that was measured.
     pub(crate) fn asked(&self, figure: Figure) -> Option<f64> {
-        let values: Vec<f64> = self.asked.iter().map(figure).collect();
-        (!values.is_empty()).then(|| statistics::summary(&values).median)
+        statistics::median(&self.asked.iter().map(figure).collect::<Vec<_>>())
+    }
+
+    /// Whether any round has something.
+    pub(crate) fn any(&self, has: impl Fn(&Report) -> bool) -> bool {
+        self.arms.iter().flat_map(|arm| &arm.rounds).any(has)
     }
 
     /// The median of a figure, by allocator.
@@ -169,9 +173,8 @@ impl Results {
     }
 
     fn least(&self, values: &[Option<f64>], eligible: impl Fn(&str) -> bool) -> Option<usize> {
-        let eligible = |index: &usize| eligible(&self.allocators[*index].0);
-        let measured = (0..values.len()).filter(eligible).filter_map(|index| Some((index, values[index]?)));
-        measured.min_by(|(_, one), (_, other)| one.total_cmp(other)).map(|(index, _)| index)
+        let values = values.iter().zip(&self.allocators);
+        statistics::smallest(values.map(|(value, (name, _))| value.filter(|_| eligible(name))))
     }
 
     /// hakmem's figure divided by the best peer's.
@@ -194,12 +197,6 @@ impl Results {
     fn in_group(&self, group: Option<&str>) -> impl Iterator<Item = &Measured> {
         self.workloads.iter().filter(move |workload| group.is_none_or(|group| workload.group == group))
     }
-}
-
-/// The geometric mean, if there is anything to take it of.
-pub(crate) fn geometric_mean(values: &[f64]) -> Option<f64> {
-    let sum: f64 = values.iter().map(|value| value.ln()).sum();
-    (!values.is_empty()).then(|| (sum / values.len() as f64).exp())
 }
 
 #[cfg(test)]
@@ -283,11 +280,5 @@ pub(crate) mod tests {
         let mut other = example();
         other.allocators.pop();
         assert!(results.keep(other).unwrap_err().contains("other allocators"));
-    }
-
-    #[test]
-    fn means_are_geometric() {
-        assert_eq!(geometric_mean(&[]), None);
-        assert!((geometric_mean(&[0.5, 2.0]).unwrap_or(0.0) - 1.0).abs() < 1e-12);
     }
 }

@@ -1,4 +1,4 @@
-//! Runs workload by workload on all allocators in turn, and begins again.
+//! Rounds: in each, every workload runs on every allocator, one after the other.
 
 use std::io::Read;
 use std::process::Stdio;
@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use hakmem_benches::Report;
 use hakmem_benches::workloads::Workload;
+use hakmem_harness::order::order;
+use hakmem_harness::progress::Progress;
 
 use crate::allocators::SILENT;
 use crate::args::Options;
 use crate::build::{Kind, Runner};
 use crate::machine::Machine;
-use crate::progress::Progress;
 use crate::results::{Arm, Measured, Results};
 
-/// After this, a run has failed.
+/// A run that takes longer has failed.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// All rounds.
@@ -38,7 +39,7 @@ pub(crate) fn measure(
     let mut progress = Progress::new(options.rounds as usize * workloads.len() * runners.len());
     for round in 0..options.rounds as usize {
         for (number, (workload, measured)) in workloads.iter().zip(&mut results.workloads).enumerate() {
-            for index in order(round, number, runners.len()) {
+            for index in order(runners.len(), 2 * round + number, round) {
                 let runner = &runners[index];
                 let step = format!("round {} of {}, {}", round + 1, options.rounds, workload.name);
                 progress.turn(&step, runner.allocator.name);
@@ -63,17 +64,6 @@ pub(crate) fn measure(
     progress.clear();
     compare_checksums(&mut results);
     Ok(results)
-}
-
-/// The order of the allocators. It begins elsewhere in each round and with each workload, and runs backwards in every
-/// other round, so that none always comes first, or always after the same.
-fn order(round: usize, workload: usize, count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
-    order.rotate_left((round * 2 + workload) % count.max(1));
-    if round % 2 == 1 {
-        order.reverse();
-    }
-    order
 }
 
 /// One run in a process of its own.
@@ -115,7 +105,7 @@ fn run(runner: &Runner, workload: &Workload, quick: bool, floor: bool) -> Result
     if report.workload == workload.name { Ok(report) } else { Err(format!("ran {:?} instead", report.workload)) }
 }
 
-/// What computes something must compute the same everywhere.
+/// A workload that computes something must compute the same on every allocator.
 fn compare_checksums(results: &mut Results) {
     for measured in &mut results.workloads {
         let sums = |arm: &Arm| arm.rounds.iter().filter_map(|report| report.outcome.checksum).collect::<Vec<_>>();
@@ -127,20 +117,5 @@ fn compare_checksums(results: &mut Results) {
                 arm.failures.push(format!("checksum {other:#x}, not {expected:#x}"));
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_round_has_every_allocator() {
-        for (round, workload) in [(0, 0), (1, 5), (7, 3)] {
-            let mut order = order(round, workload, 9);
-            order.sort_unstable();
-            assert!(order.into_iter().eq(0..9));
-        }
-        assert_ne!(order(0, 0, 9), order(0, 1, 9));
     }
 }

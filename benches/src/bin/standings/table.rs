@@ -2,11 +2,13 @@
 
 use std::io::{self, Write};
 
-use hakmem_benches::{Latency, Report};
+use hakmem_harness::numbers::{ratio, short};
+use hakmem_harness::statistics::{Summary, geometric_mean};
 
 use crate::allocators::{AGAIN, ALLOCATORS, HAKMEM, SYSTEM};
 use crate::goals::{Goal, goals};
-use crate::results::{ANONYMOUS, Figure, Measured, RESIDENT, Results, TIME, geometric_mean};
+use crate::percentiles::{PERCENTILES, clock_step, percentile};
+use crate::results::{ANONYMOUS, Figure, Measured, RESIDENT, Results, TIME};
 
 /// Width of the names and of each other column.
 const NAME: usize = 22;
@@ -110,7 +112,7 @@ fn line(
     results: &Results,
     workload: &Measured,
     figure: Figure,
-    text: impl Fn(crate::statistics::Summary) -> String,
+    text: impl Fn(Summary) -> String,
 ) -> io::Result<()> {
     let texts: Vec<String> = workload
         .arms
@@ -140,7 +142,7 @@ fn means(out: &mut impl Write, results: &Results, figure: Figure) -> io::Result<
 /// What remains resident a second after the last free.
 fn kept(out: &mut impl Write, results: &Results) -> io::Result<()> {
     let kept: Figure = |report| report.outcome.kept.unwrap_or(0) as f64;
-    let workloads = |workload: &&Measured| any(workload, |report| report.outcome.kept.is_some());
+    let workloads = |workload: &&Measured| workload.any(|report| report.outcome.kept.is_some());
     if results.workloads.iter().any(|workload| workloads(&workload)) {
         writeln!(out, "\nKept one second after the last free: MiB")?;
         header(out, results, "hakmem/best")?;
@@ -154,48 +156,10 @@ fn kept(out: &mut impl Write, results: &Results) -> io::Result<()> {
     Ok(())
 }
 
-/// A percentile of single operations.
-pub(crate) type Percentile = (&'static str, fn(&Report) -> Option<f64>);
-
-/// The one that a goal is about.
-pub(crate) const ALLOCATION_TAIL: Percentile =
-    ("allocate p99.9", |report| allocation(report).map(|latency| latency.p99_9.max(latency.step)));
-
-/// Those that are told; what is shorter than a step of the clock counts as one.
-pub(crate) const PERCENTILES: [Percentile; 6] = [
-    ("allocate p50", |report| allocation(report).map(|latency| latency.p50.max(latency.step))),
-    ("allocate p99", |report| allocation(report).map(|latency| latency.p99.max(latency.step))),
-    ALLOCATION_TAIL,
-    ("free p50", |report| free(report).map(|latency| latency.p50.max(latency.step))),
-    ("free p99", |report| free(report).map(|latency| latency.p99.max(latency.step))),
-    ("free p99.9", |report| free(report).map(|latency| latency.p99_9.max(latency.step))),
-];
-
-fn allocation(report: &Report) -> Option<Latency> {
-    report.outcome.allocation
-}
-
-fn free(report: &Report) -> Option<Latency> {
-    report.outcome.free
-}
-
-/// The medians of a percentile, by allocator.
-pub(crate) fn percentile(workload: &Measured, of: fn(&Report) -> Option<f64>) -> Vec<Option<f64>> {
-    let median = |arm: &crate::results::Arm| {
-        let values: Vec<f64> = arm.rounds.iter().filter_map(of).collect();
-        (!values.is_empty() && arm.failures.is_empty()).then(|| crate::statistics::summary(&values).median)
-    };
-    workload.arms.iter().map(median).collect()
-}
-
-/// The step by which the clock moved, in nanoseconds.
-pub(crate) fn clock_step(workload: &Measured) -> f64 {
-    let steps = percentile(workload, |report| allocation(report).map(|latency| latency.step));
-    steps.into_iter().flatten().fold(0.0, f64::max)
-}
-
 fn latencies(out: &mut impl Write, results: &Results) -> io::Result<()> {
-    for workload in results.workloads.iter().filter(|workload| any(workload, |report| allocation(report).is_some())) {
+    for workload in
+        results.workloads.iter().filter(|workload| workload.any(|report| report.outcome.allocation.is_some()))
+    {
         let step = clock_step(workload);
         writeln!(
             out,
@@ -279,35 +243,10 @@ fn reached(out: &mut impl Write, results: &Results) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether any round of a workload has something.
-pub(crate) fn any(workload: &Measured, has: impl Fn(&Report) -> bool) -> bool {
-    workload.arms.iter().flat_map(|arm| &arm.rounds).any(has)
-}
-
-/// A ratio; a dash where there is none, or where it is one to nothing.
-pub(crate) fn ratio(value: Option<f64>) -> String {
-    value.filter(|value| value.is_finite()).map_or("–".to_owned(), |value| format!("{value:.2}"))
-}
-
-/// A number with about three digits that mean something.
-pub(crate) fn short(value: f64) -> String {
-    match value {
-        _ if value < 9.995 => format!("{value:.2}"),
-        _ if value < 99.95 => format!("{value:.1}"),
-        _ if value < 99_999.5 => format!("{value:.0}"),
-        _ => format!("{value:.2e}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::results::tests::example;
-
-    #[test]
-    fn numbers_are_short() {
-        assert_eq!([0.5, 12.34, 456.7, 1_234_567.0].map(short), ["0.50", "12.3", "457", "1.23e6"]);
-    }
 
     #[test]
     fn the_table_marks_the_best_and_names_failures() {

@@ -182,7 +182,7 @@ size = 8
 }
 
 #[test]
-fn a_purging_thread_without_anything_to_wait_for() {
+fn a_background_thread_without_a_delay() {
     assert_error(
         r"[purge]
 background = true
@@ -195,7 +195,7 @@ size = 8
  --> classes.toml:2:14
   |
 2 | background = true
-  |              ^^^^ with `delay_ms = "never"` nothing goes back by itself
+  |              ^^^^ with `delay_ms = "never"` no memory is returned by itself
   |
   = help: remove this, or write, for example, `delay_ms = 500`
 "#,
@@ -212,7 +212,7 @@ size = 8
  --> classes.toml:3:14
   |
 3 | background = true
-  |              ^^^^ with `delay_ms = 0` whoever frees memory gives it back at once
+  |              ^^^^ with `delay_ms = 0` memory is returned as soon as it is freed
   |
   = help: remove this, or write, for example, `delay_ms = 500`
 ",

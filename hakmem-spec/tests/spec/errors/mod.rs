@@ -1,10 +1,11 @@
-//! Each error as the user reads it.
+//! The text of each error.
 
-mod front;
 mod geometry;
+mod pages;
 mod policies;
 mod ranges;
 mod sizes;
+mod stacks;
 mod syntax;
 mod types;
 

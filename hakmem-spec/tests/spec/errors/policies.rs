@@ -1,9 +1,9 @@
-//! Stacks and policies that do not fit each other, and words that stand for none.
+//! Stacks and policies that do not fit each other, and unknown words.
 
 use crate::assert_error;
 
 #[test]
-fn ultrahot_behind_another() {
+fn ultrahot_after_another_layer() {
     assert_error(
         r"[[class]]
 size = 64
@@ -22,7 +22,7 @@ layer `ultrahot` must be the first
 }
 
 #[test]
-fn a_layer_behind_pages() {
+fn a_layer_after_pages() {
     assert_error(
         r"[[class]]
 size = 64
@@ -61,7 +61,7 @@ fn slots_out_of_range() {
 }
 
 #[test]
-fn a_ring_above_its_bound() {
+fn a_ring_above_its_limit() {
     assert_error(
         r"[[class]]
 size = 64
@@ -81,7 +81,7 @@ ring = { capacity = 1024 }
 }
 
 #[test]
-fn the_other_arrays_have_such_a_bound() {
+fn the_other_arrays_have_such_a_limit() {
     for (layer, most) in [("ring", 1023), ("fast", 1023), ("sfc", 1023), ("quarantine", 818)] {
         let text =
             |blocks: u32| format!("[[class]]\nsize = 64\nlayers = ['{layer}']\n{layer} = {{ capacity = {blocks} }}\n");
@@ -112,7 +112,7 @@ unknown key `capacity` in `pages`
 }
 
 #[test]
-fn a_batch_above_the_layer_behind_ultrahot() {
+fn a_batch_above_the_layer_after_ultrahot() {
     assert_error(
         r"[[class]]
 size = 64
@@ -171,105 +171,6 @@ layers = ['fast']
   |
   = help: add "sll" to its `layers`, or write `refill = "front-direct"`
 "#,
-    );
-}
-
-#[test]
-fn legacy_with_pages() {
-    assert_error(
-        r"[[class]]
-size = 64
-layers = ['pages']
-refill = 'legacy'
-",
-        r#"
-`pages` has no refill that could be `legacy`
- --> classes.toml:4:10
-  |
-4 | refill = 'legacy'
-  |          ^^^^^^^^ it takes blocks where they are, in the class of 64
-  |
-  = help: write `refill = "front-direct"` for this class
-"#,
-    );
-}
-
-#[test]
-fn background_with_pages() {
-    assert_error(
-        r"[[class]]
-size = 64
-layers = ['unified', 'pages']
-refill = 'background'
-",
-        r#"
-`pages` has no refill that could be `background`
- --> classes.toml:4:10
-  |
-4 | refill = 'background'
-  |          ^^^^^^^^^^^^ it takes blocks where they are, in the class of 64
-  |
-  = help: write `refill = "front-direct"` for this class
-"#,
-    );
-}
-
-#[test]
-fn pages_with_a_long_span() {
-    assert_error(
-        r"[[class]]
-size = 64
-layers = ['pages']
-slab_units = 2
-",
-        r"
-`pages` needs spans of one slab
- --> classes.toml:4:14
-  |
-4 | slab_units = 2
-  |              ^ these are 2
-  |
-  = help: write `slab_units = 1`, or give it other layers
-",
-    );
-}
-
-#[test]
-fn pages_with_blocks_larger_than_a_slab() {
-    assert_error(
-        r"[[class]]
-size = '128 KiB'
-layers = ['pages']
-",
-        r"
-`pages` needs spans of one slab
- --> classes.toml:2:8
-  |
-2 | size = '128 KiB'
-  |        ^^^^^^^^^ the class of 131072 has 4
-  |
-  = help: give it other layers: 64 KiB hold no block of 131072
-",
-    );
-}
-
-#[test]
-fn pages_for_a_class_whose_span_is_derived() {
-    assert_error(
-        r"[defaults]
-layers = ['pages']
-[[class]]
-sizes = ['8 KiB', '40 KiB']
-",
-        r"
-`pages` needs spans of one slab
- --> classes.toml:4:19
-  |
-4 | sizes = ['8 KiB', '40 KiB']
-  |                   ^^^^^^^^ the class of 40960 has 2
-  |
-  = help: give it other layers, larger slabs, or `slab_units = 1`
-",
     );
 }
 

@@ -1,4 +1,4 @@
-//! Ranges of sizes, and what they may not lead to.
+//! Ranges of sizes.
 
 use crate::assert_error;
 

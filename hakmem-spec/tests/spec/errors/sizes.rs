@@ -50,7 +50,7 @@ sizes = []
  --> classes.toml:2:9
   |
 2 | sizes = []
-  |         ^^ no class would come of this
+  |         ^^ this makes no class
   |
   = help: write, for example, `sizes = [64, 96]`
 ",

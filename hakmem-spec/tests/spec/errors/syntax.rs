@@ -29,7 +29,7 @@ the spec is not valid TOML
 }
 
 #[test]
-fn what_recovery_guesses_is_not_in_error() {
+fn what_the_toml_parser_recovers_is_not_checked() {
     assert_error(
         r"[[class]
 size = 20
@@ -93,9 +93,9 @@ a spec needs at least one class
  --> classes.toml:1:1
   |
 1 |
-  | ^ there is none in it
+  | ^ this has none
   |
-  = help: write, for example, `[[class]]` and below it `size = 64`
+  = help: write, for example, `[[class]]` and, on the next line, `size = 64`
 ",
     );
 }
@@ -110,9 +110,9 @@ a spec needs at least one class
  --> classes.toml:1:1
   |
 1 | huge_pages = true
-  | ^ there is none in it
+  | ^ this has none
   |
-  = help: write, for example, `[[class]]` and below it `size = 64`
+  = help: write, for example, `[[class]]` and, on the next line, `size = 64`
 ",
     );
 }

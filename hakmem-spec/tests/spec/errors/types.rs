@@ -171,7 +171,7 @@ budget = 5
 }
 
 #[test]
-fn a_word_where_a_thread_is_asked_for_or_not() {
+fn a_string_for_background() {
     assert_error(
         r"[purge]
 background = 'yes'
@@ -282,7 +282,7 @@ size = 8
  --> classes.toml:2:9
   |
 2 | cache = '99999999999 GiB'
-  |         ^^^^^^^^^^^^^^^^^ this is more than 64 bits can count
+  |         ^^^^^^^^^^^^^^^^^ this is more than 64 bits can hold
   |
   = help: write, for example, `cache = "32 MiB"`
 "#,

@@ -1,0 +1,100 @@
+//! The classes, and the tables from a layout to a class. Written as runs of class indices; the compiler makes class offsets of them.
+
+use super::{Context, groups, literal};
+use hakmem_spec::{MEDIUM_GRAIN, NO_CLASS, SizeTable};
+use proc_macro2::TokenStream;
+use quote::quote;
+
+pub(super) fn emit(context: &Context) -> TokenStream {
+    let (classes, plan) = (classes(context), context.plan);
+    let count = literal(plan.classes.len());
+    let states = plan.groups.iter().enumerate().map(|(number, _)| {
+        let group = groups::type_name(number);
+        quote! { hakmem::states_of::<#group>() }
+    });
+    let mut by_size: Vec<usize> = (0..plan.classes.len()).collect();
+    by_size.sort_by_key(|&class_index| plan.classes[class_index].size);
+    let by_size = by_size.into_iter().map(literal);
+    let small = [&plan.small].into_iter().chain(&plan.aligned).map(runs);
+    let (medium, entries) =
+        plan.medium.as_ref().map_or_else(Default::default, |table| (runs(table), table.entries.len()));
+    let entries = literal(entries);
+    quote! {
+        #classes
+
+        /// The offset of each class: where the state of its first layer is in the thread cache.
+        static OFFSETS: [u16; #count] = hakmem::class_offsets::<ThreadCache, #count>(&[#(#states),*]);
+
+        /// The class indices, smallest class first.
+        static BY_SIZE: [u8; #count] = [#(#by_size),*];
+
+        /// By alignment and by the size in units of 8 bytes, rounded up: the smallest class that serves. Each row as runs: the last
+        /// entry, and the class index. The rows are for alignments that every class has, and for 16, 32, 64 and 128.
+        static SMALL: hakmem::SmallTable = hakmem::small_table(&OFFSETS, [#(&[#small]),*]);
+
+        /// The same of larger sizes.
+        static MEDIUM: [u16; #entries] = hakmem::expand(&OFFSETS, &[#medium]);
+    }
+}
+
+fn runs(table: &SizeTable) -> TokenStream {
+    let runs = table.runs().into_iter().map(|(last, class_index)| {
+        let (last, class_index) = (literal(last), literal(class_index));
+        quote! { (#last, #class_index) }
+    });
+    quote! { #(#runs),* }
+}
+
+fn classes(context: &Context) -> TokenStream {
+    let count = literal(context.plan.classes.len());
+    let rows = context.plan.classes.iter().map(|planned| {
+        let class = &context.spec.classes[planned.class];
+        let shape = class.slab;
+        let request = [class.size, class.usable(), class.align].map(literal);
+        let span = [shape.slabs, shape.first_block_offset, shape.blocks, shape.slack].map(literal);
+        let (batch, layers) = (literal(class.batch), class.stack.iter().map(|layer| layer.kind.name));
+        let tagged = context.beside_heap() && !groups::by_address(&context.plan.groups[planned.group]);
+        let tagged = tagged.then(|| quote! { .tagged() });
+        quote! { hakmem::Class::new((#(#request),*), (#(#span),*), #batch, &[#(#layers),*]) #tagged }
+    });
+    quote! {
+        /// The classes by class index: classes with the same layers stand side by side.
+        ///
+        /// (Size, the largest request, alignment), (slabs a span, bytes in front, blocks a span, bytes left over), blocks
+        /// a refill, layers.
+        pub(super) static CLASSES: [hakmem::Class; #count] = [#(#rows),*];
+    }
+}
+
+/// What the tables tell of the spec, for the implementation of `CompiledSpec`.
+pub(super) fn constants(context: &Context) -> TokenStream {
+    let plan = context.plan;
+    let medium_align = literal(plan.medium.as_ref().map_or(1, |table| table.align));
+    let medium_grain = literal(MEDIUM_GRAIN);
+    let (small_max, small_align) = (literal(plan.small.max_size()), literal(plan.small.align));
+    let largest = literal(context.spec.classes.last().map_or(0, hakmem_spec::Class::usable));
+    quote! {
+        const SMALL_MAX: usize = #small_max;
+        const SMALL_ALIGN: usize = #small_align;
+        const MEDIUM_GRAIN: usize = #medium_grain;
+        const MEDIUM_ALIGN: usize = #medium_align;
+        const LARGEST: usize = #largest;
+    }
+}
+
+/// The entries of the rows for alignments that not every class has.
+pub(super) fn aligned_entries(context: &Context) -> Vec<u8> {
+    context
+        .plan
+        .aligned
+        .iter()
+        .flat_map(|table| table.entries.iter().copied())
+        .filter(|&entry| entry != NO_CLASS)
+        .collect()
+}
+
+/// The entries of the table of larger sizes that are asked for.
+pub(super) fn medium_entries<'a>(context: &Context<'a>) -> &'a [u8] {
+    let first = (hakmem_spec::SMALL_MAX / MEDIUM_GRAIN) as usize + 1;
+    context.plan.medium.as_ref().map_or(&[], |table| &table.entries[first..])
+}

@@ -1,0 +1,117 @@
+//! The thread cache, how a thread finds its own, and the threads of the allocator's own.
+
+use super::groups::{array_names, type_name};
+use super::{Context, literal, sizes_of};
+use hakmem_spec::Refill;
+use proc_macro2::{Ident, TokenStream};
+use quote::quote;
+use syn::ext::IdentExt as _;
+
+pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
+    let workers = workers(context, name);
+    let cache = cache(context);
+    let hooks = hooks(context);
+    let tls = if context.beside_heap() {
+        let (word, classes) = (word(name), literal(context.plan.classes.len()));
+        quote! {
+            hakmem::initial_exec_tls!(ThreadCache, super::#name, ALLOCATOR, { #hooks }, #word, #classes);
+        }
+    } else {
+        quote! { hakmem::native_tls!(ThreadCache, super::#name, ALLOCATOR, { #hooks }); }
+    };
+    quote! { #workers #cache #tls }
+}
+
+/// The states of all groups: the first layers side by side, which are what hits touch; then the others.
+fn cache(context: &Context) -> TokenStream {
+    let (mut first, mut rest) = ([TokenStream::new(), TokenStream::new()], [TokenStream::new(), TokenStream::new()]);
+    for (number, group) in context.plan.groups.iter().enumerate() {
+        let (name, [states, rest_states], count) =
+            (type_name(number), array_names(number), literal(group.classes.len()));
+        let about = format!(" First layers of {}.", sizes_of(context, group));
+        first[0].extend(quote! { #[doc = #about] #states: [<#name as hakmem::Group>::First; #count], });
+        first[1].extend(quote! { #states: hakmem::empty_first::<#name, #count>(), });
+        rest[0].extend(quote! { #rest_states: [<#name as hakmem::Group>::Rest; #count], });
+        rest[1].extend(quote! { #rest_states: hakmem::empty_rest::<#name, #count>(), });
+    }
+    let ([fields, values], [rest_fields, rest_values]) = (first, rest);
+    let (mut regions, mut no_regions, mut regions_type) = Default::default();
+    if context.beside_heap() {
+        let [_, region] = context.shifts();
+        regions_type = quote! { type KnownRegions = hakmem::KnownRegions<#region, { 1 << (32 - #region) }>; };
+        regions = quote! { regions: KnownRegions, };
+        no_regions = quote! { regions: KnownRegions::NONE, };
+    }
+    quote! {
+        #regions_type
+
+        /// A thread's cache: for each group the states of its layers, and the way to the thread's slabs. All empty at first, without a
+        /// destructor, so that an access is an access and nothing else.
+        #[repr(C, align(64))]
+        pub struct ThreadCache {
+            #fields
+            #rest_fields
+            heap: hakmem::HeapSlot,
+            #regions
+        }
+
+        impl ThreadCache {
+            const EMPTY: ThreadCache = ThreadCache { #values #rest_values heap: hakmem::HeapSlot::EMPTY, #no_regions };
+        }
+    }
+}
+
+/// What a thread does at the end of a slow path, where the spec asks for threads of the allocator's own.
+fn hooks(context: &Context) -> TokenStream {
+    let mut hooks = TokenStream::new();
+    if context.spec.purge.background {
+        hooks.extend(quote! {
+            fn after_slow_path(&self) {
+                hakmem::Purger::attend(&PURGER_WORKER, self.heap.get());
+            }
+        });
+    }
+    if fills(context) {
+        hooks.extend(quote! {
+            fn wake_filler(&self) {
+                FILLER_WORKER.wake();
+            }
+        });
+    }
+    hooks
+}
+
+fn fills(context: &Context) -> bool {
+    context.plan.groups.iter().any(|group| group.refill == Refill::Background)
+}
+
+/// Whether a thread of the allocator's own fills or purges.
+pub(super) fn has_workers(context: &Context) -> bool {
+    context.spec.purge.background || fills(context)
+}
+
+fn workers(context: &Context, name: &Ident) -> TokenStream {
+    let filler = fills(context).then(|| {
+        quote! {
+            /// What fills the queues of `refill = "background"`, and its thread.
+            static FILLER: hakmem::Filler = hakmem::filler::<super::#name>(&ALLOCATOR);
+            static FILLER_WORKER: hakmem::Worker = hakmem::Worker::new(&FILLER);
+        }
+    });
+    let purger = context.spec.purge.delay_ms.filter(|_| context.spec.purge.background).map(|delay| {
+        let delay = literal(delay);
+        quote! {
+            /// What returns free memory to the system, and its thread.
+            static PURGER: hakmem::Purger = hakmem::Purger::new(&ALLOCATOR, #delay);
+            static PURGER_WORKER: hakmem::Worker = hakmem::Worker::new(&PURGER);
+        }
+    });
+    quote! { #filler #purger }
+}
+
+/// The name of the word of thread-local memory under `tls = "initial-exec"`: one for each allocator of a program.
+fn word(name: &Ident) -> String {
+    let crate_name = std::env::var("CARGO_CRATE_NAME").unwrap_or_default();
+    let place = name.span().start();
+    format!("__hakmem_{crate_name}_{}_{}_{}", name.unraw(), place.line, place.column)
+}

@@ -1,0 +1,212 @@
+//! What the heaps of one allocator share.
+
+use super::{Heap, Portion, Trim};
+use crate::backend::{Pool, TICKS};
+use crate::extent::Extents;
+use crate::meta::page_map::{self, Owner};
+use crate::slab::Slab;
+use crate::slab::class::Class;
+use crate::sys::clock;
+use crate::sys::lock::Lock;
+use crate::sys::thread_key::ThreadKey;
+use core::ptr;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// What the heaps call or need to know of the layers, which are above them.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerHooks {
+    trim: Option<Trim>,
+    unlist: Option<fn(&Slab)>,
+    thread_cache_bytes: usize,
+}
+
+impl LayerHooks {
+    /// `trim` flushes the stores that layers share between threads, if there are any. `pages`: whether a layer uses the
+    /// lists in slabs. `thread_cache_bytes`: the size of a thread cache beside its heap, else 0.
+    ///
+    /// The functions are pointers so that a binary whose spec does not need them does not link them.
+    pub const fn new(trim: Option<Trim>, pages: bool, thread_cache_bytes: usize) -> LayerHooks {
+        LayerHooks { trim, unlist: if pages { Some(Slab::unlist) } else { None }, thread_cache_bytes }
+    }
+}
+
+/// What the heaps of one allocator share: classes, free memory, large blocks, idle heaps.
+#[derive(Debug)]
+pub struct Backing {
+    classes: &'static [Class],
+    pool: Pool,
+    extents: Extents,
+    /// The allocator's number in the page map; 0 before its first use.
+    id: AtomicU32,
+    /// Ends a thread's heap with the thread.
+    key: ThreadKey<Heap>,
+    idle: Lock<IdleHeaps>,
+    hooks: LayerHooks,
+}
+
+/// The heaps whose threads have ended, linked by `Heap::idle_next`.
+#[derive(Debug)]
+struct IdleHeaps(*const Heap);
+
+// SAFETY: a heap on the list has no thread: `exit` put it there last of all. The list is behind a lock, which orders
+// what one thread wrote to a heap before what the next one reads.
+unsafe impl Send for IdleHeaps {}
+
+impl Backing {
+    pub(crate) const fn new(classes: &'static [Class], pool: Pool, extents: Extents, hooks: LayerHooks) -> Backing {
+        Backing {
+            classes,
+            pool,
+            extents,
+            id: AtomicU32::new(0),
+            key: ThreadKey::new(),
+            idle: Lock::new(IdleHeaps(ptr::null())),
+            hooks,
+        }
+    }
+
+    pub(crate) fn classes(&self) -> &'static [Class] {
+        self.classes
+    }
+
+    /// The class at `class_index`, which is that of a class of this allocator: it comes from a slab that has a class,
+    /// or from generated code.
+    pub(crate) fn class(&self, class_index: u32) -> &'static Class {
+        debug_assert!((class_index as usize) < self.classes.len());
+        // SAFETY: indices come from generated code, by the contract of `Slabs::new`, or from slabs of this allocator,
+        // which got theirs in `Heap::init_slab` from such an index.
+        unsafe { self.classes.get_unchecked(class_index as usize) }
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    pub(crate) fn extents(&self) -> &Extents {
+        &self.extents
+    }
+
+    pub(crate) fn id(&self) -> u8 {
+        self.id.load(Ordering::Relaxed) as u8
+    }
+
+    pub(crate) fn set_id(&self, id: u8) {
+        self.id.store(id.into(), Ordering::Relaxed);
+    }
+
+    pub(super) fn thread_cache_bytes(&self) -> usize {
+        self.hooks.thread_cache_bytes
+    }
+
+    /// `Slab::unlist`, if a layer uses the lists in slabs.
+    pub(super) fn unlist(&self) -> Option<fn(&Slab)> {
+        self.hooks.unlist
+    }
+
+    pub(crate) fn key(&self) -> &ThreadKey<Heap> {
+        &self.key
+    }
+
+    /// Whether `address` lies in memory of this allocator.
+    pub(crate) fn owns(&self, address: usize) -> bool {
+        match page_map::owner(address) {
+            Owner::Nobody => false,
+            Owner::Region(id) | Owner::Large(id, _) | Owner::LargeRest(id) => id == self.id(),
+        }
+    }
+
+    /// The class index of the slab at `address`, or [`NO_CLASS`](crate::slab::NO_CLASS); `None` if `address` is not in
+    /// a region of this allocator.
+    pub(crate) fn class_at(&self, address: usize) -> Option<u32> {
+        match page_map::owner(address) {
+            // SAFETY: the page map says that the address is in a region of this allocator, so of the pool's geometry.
+            Owner::Region(id) if id == self.id() => Some(unsafe { self.pool.geometry().slab_of(address) }.class()),
+            _ => None,
+        }
+    }
+
+    /// Takes an idle heap, if there is one.
+    pub(super) fn take_idle(&self) -> Option<&'static Heap> {
+        let mut idle = self.idle.lock();
+        // SAFETY: null, or made from a `&'static Heap` in `put_idle`.
+        let heap = unsafe { idle.0.as_ref() }?;
+        idle.0 = heap.idle_next.get();
+        Some(heap)
+    }
+
+    /// Adds a heap whose thread does not use it any more to the idle ones.
+    pub(super) fn put_idle(&self, heap: &'static Heap) {
+        let mut idle = self.idle.lock();
+        heap.idle_next.set(idle.0);
+        idle.0 = heap;
+    }
+
+    /// Flushes a portion of the blocks that layers share between threads to the slabs. `true`: there were some. `heap`
+    /// is the calling thread's.
+    pub(super) fn trim(&self, heap: Option<&Heap>, portion: Portion) -> bool {
+        let Some(trim) = self.hooks.trim else { return false };
+        match heap {
+            Some(heap) => heap.trim(trim, portion),
+            None => trim(None, portion),
+        }
+    }
+
+    /// Purges memory that has been free for the purge delay, if a purge is due. `heap` is the calling thread's, if the
+    /// caller has it.
+    pub(crate) fn purge_if_due(&self, heap: Option<&Heap>, now: u32) {
+        let Some(delay) = self.pool.purge_delay() else { return };
+        if self.pool.is_due(now, delay) {
+            self.trim(heap, Portion::Unused);
+            self.purge_free(now, delay);
+        }
+    }
+
+    /// Purges memory that has been free for `delay` milliseconds. `Some(n)`: call it again in `n` milliseconds. `None`:
+    /// no memory waits for a purge.
+    pub(crate) fn purge_aged(&self, now: u32, delay: u32) -> Option<u32> {
+        let shared = self.trim(None, Portion::Unused);
+        self.purge_free(now, delay);
+        let ages = [self.pool.oldest(now), self.extents.oldest(now), shared.then_some(0)];
+        let age = ages.into_iter().flatten().max()?;
+        // Not at once when the next memory is due: what becomes due soon after it is purged together with it.
+        Some(delay.saturating_sub(age).max(delay / TICKS).max(1))
+    }
+
+    fn purge_free(&self, now: u32, delay: u32) {
+        self.pool.gather(now);
+        self.pool.purge(now, delay);
+        self.extents.purge(now, delay);
+    }
+
+    /// Returns all free memory to the system now, without waiting for the purge delay, including the slabs that `heap`
+    /// has cached, which is the calling thread's.
+    pub(crate) fn purge(&self, heap: Option<&Heap>) {
+        self.trim(heap, Portion::All);
+        if let Some(heap) = heap {
+            heap.maintain();
+            heap.release_cached();
+        }
+        self.purge_free(clock::now_ms(), 0);
+    }
+
+    /// Returns all free memory and address space to the system, which has no more to give.
+    #[cold]
+    pub(crate) fn trim_all(&self) {
+        self.purge(None);
+        self.pool.unmap_empty();
+    }
+
+    /// Takes the locks for a fork, in the order in which the runtime nests them.
+    pub(crate) fn hold_for_fork(&self) {
+        self.idle.hold_for_fork();
+        self.extents.hold_for_fork();
+        self.pool.hold_for_fork();
+    }
+
+    /// Releases them, in the parent and in the child.
+    pub(crate) fn release_after_fork(&self) {
+        self.pool.release_after_fork();
+        self.extents.release_after_fork();
+        self.idle.release_after_fork();
+    }
+}

@@ -1,0 +1,74 @@
+//! Periodic work, which threads do on slow paths: a heap looks through its slabs, and the pool purges.
+
+use super::Heap;
+use crate::backend::TICKS;
+use crate::sys::clock;
+
+impl Heap {
+    /// Reads the clock. [`TICKS`] times in a purge delay it maintains the heap, purges what is due, and ends the
+    /// throttle if it is time. Nothing without a purge delay.
+    #[inline]
+    pub(crate) fn tick(&self) {
+        let Some(delay) = self.backing.pool().purge_delay() else { return };
+        let now = clock::now_ms();
+        if self.throttle.tick(now, delay / TICKS) {
+            if self.throttle.end(now, delay.saturating_mul(2)) {
+                self.bins().iter().for_each(|bin| bin.list_limit.unthrottle());
+            }
+            self.maintain();
+            self.backing.purge_if_due(Some(self), now);
+        }
+    }
+
+    /// Throttles the bins, because memory waits for a purge, and empties the lists of the current slabs, so that the
+    /// next allocation of each class takes a slow path.
+    pub(crate) fn start_throttle(&self) {
+        if self.backing.pool().purge_delay().is_none() || !self.throttle.start() {
+            return;
+        }
+        for bin in self.bins() {
+            bin.list_limit.throttle();
+            if let (Some(slab), Some(unlist)) = (bin.current.get(), self.backing.unlist()) {
+                unlist(slab);
+            }
+        }
+    }
+
+    /// Whether memory that the heap gave to the pool may still wait there for a purge.
+    pub(crate) fn is_purge_pending(&self) -> bool {
+        self.throttle.is_purge_pending()
+    }
+
+    /// Collects the remote frees of this heap's slabs. Retires slabs that are empty, and abandons partial ones that are
+    /// full.
+    #[cold]
+    pub(super) fn maintain(&self) {
+        for bin in self.bins() {
+            for slab in bin.partial.iter() {
+                slab.collect_remote();
+                // Nothing was freed into a slab that is still full: no reason to go on looking at it.
+                if slab.is_empty() || !slab.has_free_blocks() {
+                    bin.partial.remove(slab);
+                    self.abandon_or_retire(slab);
+                }
+            }
+            if let Some(current) = bin.current.get() {
+                current.collect_remote();
+                if current.is_empty() {
+                    bin.current.set(None);
+                    self.retire(current);
+                }
+            }
+        }
+    }
+
+    /// Abandons or retires every slab. The layers were drained before.
+    pub(super) fn abandon_all(&self) {
+        for bin in self.bins() {
+            while let Some(slab) = bin.current.take().or_else(|| bin.partial.pop()) {
+                self.abandon_or_retire(slab);
+            }
+        }
+        self.release_cached();
+    }
+}

@@ -1,0 +1,109 @@
+//! The throttle: short lists, so that threads take a slow path while memory waits for a purge.
+//!
+//! Memory that was free for the purge delay is returned to the system on slow paths, which alone read the clock. Under
+//! the layer `pages` a thread whose frees feed its allocations takes none, as one list follows the other. So after the
+//! heap has given a slab to the pool, its lists are short: the first has one block, and each one is half as long again
+//! as the one before, up to a whole slab. However slowly the program allocates, after a time `t` it takes the next slow
+//! path within `t / 2`; and a program that allocates quickly soon has whole lists again. Layers that keep no lists in
+//! slabs refill often enough, and have no throttle.
+
+use core::cell::Cell;
+
+/// While memory waits for a purge, the clock is read once for so many blocks. Reading it costs as much as ten
+/// allocations.
+const BLOCKS_PER_TICK: i32 = 256;
+
+/// When a heap was maintained, and since when its bins are throttled.
+#[derive(Debug)]
+pub(super) struct Throttle {
+    /// The time of the last tick, in milliseconds.
+    ticked: Cell<u32>,
+    /// Whether the throttle was started since the last tick.
+    started: Cell<bool>,
+    /// The last tick before the throttle was started; `None` if the bins are not throttled.
+    since: Cell<Option<u32>>,
+}
+
+impl Throttle {
+    pub(super) const fn new() -> Throttle {
+        Throttle { ticked: Cell::new(0), started: Cell::new(false), since: Cell::new(None) }
+    }
+
+    /// Notes that memory waits for a purge. `true`: the bins must be throttled, which was not done since the last tick.
+    pub(super) fn start(&self) -> bool {
+        let new = !self.started.replace(true);
+        if new {
+            self.since.set(Some(self.ticked.get()));
+        }
+        new
+    }
+
+    /// Whether memory that went to the pool may still wait there for a purge.
+    pub(super) fn is_purge_pending(&self) -> bool {
+        self.since.get().is_some()
+    }
+
+    /// Whether more than `interval` milliseconds have passed since the last tick. If so, `now` is the new last tick.
+    pub(super) fn tick(&self, now: u32, interval: u32) -> bool {
+        let due = now.wrapping_sub(self.ticked.get()) > interval;
+        if due {
+            self.ticked.set(now);
+            self.started.set(false);
+        }
+        due
+    }
+
+    /// Ends the throttle once it has lasted longer than `duration`. `true`: it ended, and the bins must be unthrottled.
+    pub(super) fn end(&self, now: u32, duration: u32) -> bool {
+        let over = self.since.get().is_some_and(|since| now.wrapping_sub(since) > duration);
+        if over {
+            self.since.set(None);
+        }
+        over
+    }
+}
+
+/// How long the lists of one bin may be.
+#[derive(Debug)]
+pub(super) struct ListLimit {
+    /// The most blocks that the next list gets; 0 if the bin is not throttled.
+    limit: Cell<u32>,
+    /// How many blocks may be allocated before the clock is read.
+    countdown: Cell<i32>,
+}
+
+impl ListLimit {
+    /// The next list has one block.
+    pub(super) fn throttle(&self) {
+        self.limit.set(1);
+    }
+
+    /// Lists have any length.
+    pub(super) fn unthrottle(&self) {
+        self.limit.set(0);
+    }
+
+    /// The limit for the next list of a slab of `capacity` blocks; the one after that is half as long again. `None`: no
+    /// limit.
+    pub(super) fn next(&self, capacity: u32) -> Option<u32> {
+        let limit = self.current(capacity)?;
+        self.limit.set(limit + limit / 2 + 1);
+        Some(limit)
+    }
+
+    /// The limit for the next list of a slab of `capacity` blocks, which stays the same.
+    pub(super) fn current(&self, capacity: u32) -> Option<u32> {
+        let limit = self.limit.get();
+        (limit > 0 && limit < capacity).then_some(limit)
+    }
+
+    /// Counts `blocks` that can be allocated without a slow path. `true`: the caller must read the clock.
+    pub(super) fn count_down(&self, blocks: u32) -> bool {
+        if self.limit.get() == 0 {
+            return false;
+        }
+        let left = self.countdown.get().wrapping_sub_unsigned(blocks);
+        self.countdown.set(if left < 0 { BLOCKS_PER_TICK } else { left });
+        left < 0
+    }
+}

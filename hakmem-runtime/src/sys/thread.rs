@@ -1,0 +1,49 @@
+//! Threads of the C library.
+
+use super::errno;
+use core::mem::MaybeUninit;
+use core::ptr;
+
+/// The calling thread; the same number in a forked child as in its parent. The C library keeps a structure at this
+/// address, so the low bits are 0.
+pub(crate) fn current() -> usize {
+    // SAFETY: the function has no preconditions.
+    unsafe { libc::pthread_self() as usize }
+}
+
+/// Starts a thread that takes no signals, which are for the program's own threads. `false`: the system has no more
+/// threads.
+pub(crate) fn spawn(
+    run: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void,
+    argument: *mut libc::c_void,
+    stack: usize,
+) -> bool {
+    // SAFETY: each place passed for a result is a live local, and each is read only after the call that fills it: the
+    // signal sets after `sigfillset` and `pthread_sigmask`, which cannot fail with these arguments; the attributes if
+    // their initialisation succeeded. What `run` does with `argument` is up to `run`, a safe function.
+    errno::preserve(|| unsafe {
+        let (mut attributes, mut thread) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        let (mut all, mut old) = (MaybeUninit::uninit(), MaybeUninit::uninit());
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
+        let mut started = false;
+        if libc::pthread_attr_init(attributes.as_mut_ptr()) == 0 {
+            libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack);
+            started = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, argument) == 0;
+            libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        }
+        // The C library takes the program's thread-local memory out of the stack, which may be too small for it.
+        started = started || libc::pthread_create(thread.as_mut_ptr(), ptr::null(), run, argument) == 0;
+        libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
+        started
+    })
+}
+
+/// Waits for the end of a thread, named as by [`current`].
+///
+/// # Safety
+/// The thread was started by [`spawn`], and is joined once.
+pub(crate) unsafe fn join(thread: usize) {
+    // SAFETY: the caller promises a joinable thread that nobody else joins. No result is asked for.
+    unsafe { libc::pthread_join(thread as libc::pthread_t, ptr::null_mut()) };
+}

@@ -1,0 +1,220 @@
+//! How a thread finds its thread cache: what the macro puts into the application's crate, for either choice of `tls`.
+
+/// `tls = "native"`: the cache is a `thread_local!`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __native_tls {
+    ($cache:ident, $heap:ty, $allocator:ident, { $($hooks:tt)* }) => {
+        $crate::__private::thread_local! {
+            static CACHE: $cache = const { $cache::EMPTY };
+        }
+
+        // SAFETY: a thread-local is the calling thread's own, and `start_heap` sets its heap to the calling thread's.
+        unsafe impl $crate::__private::ThreadCache for $cache {
+            const BESIDE_HEAP: bool = false;
+
+            fn backing() -> &'static $crate::__private::Backing {
+                $allocator.backing()
+            }
+
+            #[inline(always)]
+            fn with<R>(with: impl ::core::ops::FnOnce(&Self) -> R) -> R {
+                CACHE.with(|cache| with(cache))
+            }
+
+            #[inline(always)]
+            fn has_started() -> bool {
+                true
+            }
+
+            fn with_started<R>(_to_free: bool, with: impl ::core::ops::FnOnce(&Self) -> R) -> ::core::option::Option<R> {
+                CACHE.with(|cache| {
+                    if cache.heap.addr() == 0 {
+                        start_heap(cache);
+                    }
+                    ::core::option::Option::Some(with(cache))
+                })
+            }
+
+            fn heap(&self) -> &$crate::__private::HeapSlot {
+                &self.heap
+            }
+
+            #[inline(always)]
+            fn owner(&self) -> usize {
+                self.heap.addr()
+            }
+
+            fn forget_heap(&self) {
+                self.heap.set(::core::option::Option::None);
+            }
+
+            $($hooks)*
+        }
+
+        /// Gives the thread a heap. There is none afterwards where there is no memory for one.
+        #[cold]
+        #[inline(never)]
+        fn start_heap(cache: &$cache) {
+            $allocator.initialise();
+            let place = ::core::option::Option::Some(::core::ptr::from_ref(cache).cast());
+            // SAFETY: `drain_at_exit` takes the cache, which is this thread's, and valid until the thread ends.
+            let heap = unsafe {
+                $crate::__private::Heap::start($allocator.backing(), place, $crate::__private::drain_at_exit::<$heap>)
+            };
+            cache.heap.set(heap);
+            if let ::core::option::Option::Some(heap) = heap {
+                heap.arm();
+            }
+        }
+    };
+}
+
+/// `tls = "initial-exec"`: the cache stands beside its heap, and one word of static thread-local memory leads to both. The word is
+/// defined and read in assembly, since rustc has no stable way to ask for that model; so the code is the same in an executable and in a
+/// shared library, which finds no room there for the cache itself when it is loaded late.
+///
+/// The word of a thread that has not started leads to an empty cache that all such threads share. Hits of layers that are
+/// inert there need no question; the others ask.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __initial_exec_tls {
+    ($cache:ident, $heap:ty, $allocator:ident, { $($hooks:tt)* }, $word:literal, $classes:literal) => {
+        /// The distance from a heap to the cache beside it.
+        const BESIDE: usize = $crate::__private::Heap::thread_cache_offset($classes);
+
+        type EmptyThread = $crate::__private::EmptyThread<$cache, BESIDE>;
+
+        /// What the word of a thread leads to that has not started.
+        static UNSTARTED: EmptyThread = EmptyThread::new($cache::EMPTY);
+
+        /// What it leads to once the thread's heap has ended: frees after that do not start another.
+        static ENDED: EmptyThread = EmptyThread::new($cache::EMPTY);
+
+        ::core::arch::global_asm!(
+            ::core::concat!(".pushsection .tdata.", $word, ",\"awT\",@progbits"),
+            ".p2align 3",
+            ::core::concat!(".globl ", $word),
+            ::core::concat!(".hidden ", $word),
+            ::core::concat!(".type ", $word, ", @object"),
+            ::core::concat!(".size ", $word, ", 8"),
+            ::core::concat!($word, ":"),
+            ".quad {unstarted}",
+            ".popsection",
+            unstarted = sym UNSTARTED,
+        );
+
+        /// The word: the address of this thread's heap, or of what stands for one.
+        #[inline(always)]
+        fn heap_word() -> *const u8 {
+            let heap;
+            // SAFETY: the word is in static thread-local memory, at the offset that the linker or loader knows.
+            unsafe {
+                ::core::arch::asm!(
+                    ::core::concat!("mov {word}, qword ptr [rip + ", $word, "@GOTTPOFF]"),
+                    "mov {word}, qword ptr fs:[{word}]",
+                    word = out(reg) heap,
+                    options(pure, readonly, nostack, preserves_flags),
+                );
+            }
+            heap
+        }
+
+        /// Writes the word.
+        ///
+        /// # Safety
+        /// `heap` is this thread's from now on, or one of those that stand for none.
+        #[cold]
+        unsafe fn set_heap_word(heap: *const u8) {
+            // SAFETY: the word is in static thread-local memory, at the offset that the linker or loader knows.
+            unsafe {
+                ::core::arch::asm!(
+                    ::core::concat!("mov {word}, qword ptr [rip + ", $word, "@GOTTPOFF]"),
+                    "mov qword ptr fs:[{word}], {heap}",
+                    word = out(reg) _,
+                    heap = in(reg) heap,
+                    options(nostack, preserves_flags),
+                );
+            }
+        }
+
+        fn word_of(empty: &'static EmptyThread) -> *const u8 {
+            ::core::ptr::from_ref(empty).cast()
+        }
+
+        // SAFETY: beside a heap, and beside what stands for one, is a cache; the word leads to the calling thread's.
+        unsafe impl $crate::__private::ThreadCache for $cache {
+            const BESIDE_HEAP: bool = true;
+
+            fn backing() -> &'static $crate::__private::Backing {
+                $allocator.backing()
+            }
+
+            #[inline(always)]
+            fn with<R>(with: impl ::core::ops::FnOnce(&Self) -> R) -> R {
+                // SAFETY: there is a cache, whose memory is never unmapped. References to it do not leave the thread.
+                with(unsafe { &*heap_word().wrapping_add(BESIDE).cast::<$cache>() })
+            }
+
+            #[inline]
+            fn has_started() -> bool {
+                let heap = heap_word();
+                heap != word_of(&UNSTARTED) && heap != word_of(&ENDED)
+            }
+
+            fn with_started<R>(to_free: bool, with: impl ::core::ops::FnOnce(&Self) -> R) -> ::core::option::Option<R> {
+                if to_free && heap_word() == word_of(&ENDED) || !start_heap() {
+                    return ::core::option::Option::None;
+                }
+                ::core::option::Option::Some(Self::with(with))
+            }
+
+            fn heap(&self) -> &$crate::__private::HeapSlot {
+                &self.heap
+            }
+
+            #[inline(always)]
+            fn owner(&self) -> usize {
+                heap_word().addr()
+            }
+
+            fn forget_heap(&self) {
+                self.heap.set(::core::option::Option::None);
+                // SAFETY: this stands for a heap.
+                unsafe { set_heap_word(word_of(&ENDED)) };
+            }
+
+            $($hooks)*
+        }
+
+        /// Gives the thread a heap, if it has none. `false`: there is no memory for one.
+        #[cold]
+        fn start_heap() -> bool {
+            use $crate::__private::ThreadCache as _;
+            if !$cache::has_started() {
+                $allocator.initialise();
+            }
+            // Which may have come by here, by way of the C library.
+            if $cache::has_started() {
+                return true;
+            }
+            // SAFETY: `drain_at_exit` takes the cache beside the heap.
+            let heap = unsafe {
+                $crate::__private::Heap::start(
+                    $allocator.backing(),
+                    ::core::option::Option::None,
+                    $crate::__private::drain_at_exit::<$heap>,
+                )
+            };
+            let ::core::option::Option::Some(heap) = heap else { return false };
+            // SAFETY: the heap is this thread's.
+            unsafe { set_heap_word(::core::ptr::from_ref(heap).cast()) };
+            $cache::with(|cache| {
+                cache.regions.clear();
+                cache.heap.set(::core::option::Option::Some(heap));
+            });
+            heap.arm();
+            true
+        }
+    };
+}

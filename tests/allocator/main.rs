@@ -1,0 +1,31 @@
+//! Generated allocators, called as any caller of `GlobalAlloc` does, beside the system's allocator, which the harness uses.
+//! Each test has allocators of its own, or takes turns, or runs in a process of its own, so that its books are exact.
+
+// For the module `forms`: a second name of the crate.
+extern crate hakmem as other;
+
+#[path = "../common/address_space.rs"]
+mod address_space;
+#[path = "../common/blocks.rs"]
+mod blocks;
+#[path = "../common/forks.rs"]
+mod forks;
+#[path = "../common/rerun.rs"]
+mod rerun;
+#[path = "../common/resident.rs"]
+mod resident;
+mod workers;
+
+mod background;
+mod depot;
+mod forms;
+mod headers;
+mod large;
+mod memory;
+mod misuse;
+mod model;
+mod out_of_memory;
+mod policies;
+mod purger;
+mod stacks;
+mod threads;
