@@ -63,25 +63,16 @@ impl Slab {
         let (number, bit) = (index / WORD, 1_u64 << (index % WORD));
         let word = self.word(number);
         let old = word.get();
-        if index.wrapping_mul(self.block_size.get()) != offset || old & bit != 0 {
-            self.misuse(block.addr());
+        if index.wrapping_mul(self.block_size.get()) != offset {
+            fatal("invalid free: not the start of a block", block.addr());
+        }
+        if old & bit != 0 {
+            fatal("double free", block.addr());
         }
         word.set(old | bit);
         self.free_count.set(self.free_count().wrapping_add(1));
         self.sub_used(1);
         self.lowest.set(self.lowest.get().min(number));
-    }
-
-    /// Ends the program: `free` refused the block at `address`.
-    #[cold]
-    #[inline(never)]
-    fn misuse(&self, address: usize) -> ! {
-        // Computed again here, so that `free` keeps nothing in a register for this call but its arguments.
-        let offset = address.wrapping_sub(self.base()) as u32;
-        if offset.is_multiple_of(self.block_size.get()) {
-            fatal("double free", address)
-        }
-        fatal("invalid free: not the start of a block", address)
     }
 
     /// Moves what other threads freed to the bitmap. `true` if there was anything.
