@@ -4,13 +4,13 @@ use proc_macro2::{Group, Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, Ident, LitStr, Token, Visibility};
 
-/// What the user wrote.
+/// A parsed invocation.
 pub(crate) struct Input {
-    /// The path of the `hakmem` crate, as its wrapper macro knows it.
+    /// The path of the `hakmem` crate: `$crate` of its wrapper macro.
     pub(crate) hakmem: TokenStream,
     /// Whether the allocator's methods go through the recorder, for `cargo hakmem record`.
     pub(crate) record: bool,
-    /// Whether each class's hit paths are functions of their own as well, for `cargo hakmem asm`.
+    /// Whether each class's hit paths are also emitted as separate functions, for `cargo hakmem asm`.
     pub(crate) anchors: bool,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
@@ -29,7 +29,7 @@ pub(crate) enum SpecAt {
 }
 
 impl Input {
-    /// Where errors point that concern the spec as a whole.
+    /// The span of errors about the spec as a whole.
     pub(crate) fn spec_span(&self) -> Span {
         match &self.spec {
             SpecAt::Default => self.name.span(),

@@ -1,8 +1,8 @@
 //! The procedural macro behind `hakmem::allocator!`.
 //!
-//! Three steps, one module each: `input` reads the invocation, `hakmem-spec` reads and checks the spec it names
-//! (`source` finds it), and `emit` writes the allocator. Use it through the `hakmem` crate, whose wrapper passes the
-//! path under which the generated code finds the runtime.
+//! Three steps: `input` parses the invocation; `source` loads the spec that it names, which `hakmem-spec` parses and
+//! checks; `emit` generates the allocator. Use it through the `hakmem` crate, whose wrapper macro passes its own path, by
+//! which generated code reaches the runtime.
 
 #![forbid(unsafe_code)]
 
@@ -20,14 +20,14 @@ pub fn allocator_impl(tokens: proc_macro::TokenStream) -> proc_macro::TokenStrea
     expand(tokens.into()).into()
 }
 
-/// The same under `--cfg hakmem_record`.
+/// `allocator_impl` under `--cfg hakmem_record`: the allocator's methods go through the recorder.
 #[doc(hidden)]
 #[proc_macro]
 pub fn recorded_allocator_impl(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
     expand_as(tokens.into(), |input| Input { record: true, ..input }).into()
 }
 
-/// The same under `--cfg hakmem_anchors`.
+/// `allocator_impl` under `--cfg hakmem_anchors`: each class's hit paths are also emitted as separate functions.
 #[doc(hidden)]
 #[proc_macro]
 pub fn anchored_allocator_impl(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {

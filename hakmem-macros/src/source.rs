@@ -1,4 +1,4 @@
-//! The text of the spec.
+//! Loads the text of the spec.
 
 use crate::input::{Input, SpecAt};
 use hakmem_spec::Source;
@@ -7,7 +7,7 @@ use std::path::Path;
 /// A spec's text and where it came from.
 pub(crate) struct Found {
     pub(crate) source: Source,
-    /// The file that the crate must be rebuilt for, relative to the manifest's folder.
+    /// The file whose changes rebuild the crate, relative to the manifest's folder.
     pub(crate) tracked: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) fn find(input: &Input) -> Result<Found, String> {
                 .and_then(|text| text.strip_suffix('}'))
                 .ok_or("the spec must stand in braces as it is written")?;
             let start = span.start();
-            // Line and column of what follows the brace.
+            // The text starts after the brace; proc-macro columns count from 0, ours from 1.
             let source = Source::inline(span.file(), inside.to_owned(), start.line, start.column + 2);
             Ok(Found { source, tracked: None })
         }

@@ -14,8 +14,7 @@ fn source(invocation: &TokenStream) -> String {
     prettyplease::unparse(&syn::parse2(expand(invocation)).expect("the expansion is a list of items"))
 }
 
-/// The whole of it for a small spec of two groups, to be read: `cargo insta review`, or `INSTA_UPDATE=always`, accepts a
-/// change.
+/// The whole expansion for a small spec of two groups. `cargo insta review`, or `INSTA_UPDATE=always`, accepts a change.
 #[test]
 fn two_groups() {
     let expansion = source(&quote! {
@@ -48,7 +47,7 @@ fn any_name_of_a_type_names_a_module() {
     }
 }
 
-/// A path that is absolute stays what it is, in the message as in what makes the crate rebuild.
+/// An absolute path is not joined to the manifest's folder, neither in messages nor in what rebuilds the crate.
 #[test]
 fn an_absolute_path_is_tracked_as_it_is() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/tests/two_groups.toml");
@@ -59,8 +58,7 @@ fn an_absolute_path_is_tracked_as_it_is() {
     assert!(expansion.contains(&tracked), "{expansion}");
 }
 
-/// A broken invocation still defines the type and what it offers, so that one mistake is one error and not one at each
-/// use.
+/// A broken invocation still defines the type and its methods, so that one mistake is one error, not one at each use.
 #[test]
 fn mistakes_leave_the_type() {
     let offers = |source: &str| -> Vec<String> {
@@ -90,8 +88,8 @@ fn processor_time(start: Instant) -> Duration {
     nanoseconds.map_or_else(|| start.elapsed(), Duration::from_nanos)
 }
 
-/// The default spec is the largest that most programs will ever have. Processor time, because the machine may be busy; over
-/// many expansions, because the kernel adds it up tick by tick.
+/// The default spec is about the largest that a program will have. Measures processor time, because the machine may be
+/// busy, over many expansions, because the kernel counts it in ticks.
 #[test]
 fn the_default_spec_expands_in_less_than_100_ms() {
     const EXPANSIONS: u32 = 20;

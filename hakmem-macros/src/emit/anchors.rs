@@ -1,4 +1,4 @@
-//! Each class's hit paths as functions of their own, for `cargo hakmem asm` to read from the built program.
+//! Each class's hit paths as separate functions, for `cargo hakmem asm` to read from the built program.
 //!
 //! In the program's own code the paths are inlined, and no symbol separates them from the code around them. An anchor is the
 //! same path as a function with a name, compiled with the program under the same profile.
@@ -11,7 +11,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     let (mut functions, mut allocs, mut frees) = (TokenStream::new(), Vec::new(), Vec::new());
     for class in &context.plan.classes {
         let (alloc, free) = (format_ident!("alloc_{}", class.size), format_ident!("free_{}", class.size));
-        // Every class is aligned to 8, so this is the smallest that serves.
+        // Every class is aligned to at least 8, so this layout is served by this class and no smaller one.
         let size = literal(class.usable);
         functions.extend(quote! {
             #[inline(never)]
@@ -20,7 +20,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
             }
 
             /// # Safety
-            /// The block is of this class, and is not used any more.
+            /// The block is of this class, and the caller gives it up.
             #[inline(never)]
             unsafe fn #free(block: *mut u8) {
                 // SAFETY: the caller's contract.

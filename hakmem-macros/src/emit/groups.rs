@@ -1,4 +1,4 @@
-//! The groups: for each a type that says what it is made of. Their logic is in `hakmem-runtime`'s `group.rs`.
+//! The groups: for each, a type that implements the runtime's `Group`. The logic is in `hakmem-runtime`'s `group.rs`.
 
 use super::layers::Stack;
 use super::{Context, literal, sizes_of};
@@ -28,24 +28,26 @@ fn one(context: &Context, number: usize, group: &Group) -> TokenStream {
     let (first_class, count) = (literal(group.classes.start), literal(group.classes.len()));
     let of_classes = group.classes.clone().map(|class_index| stack.shared(class_index));
     let (inlining, how) = if group.specialise {
-        ("Always", "Hits are inlined where they are used.")
+        ("Always", "Hits are always inlined.")
     } else if context.serves(group, &context.plan.small.entries) {
-        ("Never", "Hits are called, so that their code is there once.")
+        ("Never", "Hits are never inlined: one copy of the code.")
     } else {
-        ("Hint", "Only functions that are called themselves use its hits.")
+        ("Hint", "Hits are inlined into functions that are themselves calls.")
     };
     let inlining = format_ident!("{inlining}");
-    let about = format!(" Of {}: {}, then the slabs. {how}", sizes_of(context, group), layers.join(", then "));
+    let about =
+        format!(" The group of {}: {}, then the slabs. {how}", sizes_of(context, group), layers.join(", then "));
     let header = (group.header == Header::RegionId).then(|| quote! { const HEADER: bool = true; });
     let tagged = (context.beside_heap() && !by_address(group)).then(|| quote! { const TAGGED: bool = true; });
     quote! {
         #[doc = #about]
         pub struct #name;
 
-        /// What all threads share of each class: for most layers how many blocks they may keep.
+        /// For each class, what threads share of its layers: for most layers only the limit in blocks.
         static #shared: [hakmem::Shared<#name>; #count] = [#(#of_classes),*];
 
-        // SAFETY: the arrays are fields of the cache, as long as the group has classes.
+        // SAFETY: the offsets are those of two arrays in the cache. These and `shared` have one element for each class of the
+        // group; its classes are adjacent, and share header and owner tag (`Plan`).
         unsafe impl hakmem::Group for #name {
             type Cache = ThreadCache;
             type First = #first;
@@ -64,20 +66,20 @@ fn one(context: &Context, number: usize, group: &Group) -> TokenStream {
     }
 }
 
-/// Whether a free of a block of the group is a hit by its address alone: its only layer finds the slab by arithmetic, and no
-/// policy wants to know the class.
+/// Whether a free can hit knowing only the block's address: the group's only layer finds the slab by masking, and no policy
+/// needs the class.
 pub(super) fn by_address(group: &Group) -> bool {
     let alone = group.layers.len() == 1 && group.layers[0].arguments == Arguments::Geometry;
     alone && group.free == Free::Immediate && group.header == Header::None && !group.stats
 }
 
-/// The groups for which `wanted` holds, as a type to choose from.
+/// The groups for which `wanted` holds, as the runtime's `Groups`: a binary tree of tuples.
 pub(super) fn choice(context: &Context, wanted: impl Fn(&Group) -> bool) -> TokenStream {
     let groups = context.plan.groups.iter().enumerate().filter(|(_, group)| wanted(group));
     choice_of(&groups.map(|(number, _)| type_name(number)).collect::<Vec<_>>())
 }
 
-/// A few groups are asked for one after the other, the smallest classes first; of many, halves.
+/// Up to `FEW` groups are tried one after the other, smallest classes first; more are split in halves.
 fn choice_of(names: &[Ident]) -> TokenStream {
     const FEW: usize = 8;
     let (left, right) = match names {

@@ -1,7 +1,7 @@
 //! The layers of a group as types of the runtime: the state of the first one, and of what is below it, as nested types.
 //!
-//! A layer that is tried inline forms one type with the next. Policies wrap: each layer is counted where the spec wants
-//! statistics, and the first type stands behind the queue of deferred frees.
+//! A layer that is tried inline forms one type with the next. Policies wrap types: `Counted` each layer under
+//! `stats = true`, `Deferred` the first type under `free = "deferred"`.
 
 use super::{Context, literal};
 use hakmem_spec::{Arguments, Free, Group, Refill};
@@ -13,7 +13,7 @@ use std::ops::Range;
 pub(super) struct Stack<'a> {
     context: &'a Context<'a>,
     group: &'a Group,
-    /// The layers that are one type each, by their position in the stack.
+    /// For each type, the positions in the stack of the layers that form it.
     types: Vec<Range<usize>>,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Stack<'a> {
         quote! { hakmem::SharedPair::new(#first, #rest) }
     }
 
-    /// What is below the first layer, from its parts and what stands at its end.
+    /// Nests `parts`, which are for the layers below the first, with what the refill policy puts at the bottom innermost.
     fn fold(
         &self,
         parts: impl DoubleEndedIterator<Item = TokenStream>,
@@ -132,7 +132,7 @@ impl<'a> Stack<'a> {
             }
             Arguments::Geometry => {
                 let [slab, region] = self.context.shifts();
-                // A hit beside a heap has two loads more; C's malloc is to take no more than sixteen instructions.
+                // A hit beside a heap has two more loads, and C's `malloc` a budget of 16 instructions: no prefetch there.
                 let prefetch = !self.context.beside_heap();
                 quote! { hakmem::#name<#slab, #region, #prefetch> }
             }

@@ -1,5 +1,5 @@
 //! The generated allocator, from the outside in: the user's type, its methods, and a private module with tables, types and thread
-//! state. The logic is in `hakmem-runtime`: what is written here is what differs from spec to spec.
+//! state. The logic is in `hakmem-runtime`; only what differs from spec to spec is generated.
 
 mod anchors;
 mod exports;
@@ -16,19 +16,19 @@ use quote::{format_ident, quote, quote_spanned};
 use std::path::Path;
 use syn::ext::IdentExt as _;
 
-/// Everything the parts of the generator look at.
+/// What every part of the generator reads.
 pub(crate) struct Context<'a> {
     pub(crate) spec: &'a Spec,
     pub(crate) plan: &'a Plan,
 }
 
 impl Context<'_> {
-    /// Whether thread caches stand beside their heaps.
+    /// Whether a thread cache is stored beside its heap.
     fn beside_heap(&self) -> bool {
         self.spec.tls == Tls::InitialExec
     }
 
-    /// The logarithms of the bytes of a slab and of a region.
+    /// The base-2 logarithms of the sizes of a slab and of a region.
     fn shifts(&self) -> [TokenStream; 2] {
         let (slab, superslab) =
             (literal(self.spec.geometry.slab.trailing_zeros()), literal(self.spec.geometry.superslab));
@@ -43,8 +43,8 @@ impl Context<'_> {
 
 /// A valid spec's allocator.
 ///
-/// There is no `allow` in it: rustc and clippy do not hold what a macro of another crate wrote to most lints of the user,
-/// and an `allow(unsafe_code)` is an error where `forbid` is in force. `tests/codegen/fixtures.rs` builds under all of them.
+/// It contains no `allow`: rustc and clippy exempt code from another crate's macro from most lints, and
+/// `allow(unsafe_code)` is an error under `forbid`. `tests/codegen/fixtures.rs` compiles it under strict lints.
 pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStream {
     let plan = Plan::new(spec);
     let context = Context { spec, plan: &plan };
@@ -79,7 +79,7 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
     }
 }
 
-/// A broken spec's: the messages, and a type that does nothing but keep its users from failing, too.
+/// The expansion for a broken spec: its errors, and a stub type so that uses of the type do not fail too.
 pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[String]) -> TokenStream {
     let Input { hakmem, attributes, visibility, name, .. } = input;
     let span = input.spec_span();
@@ -142,7 +142,7 @@ fn module_name(name: &Ident) -> Ident {
     format_ident!("__hakmem_{}", snake)
 }
 
-/// Makes an edit of the spec rebuild the crate; not a byte of it reaches the binary.
+/// Makes cargo rebuild the crate when the spec changes. Its text does not reach the binary.
 fn tracked(file: Option<&str>) -> TokenStream {
     let Some(file) = file else { return TokenStream::new() };
     let path = if Path::new(file).is_absolute() {
@@ -155,12 +155,12 @@ fn tracked(file: Option<&str>) -> TokenStream {
     }
 }
 
-/// A number without a suffix: where it stands, its type is known.
+/// An integer literal without a suffix: its type is inferred.
 fn literal(value: impl TryInto<u64>) -> Literal {
     value.try_into().map_or_else(|_| unreachable!("usize fits u64"), Literal::u64_unsuffixed)
 }
 
-/// How comments call the classes of a group.
+/// How doc comments name the classes of a group.
 fn sizes_of(context: &Context, group: &Group) -> String {
     match &context.plan.classes[group.classes.clone()] {
         [only] => format!("the class of {} bytes", only.size),
@@ -190,7 +190,7 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
         #visibility struct #name;
 
         impl #name {
-            /// What the spec says of each class, in no particular order.
+            /// The size classes, in no particular order.
             pub const CLASSES: &'static [#hakmem::Class] = &#module::CLASSES;
 
             /// The classes as a table to print, each row with its own waste.
@@ -205,8 +205,7 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
                 #hakmem::Stats::of(&#module::ALLOCATOR)
             }
 
-            /// What the layers did of those classes whose spec says `stats = true`; a table to print, without rows where
-            /// none does.
+            /// Counts of what the layers of classes with `stats = true` did: a table to print, empty if there are none.
             #[must_use]
             pub fn layer_stats() -> #hakmem::LayerTable {
                 #hakmem::__private::layer_stats::<#name>()
@@ -218,14 +217,14 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
                 #module::ALLOCATOR.owns(pointer.addr())
             }
 
-            /// Fills this thread's cache for blocks of `layout`, so that the first request already is a hit. `false`:
+            /// Fills this thread's cache for blocks of `layout`, so that even the first request is a hit. Returns `false` if
             /// there was no memory.
             pub fn prewarm(layout: ::core::alloc::Layout) -> bool {
                 #hakmem::__private::prewarm::<#name>(layout.size(), layout.align())
             }
 
-            /// Gives the blocks in this thread's cache back to their slabs, and all free memory back to the system, without
-            /// waiting for the purge delay.
+            /// Flushes this thread's cache to the slabs and returns all free memory to the system, without waiting for the
+            /// purge delay.
             pub fn purge() {
                 #hakmem::__private::purge::<#name>()
             }
@@ -240,7 +239,7 @@ fn global_alloc(Input { hakmem, name, record, .. }: &Input) -> TokenStream {
     let record = record.then(|| quote! { record::wrap:: });
     let path = quote! { #hakmem::__private::#record };
     quote! {
-        // SAFETY: blocks have at least the layout's size and alignment and one owner at a time; null where there is no memory. Nothing
+        // SAFETY: a block has at least the layout's size and alignment and one owner at a time; null means no memory. Nothing
         // panics or unwinds.
         unsafe impl ::core::alloc::GlobalAlloc for #name {
             #[inline]
@@ -278,10 +277,10 @@ fn allocator_static(context: &Context, name: &Ident) -> TokenStream {
         None => quote! { ::core::option::Option::None },
     };
     quote! {
-        /// Slabs of each class with free blocks that no thread owns.
+        /// For each class, its abandoned slabs (owned by no thread) that have free blocks.
         static ABANDONED: [hakmem::SlabStack; #count] = [const { hakmem::SlabStack::empty() }; #count];
 
-        /// The runtime's part of this allocator: what is not per class.
+        /// The runtime's state of this allocator, except thread caches.
         pub(super) static ALLOCATOR: hakmem::Allocator = hakmem::Allocator::new(
             hakmem::Config {
                 superslab: #superslab,
@@ -297,7 +296,7 @@ fn allocator_static(context: &Context, name: &Ident) -> TokenStream {
     }
 }
 
-/// What ties all of it together.
+/// The implementation of `CompiledSpec`, by which the runtime reaches the generated parts.
 fn compiled_spec(context: &Context, name: &Ident) -> TokenStream {
     let constants = tables::constants(context);
     let [all, small, aligned, medium] = [
@@ -314,7 +313,8 @@ fn compiled_spec(context: &Context, name: &Ident) -> TokenStream {
         }
     });
     quote! {
-        // SAFETY: the plan's tables and groups are of this spec.
+        // SAFETY: an entry of a table is the offset of a class that serves its layouts, or `NO_OFFSET`, and the groups named for the
+        // table are those of its entries (`Plan`). `ALLOCATOR` has these classes, and its threads have `ThreadCache`s.
         unsafe impl hakmem::CompiledSpec for super::#name {
             type Cache = ThreadCache;
             type Groups = #all;

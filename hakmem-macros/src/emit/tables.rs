@@ -1,4 +1,5 @@
-//! The classes, and the tables from a layout to a class. Written as runs of class indices; the compiler makes class offsets of them.
+//! The classes, and the tables from a layout to a class: emitted as runs of class indices, which const evaluation expands to class
+//! offsets.
 
 use super::{Context, groups, literal};
 use hakmem_spec::{MEDIUM_GRAIN, NO_CLASS, SizeTable};
@@ -28,11 +29,11 @@ pub(super) fn emit(context: &Context) -> TokenStream {
         /// The class indices, smallest class first.
         static BY_SIZE: [u8; #count] = [#(#by_size),*];
 
-        /// By alignment and by the size in units of 8 bytes, rounded up: the smallest class that serves. Each row as runs: the last
-        /// entry, and the class index. The rows are for alignments that every class has, and for 16, 32, 64 and 128.
+        /// The smallest class for a small request, by alignment and by size in units of 8 bytes, rounded up. The first row is for
+        /// alignments that every class has, the others for 16, 32, 64 and 128; each is a list of runs (last entry, class index).
         static SMALL: hakmem::SmallTable = hakmem::small_table(&OFFSETS, [#(&[#small]),*]);
 
-        /// The same of larger sizes.
+        /// The same for larger sizes, in units of `MEDIUM_GRAIN` bytes.
         static MEDIUM: [u16; #entries] = hakmem::expand(&OFFSETS, &[#medium]);
     }
 }
@@ -58,15 +59,15 @@ fn classes(context: &Context) -> TokenStream {
         quote! { hakmem::Class::new((#(#request),*), (#(#span),*), #batch, &[#(#layers),*]) #tagged }
     });
     quote! {
-        /// The classes by class index: classes with the same layers stand side by side.
+        /// The classes by class index; those of a group are adjacent.
         ///
-        /// (Size, the largest request, alignment), (slabs a span, bytes in front, blocks a span, bytes left over), blocks
-        /// a refill, layers.
+        /// (Size, largest request, alignment), (slabs per span, offset of the first block, blocks per span, slack), blocks
+        /// per refill, layers.
         pub(super) static CLASSES: [hakmem::Class; #count] = [#(#rows),*];
     }
 }
 
-/// What the tables tell of the spec, for the implementation of `CompiledSpec`.
+/// The constants of `CompiledSpec` that describe the tables.
 pub(super) fn constants(context: &Context) -> TokenStream {
     let plan = context.plan;
     let medium_align = literal(plan.medium.as_ref().map_or(1, |table| table.align));
@@ -93,7 +94,7 @@ pub(super) fn aligned_entries(context: &Context) -> Vec<u8> {
         .collect()
 }
 
-/// The entries of the table of larger sizes that are asked for.
+/// The entries of the medium table that are looked up: those above `SMALL_MAX`.
 pub(super) fn medium_entries<'a>(context: &Context<'a>) -> &'a [u8] {
     let first = (hakmem_spec::SMALL_MAX / MEDIUM_GRAIN) as usize + 1;
     context.plan.medium.as_ref().map_or(&[], |table| &table.entries[first..])

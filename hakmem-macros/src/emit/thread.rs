@@ -1,4 +1,4 @@
-//! The thread cache, how a thread finds its own, and the threads of the allocator's own.
+//! The thread cache, how a thread finds its own, and background threads.
 
 use super::groups::{array_names, type_name};
 use super::{Context, literal, sizes_of};
@@ -22,7 +22,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     quote! { #workers #cache #tls }
 }
 
-/// The states of all groups: the first layers side by side, which are what hits touch; then the others.
+/// The states of all groups: the first layers together, since hits touch only these; then the others.
 fn cache(context: &Context) -> TokenStream {
     let (mut first, mut rest) = ([TokenStream::new(), TokenStream::new()], [TokenStream::new(), TokenStream::new()]);
     for (number, group) in context.plan.groups.iter().enumerate() {
@@ -45,8 +45,8 @@ fn cache(context: &Context) -> TokenStream {
     quote! {
         #regions_type
 
-        /// A thread's cache: for each group the states of its layers, and the way to the thread's slabs. All empty at first, without a
-        /// destructor, so that an access is an access and nothing else.
+        /// A thread's cache: for each group the states of its layers, and the thread's heap. It starts empty and has no destructor,
+        /// so an access needs no check for initialisation.
         #[repr(C, align(64))]
         pub struct ThreadCache {
             #fields
@@ -61,7 +61,7 @@ fn cache(context: &Context) -> TokenStream {
     }
 }
 
-/// What a thread does at the end of a slow path, where the spec asks for threads of the allocator's own.
+/// What a thread does at the end of a slow path if the spec has background threads.
 fn hooks(context: &Context) -> TokenStream {
     let mut hooks = TokenStream::new();
     if context.spec.purge.background {
@@ -85,7 +85,7 @@ fn fills(context: &Context) -> bool {
     context.plan.groups.iter().any(|group| group.refill == Refill::Background)
 }
 
-/// Whether a thread of the allocator's own fills or purges.
+/// Whether the spec has a background thread, to refill or to purge.
 pub(super) fn has_workers(context: &Context) -> bool {
     context.spec.purge.background || fills(context)
 }
@@ -93,7 +93,7 @@ pub(super) fn has_workers(context: &Context) -> bool {
 fn workers(context: &Context, name: &Ident) -> TokenStream {
     let filler = fills(context).then(|| {
         quote! {
-            /// What fills the queues of `refill = "background"`, and its thread.
+            /// Fills the queues of `refill = "background"`, in a thread of its own.
             static FILLER: hakmem::Filler = hakmem::filler::<super::#name>(&ALLOCATOR);
             static FILLER_WORKER: hakmem::Worker = hakmem::Worker::new(&FILLER);
         }
@@ -101,7 +101,7 @@ fn workers(context: &Context, name: &Ident) -> TokenStream {
     let purger = context.spec.purge.delay_ms.filter(|_| context.spec.purge.background).map(|delay| {
         let delay = literal(delay);
         quote! {
-            /// What returns free memory to the system, and its thread.
+            /// Returns free memory to the system, in a thread of its own.
             static PURGER: hakmem::Purger = hakmem::Purger::new(&ALLOCATOR, #delay);
             static PURGER_WORKER: hakmem::Worker = hakmem::Worker::new(&PURGER);
         }
@@ -109,7 +109,7 @@ fn workers(context: &Context, name: &Ident) -> TokenStream {
     quote! { #filler #purger }
 }
 
-/// The name of the word of thread-local memory under `tls = "initial-exec"`: one for each allocator of a program.
+/// The symbol of the thread-local word under `tls = "initial-exec"`, unique to each allocator of a program.
 fn word(name: &Ident) -> String {
     let crate_name = std::env::var("CARGO_CRATE_NAME").unwrap_or_default();
     let place = name.span().start();
