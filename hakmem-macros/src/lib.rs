@@ -1,8 +1,8 @@
 //! The procedural macro behind `hakmem::allocator!`.
 //!
 //! Three steps: `input` parses the invocation; `source` loads the spec that it names, which `hakmem-spec` parses and
-//! checks; `emit` generates the allocator. Use it through the `hakmem` crate, whose wrapper macro passes its own path, by
-//! which generated code reaches the runtime.
+//! checks; `emit` generates the allocator. Use it through the `hakmem` crate, whose wrapper macro passes its own path,
+//! by which generated code reaches the runtime.
 
 #![forbid(unsafe_code)]
 

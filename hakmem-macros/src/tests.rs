@@ -14,7 +14,8 @@ fn source(invocation: &TokenStream) -> String {
     prettyplease::unparse(&syn::parse2(expand(invocation)).expect("the expansion is a list of items"))
 }
 
-/// The whole expansion for a small spec of two groups. `cargo insta review`, or `INSTA_UPDATE=always`, accepts a change.
+/// The whole expansion for a small spec of two groups. `cargo insta review`, or `INSTA_UPDATE=always`, accepts a
+/// change.
 #[test]
 fn two_groups() {
     let expansion = source(&quote! {

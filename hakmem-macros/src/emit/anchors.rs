@@ -1,7 +1,7 @@
 //! Each class's hit paths as separate functions, for `cargo hakmem asm` to read from the built program.
 //!
-//! In the program's own code the paths are inlined, and no symbol separates them from the code around them. An anchor is the
-//! same path as a function with a name, compiled with the program under the same profile.
+//! In the program's own code the paths are inlined, and no symbol separates them from the code around them. An anchor
+//! is the same path as a function with a name, compiled with the program under the same profile.
 
 use super::{Context, literal};
 use proc_macro2::{Ident, TokenStream};
@@ -42,7 +42,8 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
             static ALLOCS: [fn() -> *mut u8; #count] = [#(#allocs),*];
             static FREES: [unsafe fn(*mut u8); #count] = [#(#frees),*];
 
-            /// Refers to the anchors, which nothing calls. The compiler and the linker keep it because it runs before `main`.
+            /// Refers to the anchors, which nothing calls. The compiler and the linker keep it because it runs before
+            /// `main`.
             extern "C" fn keep() {
                 ::core::hint::black_box((&ALLOCS, &FREES));
             }

@@ -15,8 +15,8 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     let stats = context.plan.groups.iter().any(|group| group.stats);
     let [slab, region] = context.shifts();
     quote! {
-        // SAFETY: `C` are the groups in the small table's row for alignment 16, which is C's; `ByAddress` are those that are not
-        // `TAGGED`.
+        // SAFETY: `C` are the groups in the small table's row for alignment 16, which is C's; `ByAddress` are those
+        // that are not `TAGGED`.
         unsafe impl hakmem::ByAddress for super::#name {
             type C = #c;
             type ByAddress = #by_address;
@@ -27,8 +27,8 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
             #[inline(always)]
             unsafe fn push_own(block: *mut u8) -> ::core::option::Option<bool> {
                 const REGIONS: usize = BESIDE + ::core::mem::offset_of!(ThreadCache, regions);
-                // SAFETY: `heap_word` is this thread's heap or an `EmptyThread`, and `REGIONS` bytes behind it are the `regions` of the cache
-                // beside it. The caller gives up the block.
+                // SAFETY: `heap_word` is this thread's heap or an `EmptyThread`, and `REGIONS` bytes behind it are the
+                // `regions` of the cache beside it. The caller gives up the block.
                 unsafe { hakmem::Pages::<#slab, #region, false>::push_own::<REGIONS>(block, heap_word()) }
             }
 

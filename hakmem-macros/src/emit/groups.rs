@@ -46,8 +46,8 @@ fn one(context: &Context, number: usize, group: &Group) -> TokenStream {
         /// For each class, what threads share of its layers: for most layers only the limit in blocks.
         static #shared: [hakmem::Shared<#name>; #count] = [#(#of_classes),*];
 
-        // SAFETY: the offsets are those of two arrays in the cache. These and `shared` have one element for each class of the
-        // group; its classes are adjacent, and share header and owner tag (`Plan`).
+        // SAFETY: the offsets are those of two arrays in the cache. These and `shared` have one element for each class
+        // of the group; its classes are adjacent, and share header and owner tag (`Plan`).
         unsafe impl hakmem::Group for #name {
             type Cache = ThreadCache;
             type First = #first;
@@ -66,8 +66,8 @@ fn one(context: &Context, number: usize, group: &Group) -> TokenStream {
     }
 }
 
-/// Whether a free can hit knowing only the block's address: the group's only layer finds the slab by masking, and no policy
-/// needs the class.
+/// Whether a free can hit knowing only the block's address: the group's only layer finds the slab by masking, and no
+/// policy needs the class.
 pub(super) fn by_address(group: &Group) -> bool {
     let alone = group.layers.len() == 1 && group.layers[0].arguments == Arguments::Geometry;
     alone && group.free == Free::Immediate && group.header == Header::None && !group.stats

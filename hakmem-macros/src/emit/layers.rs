@@ -69,7 +69,8 @@ impl<'a> Stack<'a> {
         quote! { hakmem::SharedPair::new(#first, #rest) }
     }
 
-    /// Nests `parts`, which are for the layers below the first, with what the refill policy puts at the bottom innermost.
+    /// Nests `parts`, which are for the layers below the first, with what the refill policy puts at the bottom
+    /// innermost.
     fn fold(
         &self,
         parts: impl DoubleEndedIterator<Item = TokenStream>,
@@ -132,7 +133,8 @@ impl<'a> Stack<'a> {
             }
             Arguments::Geometry => {
                 let [slab, region] = self.context.shifts();
-                // A hit beside a heap has two more loads, and C's `malloc` a budget of 16 instructions: no prefetch there.
+                // A hit beside a heap has two more loads, and C's `malloc` a budget of 16 instructions: no prefetch
+                // there.
                 let prefetch = !self.context.beside_heap();
                 quote! { hakmem::#name<#slab, #region, #prefetch> }
             }

@@ -1,5 +1,5 @@
-//! The generated allocator, from the outside in: the user's type, its methods, and a private module with tables, types and thread
-//! state. The logic is in `hakmem-runtime`; only what differs from spec to spec is generated.
+//! The generated allocator, from the outside in: the user's type, its methods, and a private module with tables, types
+//! and thread state. The logic is in `hakmem-runtime`; only what differs from spec to spec is generated.
 
 mod anchors;
 mod exports;
@@ -217,14 +217,14 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
                 #module::ALLOCATOR.owns(pointer.addr())
             }
 
-            /// Fills this thread's cache for blocks of `layout`, so that even the first request is a hit. Returns `false` if
-            /// there was no memory.
+            /// Fills this thread's cache for blocks of `layout`, so that even the first request is a hit. Returns
+            /// `false` if there was no memory.
             pub fn prewarm(layout: ::core::alloc::Layout) -> bool {
                 #hakmem::__private::prewarm::<#name>(layout.size(), layout.align())
             }
 
-            /// Flushes this thread's cache to the slabs and returns all free memory to the system, without waiting for the
-            /// purge delay.
+            /// Flushes this thread's cache to the slabs and returns all free memory to the system, without waiting for
+            /// the purge delay.
             pub fn purge() {
                 #hakmem::__private::purge::<#name>()
             }
@@ -239,8 +239,8 @@ fn global_alloc(Input { hakmem, name, record, .. }: &Input) -> TokenStream {
     let record = record.then(|| quote! { record::wrap:: });
     let path = quote! { #hakmem::__private::#record };
     quote! {
-        // SAFETY: a block has at least the layout's size and alignment and one owner at a time; null means no memory. Nothing
-        // panics or unwinds.
+        // SAFETY: a block has at least the layout's size and alignment and one owner at a time; null means no memory.
+        // Nothing panics or unwinds.
         unsafe impl ::core::alloc::GlobalAlloc for #name {
             #[inline]
             unsafe fn alloc(&self, layout: ::core::alloc::Layout) -> *mut u8 {
@@ -313,8 +313,9 @@ fn compiled_spec(context: &Context, name: &Ident) -> TokenStream {
         }
     });
     quote! {
-        // SAFETY: an entry of a table is the offset of a class that serves its layouts, or `NO_OFFSET`, and the groups named for the
-        // table are those of its entries (`Plan`). `ALLOCATOR` has these classes, and its threads have `ThreadCache`s.
+        // SAFETY: an entry of a table is the offset of a class that serves its layouts, or `NO_OFFSET`, and the groups
+        // named for the table are those of its entries (`Plan`). `ALLOCATOR` has these classes, and its threads have
+        // `ThreadCache`s.
         unsafe impl hakmem::CompiledSpec for super::#name {
             type Cache = ThreadCache;
             type Groups = #all;

@@ -1,5 +1,5 @@
-//! The classes, and the tables from a layout to a class: emitted as runs of class indices, which const evaluation expands to class
-//! offsets.
+//! The classes, and the tables from a layout to a class: emitted as runs of class indices, which const evaluation
+//! expands to class offsets.
 
 use super::{Context, groups, literal};
 use hakmem_spec::{MEDIUM_GRAIN, NO_CLASS, SizeTable};
@@ -29,8 +29,9 @@ pub(super) fn emit(context: &Context) -> TokenStream {
         /// The class indices, smallest class first.
         static BY_SIZE: [u8; #count] = [#(#by_size),*];
 
-        /// The smallest class for a small request, by alignment and by size in units of 8 bytes, rounded up. The first row is for
-        /// alignments that every class has, the others for 16, 32, 64 and 128; each is a list of runs (last entry, class index).
+        /// The smallest class for a small request, by alignment and by size in units of 8 bytes, rounded up. The first
+        /// row is for alignments that every class has, the others for 16, 32, 64 and 128; each is a list of runs (last
+        /// entry, class index).
         static SMALL: hakmem::SmallTable = hakmem::small_table(&OFFSETS, [#(&[#small]),*]);
 
         /// The same for larger sizes, in units of `MEDIUM_GRAIN` bytes.
@@ -61,8 +62,8 @@ fn classes(context: &Context) -> TokenStream {
     quote! {
         /// The classes by class index; those of a group are adjacent.
         ///
-        /// (Size, largest request, alignment), (slabs per span, offset of the first block, blocks per span, slack), blocks
-        /// per refill, layers.
+        /// (Size, largest request, alignment), (slabs per span, offset of the first block, blocks per span, slack),
+        /// blocks per refill, layers.
         pub(super) static CLASSES: [hakmem::Class; #count] = [#(#rows),*];
     }
 }

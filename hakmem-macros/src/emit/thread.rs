@@ -45,8 +45,8 @@ fn cache(context: &Context) -> TokenStream {
     quote! {
         #regions_type
 
-        /// A thread's cache: for each group the states of its layers, and the thread's heap. It starts empty and has no destructor,
-        /// so an access needs no check for initialisation.
+        /// A thread's cache: for each group the states of its layers, and the thread's heap. It starts empty and has no
+        /// destructor, so an access needs no check for initialisation.
         #[repr(C, align(64))]
         pub struct ThreadCache {
             #fields

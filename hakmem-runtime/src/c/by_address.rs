@@ -1,4 +1,4 @@
-//! What callers in C need of a spec: they know a block by its address alone.
+//! What C callers need of a generated allocator: they free a block by its address alone.
 
 use crate::global_alloc::CompiledSpec;
 use crate::groups::Groups;
@@ -9,8 +9,8 @@ use core::cell::Cell;
 /// What the macro generates beside [`CompiledSpec`] under `tls = "initial-exec"`.
 ///
 /// # Safety
-/// `C` are the groups that the row of the small table for [`ALIGN`](super::ALIGN) names, which has an entry for every small size if
-/// `C_ROW_IS_FULL`; `ByAddress` are those of classes whose slabs have no tagged owner.
+/// `C` are the groups that the row of the small table for [`ALIGN`](super::ALIGN) names, which has an entry for every
+/// small size if `C_ROW_IS_FULL`; `ByAddress` are those of classes whose slabs have no tagged owner.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be exported as C's `malloc`",
     label = "C code cannot find its thread caches",
@@ -25,20 +25,20 @@ pub unsafe trait ByAddress: CompiledSpec {
     /// Whether every small size has a class that is aligned to [`ALIGN`](super::ALIGN).
     const C_ROW_IS_FULL: bool;
 
-    /// Whether a thread of the allocator's own fills or purges in the background.
+    /// Whether the spec has a background thread, to refill or to purge.
     const BACKGROUND: bool;
 
     /// Whether some class has the policy `stats = true`.
     const STATS: bool;
 
-    /// Frees a block if its slab is this thread's and of the groups of `ByAddress`. `None`: nothing happened; else whether another block
-    /// of the slab is in use.
+    /// Frees a block if its slab is this thread's and of the groups of `ByAddress`. Returns whether a block of the slab
+    /// is still in use, or `None` if nothing was freed.
     ///
     /// # Safety
     /// If `block` is a block of this allocator, the caller owns it and gives it up. It may be any pointer.
     unsafe fn push_own(block: *mut u8) -> Option<bool>;
 
-    /// Remembers that the region of `block` is this allocator's, for hits to come.
+    /// Remembers that the region of `block` is this allocator's, so that later frees in it can be hits.
     fn remember(block: *const u8);
 }
 
@@ -70,7 +70,7 @@ pub(super) fn alloc_hit<S: ByAddress>(size: usize) -> *mut u8 {
     S::C::pop(offset.into())
 }
 
-/// Frees a block if that is a hit of a layer that finds the block's slab by its address. `false`: nothing happened.
+/// Frees a block if a layer that finds slabs by address takes it at once. `false`: nothing happened.
 ///
 /// # Safety
 /// As [`ByAddress::push_own`].
@@ -79,7 +79,7 @@ pub(super) unsafe fn dealloc_hit<S: ByAddress>(block: *mut u8) -> bool {
     if S::ByAddress::IS_EMPTY {
         return false;
     }
-    // SAFETY: the caller's contract; and that the slab is empty now, the push has just said.
+    // SAFETY: the caller's contract is that of `push_own`, which has just reported that no block of the slab is in use.
     unsafe {
         let Some(in_use) = S::push_own(block) else { return false };
         if !in_use {
@@ -89,7 +89,7 @@ pub(super) unsafe fn dealloc_hit<S: ByAddress>(block: *mut u8) -> bool {
     true
 }
 
-/// No block of the slab of `block` is in use any more.
+/// Tells the layer that no block of the slab of `block` is in use any more.
 ///
 /// # Safety
 /// The slab is this thread's, and `block` was just pushed to it.
@@ -97,7 +97,8 @@ pub(super) unsafe fn dealloc_hit<S: ByAddress>(block: *mut u8) -> bool {
 #[inline(never)]
 unsafe extern "C" fn emptied<S: ByAddress>(block: *mut u8) {
     let backing = S::allocator().backing();
-    // SAFETY: the block is one of this allocator, so in a region of its geometry; and this is right after the push that calls for it.
+    // SAFETY: the block is one of this allocator, so in a region of its geometry; and this is right after the push that
+    // calls for it.
     unsafe {
         let class_index = backing.pool().geometry().slab_of(block.addr()).class();
         S::ByAddress::overflow(block, offset_of_class::<S>(class_index as usize));
@@ -115,8 +116,8 @@ pub(super) fn dealloc_of_class<S: ByAddress>(block: FreeBlock, class_index: usiz
     S::Groups::dealloc(block, offset_of_class::<S>(class_index));
 }
 
-/// The empty thread cache that threads share until they start, at the distance from a heap's address at which a thread cache beside
-/// its heap is: `OFFSET` is [`Heap::thread_cache_offset`](crate::Heap::thread_cache_offset). Nobody writes to it.
+/// The empty thread cache that all threads share until they start, `OFFSET` bytes behind a stand-in for the heap, as a
+/// thread cache is behind its heap ([`Heap::thread_cache_offset`](crate::Heap::thread_cache_offset)). Never written to.
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub struct EmptyThread<T, const OFFSET: usize> {
@@ -124,7 +125,8 @@ pub struct EmptyThread<T, const OFFSET: usize> {
     cache: T,
 }
 
-// SAFETY: nobody writes to it: a first layer that is not inert is not called before the thread has started.
+// SAFETY: it is never written to: a first layer that would write to its empty state is not called before the thread has
+// started.
 unsafe impl<T, const OFFSET: usize> Sync for EmptyThread<T, OFFSET> {}
 
 impl<T, const OFFSET: usize> EmptyThread<T, OFFSET> {
@@ -134,18 +136,18 @@ impl<T, const OFFSET: usize> EmptyThread<T, OFFSET> {
     }
 }
 
-/// Regions, of `2^REGION` bytes, that a thread knows to be this allocator's: the metadata of a slab in one of them can be read, and is
-/// never unmapped. A direct-mapped table with `ENTRIES`, `2^(32 - REGION)`, by the lower half of the address, so that regions within 4 GiB
-/// have entries of their own. `Pages::push_own` reads it.
+/// Regions, of `2^REGION` bytes, that a thread knows to be this allocator's: the metadata of a slab in one of them can
+/// be read, and is never unmapped. A direct-mapped table of `ENTRIES = 2^(32 - REGION)` entries, indexed by the lower
+/// half of the address, so that regions within 4 GiB of each other do not collide. `Pages::push_own` reads it.
 ///
 /// # Invariants
-/// An entry holds the base of a region that belongs there, or 1, which is no region's base.
+/// An entry holds the base of a known region with that index, or 1, which is no region's base.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct KnownRegions<const REGION: u32, const ENTRIES: usize>([Cell<usize>; ENTRIES]);
 
 impl<const REGION: u32, const ENTRIES: usize> KnownRegions<REGION, ENTRIES> {
-    /// No regions. (Not 0, which is the base of the null pointer's.)
+    /// No regions. (Not 0: that is the base of the region that null would be in.)
     pub const NONE: Self = {
         assert!(ENTRIES == 1 << (32 - REGION), "an entry for each value of the upper bits of 32");
         KnownRegions([const { Cell::new(1) }; ENTRIES])

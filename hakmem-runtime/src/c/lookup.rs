@@ -14,8 +14,8 @@ pub(super) enum Found {
     Large(usize),
 }
 
-/// The block that starts at `address`. Ends the program if none does that was ever handed out. The block may have been
-/// freed since; this function does not check that.
+/// The block that starts at `address`. Ends the program if no block that was ever handed out starts there. Does not
+/// check whether the block was freed since.
 pub(super) fn find(allocator: &'static Allocator, address: usize) -> Found {
     match page_map::owner(address) {
         Owner::Region(id) if id == allocator.backing().id() => {

@@ -1,7 +1,7 @@
 //! The functions that allocate and free, as POSIX, C23 and glibc's manual describe them.
 //!
-//! Where these leave a choice, glibc's is taken: `malloc(0)` returns a block, `realloc(block, 0)` frees, `memalign` rounds
-//! an alignment up to a power of two. `errno` is `ENOMEM` after a failure and untouched otherwise.
+//! Where these leave a choice, glibc's is taken: `malloc(0)` returns a block, `realloc(block, 0)` frees, `memalign`
+//! rounds an alignment up to a power of two. `errno` is `ENOMEM` after a failure and untouched otherwise.
 
 use super::ALIGN;
 use super::by_address::{ByAddress, alloc_hit, dealloc_hit, dealloc_of_class};
@@ -11,7 +11,7 @@ use crate::slab::FreeBlock;
 use crate::sys::{errno, mmap};
 use core::ptr;
 
-/// The caller asked for what cannot be.
+/// Sets `errno`, and returns null.
 #[cold]
 fn refuse(error: i32) -> *mut u8 {
     errno::set(error);
@@ -24,12 +24,12 @@ fn or_no_memory(block: *mut u8) -> *mut u8 {
     if block.is_null() { refuse(libc::ENOMEM) } else { block }
 }
 
-/// No object is larger.
+/// The size limit of malloc: `PTRDIFF_MAX`.
 const MOST: usize = isize::MAX.unsigned_abs();
 
 /// A block of any size and alignment; null without `errno` where there is no memory.
 fn alloc<S: ByAddress>(size: usize, align: usize) -> *mut u8 {
-    // A large block of no bytes would be no mapping.
+    // At least 1 byte: a large block of 0 bytes would have no mapping.
     if size > MOST { ptr::null_mut() } else { global_alloc::alloc::<S>(size.max(1), align) }
 }
 
@@ -45,11 +45,11 @@ extern "C" fn malloc_other<S: ByAddress>(size: usize) -> *mut u8 {
     or_no_memory(alloc::<S>(size, ALIGN))
 }
 
-/// `free`, and C23's `free_sized` and `free_aligned_sized`: a block that was resized in place has another size than its class
-/// would be found by, so the address decides.
+/// `free`, and C23's `free_sized` and `free_aligned_sized`. The class is found by the address: a block that was resized
+/// in place may be of another class than its size suggests.
 ///
 /// # Safety
-/// As C's. A pointer that is no block ends the program as far as it is noticed.
+/// As C's. An invalid pointer ends the program where it is detected (docs/HARDENING.md).
 #[inline(always)]
 pub unsafe fn free<S: ByAddress>(block: *mut u8) {
     // SAFETY: the caller's contract.
@@ -109,7 +109,7 @@ pub unsafe fn realloc<S: ByAddress>(block: *mut u8, size: usize) -> *mut u8 {
     ptr::null_mut()
 }
 
-/// A block of `size` bytes, not 0, with what was in `block`; null, and `block` as it was, where there is no memory.
+/// A block of `size` bytes, not 0, with the contents of `block`; null, and `block` unchanged, where there is no memory.
 unsafe fn resize<S: ByAddress>(block: *mut u8, size: usize) -> *mut u8 {
     let found = lookup::find(S::allocator(), block.addr());
     let usable = found.usable(S::allocator());
@@ -126,9 +126,10 @@ unsafe fn resize<S: ByAddress>(block: *mut u8, size: usize) -> *mut u8 {
     }
     let new = global_alloc::alloc::<S>(size, ALIGN);
     if new.is_null() && size <= usable {
-        return block; // What shrinks needs no memory.
+        return block; // To shrink needs no memory.
     }
-    // SAFETY: null, or another block of at least as many bytes; the caller gives the old one up, which is what was found.
+    // SAFETY: null, or another block of at least as many bytes; the caller gives the old one up, which is what was
+    // found.
     unsafe { global_alloc::copy_and_free(block, new, usable.min(size), |block| dealloc::<S>(block, found)) }
 }
 
@@ -157,10 +158,10 @@ pub fn memalign<S: ByAddress>(align: usize, size: usize) -> *mut u8 {
     }
 }
 
-/// `posix_memalign`: the result tells. `errno` is `ENOMEM`, too, if that is the result, as with glibc.
+/// `posix_memalign`: returns the error. `ENOMEM` is also in `errno`, as with glibc.
 ///
 /// # Safety
-/// `place` can be written.
+/// `place` is valid for writes.
 pub unsafe fn posix_memalign<S: ByAddress>(place: *mut *mut u8, align: usize, size: usize) -> i32 {
     if !align.is_power_of_two() || !align.is_multiple_of(size_of::<usize>()) {
         return libc::EINVAL;

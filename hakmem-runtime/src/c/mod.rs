@@ -1,8 +1,8 @@
 //! C's `malloc` and its relatives for a generated allocator: the functions that `hakmem::export_malloc!` exports.
 //!
-//! C code frees a block by its address alone, which may be wrong. So a free looks the address up in the page map, and what is no
-//! block of this allocator ends the program with one line. Everything is generic over [`ByAddress`], so a binary without exports has
-//! none of this code.
+//! C code frees a block by its address alone, which may be wrong. A free that is no hit looks the address up in the
+//! page map; if there is no block of this allocator, the program ends with a message. Everything is generic over
+//! [`ByAddress`], so a binary without exports has none of this code.
 
 mod by_address;
 mod lookup;
@@ -20,8 +20,8 @@ pub use report::{
     stats_json,
 };
 
-/// A stream of C's.
+/// C's `FILE`.
 pub type File = libc::FILE;
 
-/// What C promises of every block: enough for any type of its own.
+/// The alignment of every block: that of C's `max_align_t`.
 pub const ALIGN: usize = 16;

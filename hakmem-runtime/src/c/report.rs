@@ -1,4 +1,4 @@
-//! What can be asked of the allocator in C: glibc's questions, hakmem's own, and the table at exit.
+//! Statistics for C callers: glibc's functions, hakmem's own, and the tables at exit.
 
 use super::by_address::ByAddress;
 use super::streams;
@@ -14,25 +14,25 @@ use core::fmt::{self, Write as _};
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Mallinfo2 {
-    /// Bytes in slabs that were touched.
+    /// Bytes of slabs that were touched.
     pub arena: usize,
-    /// Blocks that were touched and are free.
+    /// Free blocks that were touched.
     pub ordblks: usize,
     /// Always 0, as for glibc's `M_MXFAST` of 0.
     pub smblks: usize,
     /// Large blocks.
     pub hblks: usize,
-    /// Bytes in them.
+    /// Bytes in large blocks.
     pub hblkhd: usize,
     /// Always 0, as with glibc.
     pub usmblks: usize,
     /// Always 0.
     pub fsmblks: usize,
-    /// Bytes in blocks that slabs handed out.
+    /// Bytes in blocks that slabs have handed out.
     pub uordblks: usize,
-    /// Bytes in the others.
+    /// The other touched bytes of slabs.
     pub fordblks: usize,
-    /// Always 0: what could go back is not known before it is tried.
+    /// Always 0: what `malloc_trim` would return is not known in advance.
     pub keepcost: usize,
 }
 
@@ -86,7 +86,7 @@ pub fn mallinfo<S: ByAddress>() -> Mallinfo {
     }
 }
 
-/// Text on its way to a stream of C's.
+/// Writes to a C stream.
 struct Stream(*mut libc::FILE);
 
 impl fmt::Write for Stream {
@@ -126,7 +126,7 @@ pub unsafe fn malloc_info<S: ByAddress>(options: i32, stream: *mut libc::FILE) -
     if end.is_ok() { 0 } else { -1 }
 }
 
-/// `malloc_trim`: 1 if fewer bytes are touched afterwards, as far as slabs tell.
+/// `malloc_trim`: 1 if slabs have fewer touched bytes afterwards.
 pub fn malloc_trim<S: ByAddress>() -> i32 {
     let before = mallinfo2::<S>().arena;
     global_alloc::purge::<S>();
@@ -136,8 +136,8 @@ pub fn malloc_trim<S: ByAddress>() -> i32 {
 /// glibc's limit of `M_MXFAST`.
 const MOST_FAST: i32 = 80 * size_of::<usize>() as i32 / 4;
 
-/// `mallopt`: 1 for what is advice to glibc's own mechanisms, in the range that glibc takes, and is ignored. 0 for the rest,
-/// among it a pattern for blocks, which would have to be followed.
+/// `mallopt`: 1 for settings of glibc's own mechanisms in the range that glibc accepts, which are ignored. 0 for the
+/// rest, such as `M_PERTURB`, which would have to be obeyed.
 pub fn mallopt(parameter: i32, value: i32) -> i32 {
     let taken = match parameter {
         libc::M_MXFAST => (0..=MOST_FAST).contains(&value),
@@ -165,11 +165,11 @@ pub fn owns<S: ByAddress>(pointer: *const u8) -> bool {
 /// Text into a buffer, as `snprintf` writes it: cut off where the buffer ends, whose last byte is 0.
 ///
 /// # Invariants
-/// At `next` there are `room` bytes.
+/// `next` is valid for writes of `room` bytes.
 struct Buffer {
     next: *mut u8,
     room: usize,
-    /// Of the whole text.
+    /// The length of the whole text.
     length: usize,
 }
 
@@ -196,7 +196,7 @@ impl fmt::Write for Buffer {
 /// `buffer` has `size` bytes.
 unsafe fn print(buffer: *mut u8, size: usize, text: impl fmt::Display) -> usize {
     let mut out = Buffer { next: buffer, room: size, length: 0 };
-    // A buffer never fails.
+    // Writing to a buffer never fails.
     let _ = write!(out, "{text}");
     out.length
 }
@@ -219,7 +219,7 @@ pub unsafe fn stats_json<S: ByAddress>(buffer: *mut u8, size: usize) -> usize {
     unsafe { print(buffer, size, Stats::of(S::allocator()).json()) }
 }
 
-/// Text on its way to standard error, past C's streams, which may be closed already.
+/// Writes to standard error, bypassing C's streams, which may be closed already.
 struct StandardError;
 
 impl fmt::Write for StandardError {
@@ -234,22 +234,22 @@ extern "C" fn print_at_exit<S: ByAddress>() {
     let _ = write!(StandardError, "{}{}", Stats::of(S::allocator()), layer_stats::<S>());
 }
 
-/// When the library or program is loaded: arranges that forks wait for the C library's streams; for the tables at exit, if
-/// the spec counts and `HAKMEM_STATS` is 1; and that the code stays, of which the C library keeps pointers for the ends of
-/// threads and for forks.
+/// Runs when the library or program is loaded. Forks will hold the lock of C's streams; the library stays loaded,
+/// because the C library keeps pointers to handlers in it; and the tables are printed at exit if the spec says `stats =
+/// true` and `HAKMEM_STATS` is 1.
 pub fn at_start<S: ByAddress>() {
     S::allocator().initialise();
     streams::hold_in_forks();
-    stay(at_start::<S> as *const libc::c_void);
+    stay_loaded(at_start::<S> as *const libc::c_void);
     if S::STATS && program::variable(c"HAKMEM_STATS") == Some(c"1") {
         program::at_exit(print_at_exit::<S>);
     }
 }
 
-/// Makes the library that `here` is in, if it is in one, stay after a `dlclose`.
-fn stay(here: *const libc::c_void) {
-    // SAFETY: `info` is a place for the result, whose name is a string of C's; a library that is loaded already is neither
-    // read nor changed.
+/// Keeps the library that contains `here`, if one does, loaded after a `dlclose`.
+fn stay_loaded(here: *const libc::c_void) {
+    // SAFETY: `info` is valid for writes, and zero is a valid value of it; the name that `dladdr` stores is a C string.
+    // With `RTLD_NOLOAD`, `dlopen` loads nothing and runs no code of the library.
     unsafe {
         let mut info: libc::Dl_info = core::mem::zeroed();
         if libc::dladdr(here, &raw mut info) != 0 && !info.dli_fname.is_null() {

@@ -1,7 +1,7 @@
-//! The lock of the C library's list of streams, in a fork.
+//! Holds the lock of the C library's list of streams during a fork.
 //!
-//! glibc's `fork` takes that lock after it has called all handlers, so when ours hold the allocator's locks. This can
-//! be a deadlock: a thread that flushes all streams holds the list's lock and waits for one stream, and the owner of
+//! glibc's `fork` takes that lock after it has called all handlers, when ours hold the allocator's locks. This can
+//! deadlock: a thread that flushes all streams holds the list's lock and waits for one stream, and the owner of
 //! that stream waits for the allocator. (glibc's own allocator is locked after the list.) Handlers are called in
 //! reverse order of their registration, so one that is registered after ours can take the list's lock first. The lock
 //! is recursive, so that `fork` can take it again. A C library without such functions needs nothing.

@@ -1,7 +1,7 @@
 //! A thread's own counters.
 //!
-//! They stay when the thread exits, and a later thread continues to count in them. So their sums are those of all threads,
-//! and there are as many as threads existed at a time.
+//! They outlive the thread, and a later thread continues them. So their sums cover all threads, and there are only as
+//! many as threads ran at the same time.
 
 use super::atomic_ref::AtomicRef;
 use super::requests::{self, BATCH, Key, Request};
@@ -32,7 +32,7 @@ fn add(counter: &AtomicU64, count: u64) {
 pub(super) struct Entry {
     key: AtomicU64,
     request: AtomicRef<Request>,
-    /// Live blocks since the thread last published them, and the most of them since then.
+    /// The change in live blocks since the thread last published it, and its highest value since then.
     delta: AtomicI64,
     high: AtomicI64,
     pub(super) allocated: AtomicU64,
@@ -141,9 +141,9 @@ impl Table {
 
     fn entries(&'static self) -> &'static [Entry] {
         let first = ptr::with_exposed_provenance::<Entry>(ptr::from_ref(self).expose_provenance());
-        // SAFETY: `new` is the only place that makes a table, and mapped `capacity` entries behind it. An entry is aligned
-        // as a table is, and the size of a table is its alignment. The mapping was zeroed, which is valid for an entry, and
-        // lives as long as the process. Later writes go through the entries' atomics.
+        // SAFETY: `new` is the only place that makes a table, and mapped `capacity` entries behind it. An entry is
+        // aligned as a table is, and the size of a table is its alignment. The mapping was zeroed, which is valid for
+        // an entry, and lives as long as the process. Later writes go through the entries' atomics.
         unsafe { core::slice::from_raw_parts(first.byte_add(size_of::<Table>()), self.capacity) }
     }
 
@@ -170,7 +170,7 @@ pub(super) struct Thread {
     table: AtomicRef<Table>,
     /// Entries of the table with a key.
     used: AtomicU32,
-    /// Live bytes since the thread last published them.
+    /// The change in live bytes since the thread last published it.
     bytes: AtomicI64,
     pub(super) allocated: AtomicU64,
     pub(super) freed: AtomicU64,
@@ -187,7 +187,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Thread> {
     core::iter::successors(THREADS.get(), |thread| thread.next.get())
 }
 
-/// From now on threads can have counters, and `end` is called when one exits that has. Called once.
+/// Creates the thread key of the counters. `end` is called when a thread exits that has some. Called once.
 pub(super) fn create_key(end: extern "C" fn(&'static Thread)) {
     KEY.create(end);
 }
@@ -257,7 +257,8 @@ impl Thread {
         self.table.get()?.probe(key).filter(|entry| entry.key() == Some(key))
     }
 
-    /// The counters of a request. `block` tells the size of the block that serves it, and is only called for new requests.
+    /// The counters of a request. `block` returns the size of the block that serves it, and is only called for new
+    /// requests.
     #[inline]
     fn entry(&self, key: Key, block: impl FnOnce() -> usize) -> Option<&'static Entry> {
         match self.find(key) {
@@ -269,7 +270,7 @@ impl Thread {
     #[cold]
     fn add_entry(&self, key: Key, block: usize) -> Option<&'static Entry> {
         let request = requests::find_or_add(key, block)?;
-        // The request's key is another one if there are too many requests to tell them all apart.
+        // The key is another one, with a rounded size, if there are too many requests to tell them all apart.
         let key = request.key()?;
         if let Some(known) = self.find(key) {
             return Some(known);
@@ -304,7 +305,7 @@ impl Thread {
         self.bytes.store(self.bytes.load(Relaxed).wrapping_add(bytes), Relaxed);
     }
 
-    /// The live bytes to publish, if they are as many as a batch. They count as published.
+    /// Takes the change in live bytes, to be published, if it amounts to a batch.
     #[inline]
     pub(super) fn take_batch(&self) -> Option<i64> {
         let is_full = self.bytes.load(Relaxed).abs() >= BYTES_BATCH;
@@ -326,7 +327,8 @@ impl Thread {
         self.add_live(entry, 1, size as i64);
     }
 
-    /// Counts a free of a block that existed for `lifetime` nanoseconds and was allocated by the thread with this number.
+    /// Counts a free of a block that existed for `lifetime` nanoseconds and was allocated by the thread with this
+    /// number.
     #[inline]
     pub(super) fn count_free(
         &self,
@@ -364,13 +366,13 @@ impl Thread {
         self.add_live(entry, 1, size as i64);
     }
 
-    /// When the thread exits: publishes its live blocks, and returns the live bytes to publish.
+    /// When the thread exits: publishes its live blocks, and takes the change in live bytes, to be published.
     pub(super) fn publish(&self) -> i64 {
         self.entries().iter().for_each(Entry::publish);
         self.take_bytes()
     }
 
-    /// Leaves the counters to another thread.
+    /// Frees the counters for another thread.
     pub(super) fn vacate(&self) {
         self.taken.store(false, Release);
     }

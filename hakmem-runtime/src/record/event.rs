@@ -45,7 +45,7 @@ fn is_recorded(header: BlockHeader) -> bool {
     header.allocated_at >= process::start()
 }
 
-/// Adds the thread's live bytes to the total if they are as many as a batch.
+/// Adds the change in the thread's live bytes to the total if it amounts to a batch.
 #[inline]
 fn publish_bytes(thread: &Thread) {
     if let Some(bytes) = thread.take_batch() {

@@ -1,4 +1,4 @@
-//! The process that is recorded, and when that began.
+//! The process that is recorded, and the start of the recording.
 
 use super::ticks;
 use crate::sys::lock::Lock;
@@ -6,18 +6,18 @@ use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::*};
 
 /// 0 before the recording has started.
 static ID: AtomicI32 = AtomicI32::new(0);
-/// When the first event was, or the fork, in ticks.
+/// The time of the first event, or of the fork, in ticks.
 static START: AtomicU64 = AtomicU64::new(0);
 /// Whether `start_once` has run.
 static STARTED: Lock<bool> = Lock::new(false);
 
-/// The calling process's number.
+/// The id of the calling process.
 pub(super) fn current_id() -> i32 {
     // SAFETY: `getpid` has no preconditions.
     unsafe { libc::getpid() }
 }
 
-/// The number of the process that the counters belong to. A child made by other means than `fork` has another.
+/// The id of the process that the counters belong to. A child of `vfork` or `clone` has another.
 pub(super) fn id() -> i32 {
     ID.load(Relaxed)
 }

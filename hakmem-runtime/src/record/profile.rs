@@ -8,11 +8,11 @@ use crate::sys::lock::Lock;
 use crate::sys::{errno, program};
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
-/// The path of the profile without the process's number, if `$HAKMEM_PROFILE` is not set.
+/// The path of the profile without the process id, if `$HAKMEM_PROFILE` is not set.
 const DEFAULT_PATH: &[u8] = b"hakmem-profile";
 const PATH_MAX: usize = 4096;
 
-/// The path of the profile without the process's number.
+/// The path of the profile without the process id.
 static PATH: Lock<Path> = Lock::new(Path { bytes: [0; PATH_MAX], length: 0 });
 /// Whether this process has written its profile.
 static WRITTEN: AtomicBool = AtomicBool::new(false);

@@ -1,7 +1,7 @@
-//! What all threads share of each (size, alignment): how many blocks of it are live, and the most that were.
+//! What all threads share of each (size, alignment): how many blocks of it are live, and their peak.
 //!
-//! A thread publishes its own count when that has changed by [`BATCH`] blocks, with the highest value in between. So the
-//! peak is exact in a program with one thread; each further thread can hide less than a batch.
+//! A thread publishes its own count when that has changed by [`BATCH`] blocks, with the highest value in between. So
+//! the peak is exact in a program with one thread; each further thread can hide less than a batch.
 
 use crate::sys::lock::Lock;
 use crate::sys::mmap;
@@ -10,11 +10,11 @@ use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::*};
 /// Blocks by which a thread's count may differ from what it has published.
 pub(super) const BATCH: i64 = 64;
 
-/// The slots of the hash table of requests are two to this power.
+/// The base-2 logarithm of the number of slots in the hash table of requests.
 const SLOT_BITS: u32 = 20;
 
-/// The most requests that are told apart: as many as half of the slots. When these are almost used up, new sizes are rounded
-/// up to powers of two.
+/// The most requests that are told apart: as many as half of the slots. When these are almost used up, new sizes are
+/// rounded up to powers of two.
 const CAPACITY: usize = 1 << (SLOT_BITS - 1);
 
 /// A (size, alignment), as one word that is not 0.
@@ -22,8 +22,8 @@ const CAPACITY: usize = 1 << (SLOT_BITS - 1);
 pub(super) struct Key(u64);
 
 impl Key {
-    /// The key of a request. Sizes above `largest` are rounded up to an eighth of a power of two, to limit how many there
-    /// are: such a block takes whole pages anyway.
+    /// The key of a request. Sizes above `largest` are rounded up to an eighth of a power of two, to limit how many
+    /// there are: such a block takes whole pages anyway.
     pub(super) fn new(size: usize, align: usize, largest: usize) -> Key {
         let size = if size <= largest { size } else { coarse(size) };
         Key((size as u64) << 8 | u64::from(align.trailing_zeros().wrapping_add(1) & 0xFF))
@@ -70,7 +70,7 @@ pub(super) struct Request {
     pub(super) block: AtomicU64,
     pub(super) live: AtomicI64,
     pub(super) peak: AtomicI64,
-    /// How many were live when the live bytes of all requests were most. Two: one may be being written (see `timeline`).
+    /// How many were live at the peak of all live bytes. Two, since one may be being written (see `timeline`).
     pub(super) at_peak: [AtomicI64; 2],
 }
 
@@ -99,7 +99,7 @@ impl Request {
     }
 }
 
-/// The requests in the order in which they were first seen. Pages of it that are not used yet take no memory.
+/// The requests in the order in which they were first seen. In `.bss`: pages that are not used yet take no memory.
 static REQUESTS: [Request; CAPACITY] = [const { Request::new() }; CAPACITY];
 static COUNT: AtomicU32 = AtomicU32::new(0);
 /// A hash table from keys to requests, with open addressing: the request's index plus one, or 0.

@@ -5,7 +5,7 @@ use super::{child, process, profile, timeline};
 use crate::sys::{errno, program};
 use core::ptr;
 
-/// Signals that end a program in the ordinary course. `SIGABRT` is one: under `panic = "abort"` it follows a panic.
+/// Signals by which programs usually end. `SIGABRT` is one: a panic raises it under `panic = "abort"`.
 const SIGNALS: [i32; 5] = [libc::SIGABRT, libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
 /// The calling thread's counters. `None`: there is no memory for them, and nothing is recorded.
@@ -20,7 +20,7 @@ fn start_thread() -> Option<&'static Thread> {
     counters::acquire()
 }
 
-/// Arranges for the profile to be written and for threads and children to be noticed.
+/// Registers what writes the profile, and the handlers of thread exits and forks.
 fn set_up() {
     profile::set_path();
     errno::preserve(|| {
@@ -33,8 +33,9 @@ fn set_up() {
 
 /// Has the profile written on a signal, unless the program handles or ignores it.
 fn handle_signal(signal: i32) {
-    // SAFETY: `sigaction` is a C struct of integers and a nullable function pointer, for all of which zero is valid. Both
-    // calls get pointers to such structs or null, and the handler is a function with the signature that the flags ask for.
+    // SAFETY: `sigaction` is a C struct of integers and a nullable function pointer, for all of which zero is valid.
+    // Both calls get pointers to such structs or null, and the handler is a function with the signature that the flags
+    // ask for.
     unsafe {
         let mut old: libc::sigaction = core::mem::zeroed();
         if libc::sigaction(signal, ptr::null(), &raw mut old) == 0 && old.sa_sigaction == libc::SIG_DFL {

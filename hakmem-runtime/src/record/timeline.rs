@@ -1,4 +1,4 @@
-//! Live and resident bytes over time, and which requests were live when live bytes were most.
+//! Live and resident bytes over time, and which requests were live at the peak of live bytes.
 
 use super::{counters, requests, ticks};
 use crate::sys::lock::Lock;
@@ -11,8 +11,8 @@ const SAMPLES: usize = 1024;
 /// Ticks between samples, at first: about a millisecond.
 const FIRST_INTERVAL: u64 = 1 << 21;
 
-/// The live blocks of each request are summed up when live bytes have grown beyond the last such peak by one part in this
-/// many, and by `PEAK_STEP` bytes at least.
+/// The live blocks of each request are summed up again when live bytes exceed the last such peak by this fraction of it
+/// (64 for a 64th), and by at least `PEAK_STEP` bytes.
 const PEAK_PARTS: i64 = 64;
 const PEAK_STEP: i64 = 1024;
 
@@ -40,9 +40,9 @@ static TIMELINE: Lock<Samples> = Lock::new(Samples {
     count: 0,
     interval: FIRST_INTERVAL,
 });
-/// How often the requests were summed up. The last bit tells which `at_peak` of each request is complete.
+/// How often the requests were summed up. The lowest bit tells which `at_peak` of each request is complete.
 static AT_PEAK: AtomicU32 = AtomicU32::new(0);
-/// Held to sum them up.
+/// Held while the requests are summed up.
 static SUMMING: Lock<()> = Lock::new(());
 
 /// Adds to the live bytes.
@@ -121,8 +121,8 @@ pub(super) fn for_each(mut each: impl FnMut(Sample)) {
 pub(super) fn resident() -> u64 {
     let mut buffer = [0_u8; 128];
     let length = errno::preserve(|| {
-        // SAFETY: the path is a C string, and `read` gets a buffer and its length. If `open` fails, `read` and `close` get -1
-        // and fail without an effect.
+        // SAFETY: the path is a C string, and `read` gets a buffer and its length. If `open` fails, `read` and `close`
+        // get -1 and fail without an effect.
         unsafe {
             let file = libc::open(c"/proc/self/statm".as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
             let length = libc::read(file, buffer.as_mut_ptr().cast(), buffer.len());
