@@ -39,13 +39,13 @@ pub use hakmem_runtime::{Class, ClassStats, ClassTable, LayerStats, LayerTable, 
 /// # What it emits
 ///
 /// The unit type with the given name, visibility and attributes; `GlobalAlloc` for it; its `CLASSES`, `classes()`,
-/// `stats()`, `layer_stats()`, `owns()`, `prewarm()` and `purge()`; and beside it a private module with the thread-local state and the
-/// paths. Invoke it at module level (not inside a function), in the crate whose code is hot: without link-time
-/// optimization, the paths are inlined into that crate alone.
+/// `stats()`, `layer_stats()`, `owns()`, `prewarm()` and `purge()`; and a private module with its tables and
+/// thread-local state. Invoke it at module level (not inside a function), in the crate whose code is hot: without
+/// link-time optimization, the paths are inlined into that crate alone.
 ///
 /// # Errors
 ///
-/// Every mistake in a spec is a compile error that names the file, line and column, and what would be right.
+/// Every mistake in a spec is a compile error that names the file, line and column, and suggests a fix.
 #[macro_export]
 macro_rules! allocator {
     ($($tokens:tt)*) => {
@@ -79,12 +79,12 @@ macro_rules! allocator {
 /// }
 /// ```
 ///
-/// In a `cdylib` this makes a library for `LD_PRELOAD` (`examples/preload`); in a program, its C and C++ libraries use the
-/// allocator, too. Once in a program or library. The spec has to say `tls = "initial-exec"`, and may not ask for a thread in
-/// the background: starting one on a slow path would itself call `malloc`.
+/// In a `cdylib` this makes a library for `LD_PRELOAD` (`examples/preload`); in a program, its C and C++ libraries use
+/// the allocator, too. Invoke it once in a program or library. The spec has to say `tls = "initial-exec"`, and may not
+/// ask for a background thread: starting one on a slow path would itself call `malloc`.
 ///
-/// What is exported, and how it behaves where C leaves a choice, is in `docs/MALLOC.md`; `include/hakmem.h` declares the
-/// calls that are hakmem's own.
+/// What is exported, and how it behaves where C leaves a choice, is in `docs/MALLOC.md`; `include/hakmem.h` declares
+/// the calls that are hakmem's own.
 #[macro_export]
 macro_rules! export_malloc {
     ($heap:ty) => {
@@ -230,7 +230,7 @@ macro_rules! export_malloc {
 mod failed;
 mod tls;
 
-/// What generated code uses. No part of the public interface.
+/// What generated code uses. Not part of the public API.
 #[doc(hidden)]
 pub mod __private {
     extern crate std;

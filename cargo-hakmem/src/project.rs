@@ -14,7 +14,7 @@ use crate::rustflags;
 /// The cfg of hakmem under which the allocator's methods go through the recorder.
 pub(crate) const RECORD: &str = "hakmem_record";
 
-/// The cfg of hakmem under which each class's hit paths are functions of their own as well.
+/// The cfg of hakmem under which each class's hit paths are also emitted as separate functions.
 pub(crate) const ANCHORS: &str = "hakmem_anchors";
 
 /// The options that select a package and a program of it.
@@ -104,8 +104,8 @@ fn metadata(selection: &Selection) -> Outcome<Metadata> {
     })
 }
 
-/// The named package; without a name, the one that contains the current folder, else the workspace's only default member,
-/// else its only member.
+/// The named package; without a name, the one that contains the current folder, else the workspace's only default
+/// member, else its only member.
 fn choose_package(metadata: &Metadata, selection: &Selection) -> Outcome<Package> {
     let members = metadata.workspace_packages();
     let names = || members.iter().map(|package| package.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -124,7 +124,7 @@ fn choose_package(metadata: &Metadata, selection: &Selection) -> Outcome<Package
     }
 }
 
-/// The element of a list of one.
+/// The only element of a list; `None` if there are more or none.
 fn only<'m>(packages: &[&'m Package]) -> Option<&'m Package> {
     if let [only] = packages { Some(only) } else { None }
 }
@@ -165,7 +165,7 @@ pub(crate) fn program<'p>(package: &'p Package, selection: &Selection) -> Outcom
     }
 }
 
-/// What the sources of a target contain of allocators. The sources of the package's other targets are left out.
+/// The allocators in the sources of a target. The sources of the package's other targets are left out.
 pub(crate) fn findings(package: &Package, target: &Target) -> Findings {
     let others = package.targets.iter().filter(|other| other.src_path != target.src_path).map(|other| {
         let theirs = sources(other);
@@ -183,8 +183,8 @@ fn sources(target: &Target) -> &Path {
 }
 
 impl Project {
-    /// The selected package. Its invocation is looked for in the program that is named, or in all if none is, and then in
-    /// the package's library.
+    /// The selected package. Its invocation is looked for in the program that is named, or in all if none is, and then
+    /// in the package's library.
     pub(crate) fn find(selection: &Selection) -> Outcome<Self> {
         let metadata = metadata(selection)?;
         let package = choose_package(&metadata, selection)?;
@@ -257,8 +257,8 @@ impl Project {
     /// Builds the program with a cfg of hakmem and with its symbols, whatever the profile says. The target directory is
     /// another than the user's, so that the user's builds stay up to date.
     ///
-    /// A cfg reaches hakmem wherever it is in the graph of dependencies, for this build and no other. (A feature would be
-    /// united over all packages that are built together, and stay on in a manifest that names it.)
+    /// A cfg reaches hakmem wherever it is in the graph of dependencies, for this build and no other. (A feature would
+    /// be unified over all packages that are built together, and stay on in a manifest that names it.)
     pub(crate) fn build(&self, build: &Build, cfg: &str) -> Outcome<PathBuf> {
         let Some(program) = program(&self.package, &self.selection)? else {
             return fail(format!("the package `{}` has no program; choose one with --example", self.package.name));

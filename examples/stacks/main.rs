@@ -7,11 +7,11 @@
 //! Which layers a class should have depends on what the program does. Here each stack is an allocator of its own,
 //! compiled by `hakmem::allocator!` into this one program and called directly; the program itself runs on the system's
 //! allocator. So nothing but the stack differs between two rows of a table. One stack is there twice, under two names:
-//! differences that are not larger than between these two say nothing.
+//! differences no larger than between these two are noise.
 //!
 //! * Time is taken of a whole workload. The stacks take turns, round by round, so that a change of the machine's speed
-//!   meets all of them.
-//! * Single operations are timed in runs of their own, because the clock takes longer than an allocation.
+//!   affects all of them.
+//! * Single operations are timed in separate runs, because reading the clock takes longer than an allocation.
 //! * Counters are read from a second allocator with the same layers, which is not timed.
 //! * Memory is measured in a new process for each workload and stack: in one that has run others, pages are resident
 //!   already.
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 
 /// Compares the stacks on each workload that was asked for, and prints each table as soon as it is complete.
 fn run(options: &Options) -> Result<(), String> {
-    // A file that cannot be written is an error now and not after minutes.
+    // Fail now, not after minutes, if a file cannot be written.
     let create = |path: &Option<PathBuf>| path.as_deref().map(Output::create).transpose();
     let (plot, json) = (create(&options.plot)?, create(&options.json)?);
     if let Some(stack) = STACKS.iter().find(|stack| !(stack.serves)()) {

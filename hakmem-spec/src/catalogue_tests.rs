@@ -1,4 +1,4 @@
-//! Tests with another catalogue: a layer is an entry of the catalogue, and nothing else in this crate names it.
+//! Tests with another catalogue: a new layer needs an entry there and nothing else in this crate.
 
 use crate::layers::{LayerKind, bounded, unbounded};
 use crate::{Plan, Source, Spec, parse_with};

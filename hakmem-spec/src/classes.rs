@@ -281,7 +281,7 @@ impl Classes<'_> {
         }
     }
 
-    /// The shape of the spans; an empty one without a geometry, since the spec is wrong anyway.
+    /// The shape of the spans. Without a geometry it is empty: the spec is rejected anyway.
     fn slab(&mut self, slab_units: Option<&Spanned<u64>>, size: u32, first_block_offset: u32) -> SlabShape {
         let Some(geometry) = self.geometry else {
             return SlabShape { slabs: 0, first_block_offset, blocks: 0, slack: 0 };

@@ -1,4 +1,5 @@
-//! The catalogue of layers: the only place in the parser, the planner and the macro that names a layer.
+//! The catalogue of layers. Nothing else in the parser, the planner and the macro names a layer, except that
+//! `refill = "legacy"` needs `sll`.
 //!
 //! To add a layer, add a line here and a type of that name to the runtime (`docs/ADDING_A_LAYER.md`).
 
@@ -56,7 +57,7 @@ pub struct LayerKind {
     /// Whether it must be the first of its stack, where it is tried inline together with the next layer and takes no
     /// part in refills and flushes.
     pub inline: bool,
-    /// Whether it has blocks that all threads of the class share, which the runtime may take back.
+    /// Whether it keeps blocks that all threads share, which the runtime may take back.
     pub shares: bool,
     /// What its type is generic over.
     pub arguments: Arguments,
@@ -83,8 +84,8 @@ pub enum Array {
     Stack,
     /// The next power of two above the limit.
     Ring,
-    /// The power of two that leaves room for a quarter more than the limit, and one: for blocks that wait, and blocks
-    /// that have waited.
+    /// The next power of two above five quarters of the limit: for blocks in quarantine, and blocks that have left it
+    /// and can be reused.
     Queue,
 }
 

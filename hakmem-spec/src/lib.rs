@@ -49,7 +49,7 @@ use diagnostic::Diagnostics;
 /// Parses and validates a spec.
 ///
 /// Reports every error that is not a mere consequence of another, in the order of the text. A text that is not TOML
-/// yields its syntax errors only: checking what the TOML parser recovered would report mistakes that nobody made.
+/// yields its syntax errors only: checking what the TOML parser recovered would report errors that are not there.
 pub fn parse(source: &Source) -> Result<Spec, Vec<Diagnostic>> {
     parse_with(source, LAYERS)
 }

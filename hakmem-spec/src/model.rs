@@ -17,7 +17,7 @@ pub const MEDIUM_GRAIN: u32 = 128;
 /// The most classes of a spec: a class index is a byte, and 255 means no class.
 pub const MAX_CLASSES: usize = 254;
 
-/// The largest alignment of a class: a page. Blocks of a slab cannot promise more.
+/// The largest alignment of a class: a page.
 pub const MAX_ALIGN: u32 = 4096;
 
 /// A valid spec.
@@ -27,7 +27,7 @@ pub struct Spec {
     pub geometry: Geometry,
     /// When free memory is returned to the system.
     pub purge: Purge,
-    /// How blocks above the largest class are treated.
+    /// How requests above the largest class are served.
     pub large: Large,
     /// Whether SuperSlabs ask for huge pages.
     pub huge_pages: bool,
@@ -98,7 +98,7 @@ impl Default for Purge {
     }
 }
 
-/// How blocks above the largest class are treated.
+/// How requests above the largest class are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Large {
     /// The most bytes of freed mappings that are kept for reuse.
@@ -225,6 +225,6 @@ pub struct SlabShape {
     pub first_block_offset: u32,
     /// Blocks in the span.
     pub blocks: u32,
-    /// Bytes behind the last block.
+    /// Unused bytes after the last block.
     pub slack: u32,
 }

@@ -91,8 +91,8 @@ impl Policy {
         self.stack.iter().flatten().map(|kind| LayerUse { kind, limit: limit(kind) }).collect()
     }
 
-    /// The batch of a class of `size`: as written, or a page of blocks but from 1 to 32. The first bounded layer that
-    /// takes part in refills must be able to hold it.
+    /// The batch of a class of `size`: as written, or as many blocks as a page holds, clamped to 1 to 32. The first
+    /// bounded layer that takes part in refills must be able to hold it.
     pub(crate) fn batch(&self, size: u32, stack: &[LayerUse], diagnostics: &mut Diagnostics) -> u32 {
         let bounds = |layer: &&LayerUse| layer.kind.bounded && layer.limit > 0;
         // An inline layer takes no part in refills, unless it is alone.

@@ -74,7 +74,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The meaning of one of a few words.
+    /// One of a few words, as the value that it stands for.
     pub(crate) fn word<T: Copy>(&mut self, value: &Value<'_>, key: &str, words: &[(&str, T)]) -> Option<Spanned<T>> {
         let (first, _) = words.first()?;
         let DeValue::String(word) = value.get_ref() else {

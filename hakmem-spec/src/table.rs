@@ -1,4 +1,4 @@
-//! The classes of a spec as a table for people.
+//! The classes of a spec as a table to print.
 
 use std::fmt;
 

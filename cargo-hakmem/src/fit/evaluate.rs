@@ -5,7 +5,7 @@ use hakmem_spec::{Class, Plan, Spec};
 use super::cost::{PAGE, Prices, Use};
 use crate::profile::{Profile, Request};
 
-/// Base-2 logarithm of a lifetime in nanoseconds. A shorter-lived block is freed while it is in the processor's cache.
+/// Base-2 logarithm of a lifetime in nanoseconds: a block that lives less is still in the processor's cache when freed.
 const BRIEF: u32 = 11;
 
 /// A profile served by a spec.

@@ -1,8 +1,7 @@
 //! Whether to keep freed large blocks: `cache` in `[large]`.
 //!
 //! A kept block is resident until the purge delay is over. If none are kept, each large block is a new mapping, with a
-//! page fault for each page. The profile shows how much time that would cost; if it is next to none, saving memory is
-//! better.
+//! page fault for each page. The profile shows how much time that would cost; if it is negligible, none are kept.
 
 use toml_edit::{DocumentMut, Item, Table, value};
 

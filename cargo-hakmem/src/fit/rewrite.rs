@@ -256,7 +256,7 @@ delay_ms = 100
         Entries::new(text, &spec).unwrap()
     }
 
-    /// The text with other classes, of which those of at least `own` bytes have layers of their own.
+    /// The text with other classes, of which those of at least `own` bytes get layers different from the entry's.
     fn tuned(text: &str, sizes: &[u32], own: u32) -> String {
         let settings = Settings {
             layers: Some(vec!["heapv2"]),

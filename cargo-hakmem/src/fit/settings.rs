@@ -11,9 +11,9 @@ use super::evaluate::ClassUse;
 /// The fraction of all allocations from which a class may have layers of its own. Each further stack costs a comparison
 /// in every allocation whose size is known only at run time.
 const OWN_LAYERS: f64 = 0.05;
-/// The fraction of frees by other threads from which whole magazines save time.
+/// The fraction of frees by other threads from which `heapv2`, which exchanges whole magazines, saves time.
 const REMOTE: f64 = 0.25;
-/// The same where memory counts too: blocks go from one thread to another and hardly ever back. Blocks in a depot do
+/// The same where memory counts too: there blocks must hardly ever go back to the first thread. Blocks in a depot do
 /// not return to their slabs: with seven of ten frees by other threads, `benches/programs/src/cache.rs` needed 115.7
 /// MiB, and 108.7 MiB with `pages` in the same time.
 const ONE_WAY: f64 = 0.9;
@@ -21,11 +21,11 @@ const ONE_WAY: f64 = 0.9;
 const BRIEF: f64 = 0.9;
 /// A class with a smaller fraction of all allocations needs no specialised code.
 const RARE: f64 = 0.0001;
-/// Bytes of blocks in a usual magazine of 2 to 8 blocks.
+/// Bytes of blocks in a typical magazine of 2 to 8 blocks.
 const MAGAZINE: u32 = 8192;
-/// Magazines may keep one part in this many of a class's memory,
+/// Magazines may keep a 16th of a class's memory, or [`KEPT`] bytes if that is more.
 const KEPT_PART: u64 = 16;
-/// and this many bytes in any case.
+/// Bytes that the magazines of a class may keep in any case.
 const KEPT: u64 = 16 << 10;
 
 /// The settings to write into an entry. `None`: the entry keeps its own.

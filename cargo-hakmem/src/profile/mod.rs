@@ -140,8 +140,8 @@ impl Profile {
         self.requests.iter().map(|((size, _), request)| size * request.at_peak).sum()
     }
 
-    /// An estimate of how many of the blocks that sizes have only at their own peaks are live at the same time, as a
-    /// fraction. Sizes that peak at different times never exceed the peak of the program together.
+    /// An estimated fraction: of the blocks that sizes have only at their own peaks, how many are live at the same
+    /// time. Sizes that peak at different times never exceed the peak of the program together.
     pub(crate) fn idle_part(&self) -> f64 {
         let idle: u64 = self.requests.iter().map(|((size, _), request)| size * request.idle()).sum();
         (self.bytes_at_peak() as f64 / idle.max(1) as f64).min(1.0) / 2.0
