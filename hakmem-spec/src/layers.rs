@@ -91,7 +91,7 @@ pub enum Array {
 
 impl Array {
     /// The largest limit: an array takes at most 8 KiB for each class in each thread.
-    const fn most(self) -> u64 {
+    const fn max_limit(self) -> u64 {
         match self {
             Array::Stack | Array::Ring => 1023,
             Array::Queue => 818,
@@ -193,7 +193,9 @@ impl LayerKind {
     /// Its state is an array, which limits the parameter.
     pub(crate) const fn array(self, array: Array) -> Self {
         let parameter = match self.parameter {
-            Some(parameter) if parameter.max > array.most() => Some(Parameter { max: array.most(), ..parameter }),
+            Some(parameter) if parameter.max > array.max_limit() => {
+                Some(Parameter { max: array.max_limit(), ..parameter })
+            }
             other => other,
         };
         Self { arguments: Arguments::Array(array), parameter, ..self }
@@ -248,7 +250,7 @@ mod tests {
     #[test]
     fn no_array_takes_more_than_8_kib() {
         for array in [Array::Stack, Array::Ring, Array::Queue] {
-            let most = array.most() as u32;
+            let most = array.max_limit() as u32;
             assert!(array.places(most) <= 1024 && array.places(most) > most - 1, "{array:?}");
         }
         assert_eq!([1, 200, 204, 205].map(|limit| Array::Queue.places(limit)), [4, 256, 256, 512]);

@@ -42,13 +42,13 @@ pub unsafe trait ByAddress: CompiledSpec {
     fn remember(block: *const u8);
 }
 
-/// The row of the small table for what C allocates.
+/// The row of the small table for C's alignment.
 const ROW: usize = super::ALIGN.trailing_zeros() as usize;
 
-/// Whether a small table has an entry for every size up to `most` in the row for what C allocates.
-pub const fn c_row_is_full(table: &crate::size_table::SmallTable, most: usize) -> bool {
+/// Whether a small table has a class for every size up to `max` in the row for C's alignment.
+pub const fn c_row_is_full(table: &crate::size_table::SmallTable, max: usize) -> bool {
     let mut entry = 0;
-    while entry <= most / 8 {
+    while entry <= max / 8 {
         if table[ROW][entry] == NO_OFFSET {
             return false;
         }

@@ -25,12 +25,12 @@ fn or_no_memory(block: *mut u8) -> *mut u8 {
 }
 
 /// The size limit of malloc: `PTRDIFF_MAX`.
-const MOST: usize = isize::MAX.unsigned_abs();
+const MAX_SIZE: usize = isize::MAX.unsigned_abs();
 
 /// A block of any size and alignment; null without `errno` where there is no memory.
 fn alloc<S: ByAddress>(size: usize, align: usize) -> *mut u8 {
     // At least 1 byte: a large block of 0 bytes would have no mapping.
-    if size > MOST { ptr::null_mut() } else { global_alloc::alloc::<S>(size.max(1), align) }
+    if size > MAX_SIZE { ptr::null_mut() } else { global_alloc::alloc::<S>(size.max(1), align) }
 }
 
 /// `malloc`.
@@ -85,7 +85,7 @@ fn dealloc<S: ByAddress>(block: FreeBlock, found: Found) {
 #[inline]
 pub fn calloc<S: ByAddress>(count: usize, size: usize) -> *mut u8 {
     match count.checked_mul(size) {
-        Some(bytes) if bytes <= MOST => or_no_memory(global_alloc::alloc_zeroed::<S>(bytes.max(1), ALIGN)),
+        Some(bytes) if bytes <= MAX_SIZE => or_no_memory(global_alloc::alloc_zeroed::<S>(bytes.max(1), ALIGN)),
         _ => refuse(libc::ENOMEM),
     }
 }
@@ -115,7 +115,7 @@ unsafe fn resize<S: ByAddress>(block: *mut u8, size: usize) -> *mut u8 {
     let usable = found.usable(S::allocator());
     let of_class = global_alloc::offset_of::<S>(size, ALIGN).is_some();
     match found {
-        _ if size > MOST => return ptr::null_mut(),
+        _ if size > MAX_SIZE => return ptr::null_mut(),
         // SAFETY: the caller's block, and no class serves the new size either.
         Found::Large(_) if !of_class => unsafe {
             return S::allocator().realloc_large(block, size, ALIGN);

@@ -134,13 +134,13 @@ pub fn malloc_trim<S: ByAddress>() -> i32 {
 }
 
 /// glibc's limit of `M_MXFAST`.
-const MOST_FAST: i32 = 80 * size_of::<usize>() as i32 / 4;
+const MAX_FAST: i32 = 80 * size_of::<usize>() as i32 / 4;
 
 /// `mallopt`: 1 for settings of glibc's own mechanisms in the range that glibc accepts, which are ignored. 0 for the
 /// rest, such as `M_PERTURB`, which would have to be obeyed.
 pub fn mallopt(parameter: i32, value: i32) -> i32 {
     let taken = match parameter {
-        libc::M_MXFAST => (0..=MOST_FAST).contains(&value),
+        libc::M_MXFAST => (0..=MAX_FAST).contains(&value),
         libc::M_ARENA_TEST | libc::M_ARENA_MAX => value > 0,
         libc::M_TRIM_THRESHOLD | libc::M_TOP_PAD | libc::M_MMAP_THRESHOLD | libc::M_MMAP_MAX | libc::M_CHECK_ACTION => {
             true
@@ -176,9 +176,10 @@ struct Buffer {
 impl fmt::Write for Buffer {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.length += text.len();
-        if let Some(most) = self.room.checked_sub(1) {
-            let fits = text.len().min(most);
-            // SAFETY: the buffer has one byte more than these.
+        if let Some(room) = self.room.checked_sub(1) {
+            let fits = text.len().min(room);
+            // SAFETY: `next` is valid for `self.room` bytes, of which `fits` leaves one for the 0. `text` is not in the
+            // buffer, which is written through `next` alone.
             unsafe {
                 core::ptr::copy_nonoverlapping(text.as_ptr(), self.next, fits);
                 self.next = self.next.add(fits);

@@ -11,8 +11,9 @@ use crate::sys::thread_key::ThreadKey;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::*};
 
-/// Buckets for lifetimes, a power of two each: the first is for 2⁷ ns and less, the last for 2³⁸ ns and more.
+/// Buckets for lifetimes, one for each power of two: the first is for less than 2⁸ ns, the last for 2³⁸ ns and more.
 pub(super) const LIFETIMES: usize = 32;
+/// The base-2 logarithm, in nanoseconds, by which the first bucket is named in the profile.
 pub(super) const SHORTEST: u32 = 7;
 
 /// Bytes by which a thread's live bytes may differ from what it has published.

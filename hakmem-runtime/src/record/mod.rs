@@ -14,7 +14,7 @@
 //! requests    what all threads share of each (size, alignment): live blocks and their peak
 //! block_header  the header in front of each block
 //! process     which process is recorded, and since when
-//! ticks, output, atomic_ref
+//! ticks, output, atomic_ref   the clock; text output; a reference that threads share
 //! ```
 //!
 //! A thread's counters are read when the profile is written, so they are atomics; since only that thread writes to them, it
