@@ -1,4 +1,4 @@
-//! What a type of a broken spec implements, so that one mistake is one error and not one at each use.
+//! Stubs of the traits that the type of a broken spec needs, so that one mistake is one error, not one at each use.
 
 /// Implements what `export_malloc!` asks of a type. The program does not compile.
 #[doc(hidden)]

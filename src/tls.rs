@@ -1,4 +1,5 @@
-//! How a thread finds its thread cache: what the macro puts into the application's crate, for either choice of `tls`.
+//! How a thread finds its thread cache: the code that the macro puts into the application's crate, for each choice of
+//! `tls`.
 
 /// `tls = "native"`: the cache is a `thread_local!`.
 #[doc(hidden)]
@@ -52,7 +53,7 @@ macro_rules! __native_tls {
             $($hooks)*
         }
 
-        /// Gives the thread a heap. There is none afterwards where there is no memory for one.
+        /// Gives the thread a heap, if there is memory for one.
         #[cold]
         #[inline(never)]
         fn start_heap(cache: &$cache) {
@@ -70,12 +71,13 @@ macro_rules! __native_tls {
     };
 }
 
-/// `tls = "initial-exec"`: the cache stands beside its heap, and one word of static thread-local memory leads to both. The word is
-/// defined and read in assembly, since rustc has no stable way to ask for that model; so the code is the same in an executable and in a
-/// shared library, which finds no room there for the cache itself when it is loaded late.
+/// `tls = "initial-exec"`: the cache is stored beside its heap, and one word of static thread-local memory points to
+/// both. The word is defined and read in assembly, since stable rustc cannot select that TLS model. So the code is the
+/// same in an executable and in a shared library; static thread-local memory has no room for the whole cache of a
+/// library that is loaded late.
 ///
-/// The word of a thread that has not started leads to an empty cache that all such threads share. Hits of layers that are
-/// inert there need no question; the others ask.
+/// The word of a thread that has not started points to an empty cache that all such threads share. Layers whose hits do
+/// not write to an empty state (`Layer::INERT`) need no check for that; the others check.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __initial_exec_tls {
@@ -85,10 +87,10 @@ macro_rules! __initial_exec_tls {
 
         type EmptyThread = $crate::__private::EmptyThread<$cache, BESIDE>;
 
-        /// What the word of a thread leads to that has not started.
+        /// What the word of a thread points to before the thread has started.
         static UNSTARTED: EmptyThread = EmptyThread::new($cache::EMPTY);
 
-        /// What it leads to once the thread's heap has ended: frees after that do not start another.
+        /// What it points to after the thread's heap has ended: frees after that do not start another.
         static ENDED: EmptyThread = EmptyThread::new($cache::EMPTY);
 
         ::core::arch::global_asm!(
@@ -104,7 +106,7 @@ macro_rules! __initial_exec_tls {
             unstarted = sym UNSTARTED,
         );
 
-        /// The word: the address of this thread's heap, or of what stands for one.
+        /// The word: the address of this thread's heap, or of one of the two `EmptyThread`s.
         #[inline(always)]
         fn heap_word() -> *const u8 {
             let heap;
@@ -123,7 +125,7 @@ macro_rules! __initial_exec_tls {
         /// Writes the word.
         ///
         /// # Safety
-        /// `heap` is this thread's from now on, or one of those that stand for none.
+        /// `heap` is this thread's from now on, or one of the two `EmptyThread`s.
         #[cold]
         unsafe fn set_heap_word(heap: *const u8) {
             // SAFETY: the word is in static thread-local memory, at the offset that the linker or loader knows.
@@ -142,7 +144,8 @@ macro_rules! __initial_exec_tls {
             ::core::ptr::from_ref(empty).cast()
         }
 
-        // SAFETY: beside a heap, and beside what stands for one, is a cache; the word leads to the calling thread's.
+        // SAFETY: the word points to the calling thread's heap or to an `EmptyThread`, each of which has a cache at
+        // `BESIDE`.
         unsafe impl $crate::__private::ThreadCache for $cache {
             const BESIDE_HEAP: bool = true;
 
@@ -152,7 +155,8 @@ macro_rules! __initial_exec_tls {
 
             #[inline(always)]
             fn with<R>(with: impl ::core::ops::FnOnce(&Self) -> R) -> R {
-                // SAFETY: there is a cache, whose memory is never unmapped. References to it do not leave the thread.
+                // SAFETY: at `BESIDE` from the word is a cache, whose memory is never unmapped. References to it do not
+                // leave the thread.
                 with(unsafe { &*heap_word().wrapping_add(BESIDE).cast::<$cache>() })
             }
 
@@ -180,7 +184,7 @@ macro_rules! __initial_exec_tls {
 
             fn forget_heap(&self) {
                 self.heap.set(::core::option::Option::None);
-                // SAFETY: this stands for a heap.
+                // SAFETY: `ENDED` is an `EmptyThread`.
                 unsafe { set_heap_word(word_of(&ENDED)) };
             }
 
@@ -194,7 +198,7 @@ macro_rules! __initial_exec_tls {
             if !$cache::has_started() {
                 $allocator.initialise();
             }
-            // Which may have come by here, by way of the C library.
+            // To initialise may have called back into `malloc` through the C library, and started the heap.
             if $cache::has_started() {
                 return true;
             }
