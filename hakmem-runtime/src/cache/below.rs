@@ -1,4 +1,4 @@
-//! What is below a layer, as the layer sees it: the next one and all behind it, down to the thread's slabs.
+//! What is below a layer, as the layer sees it: the layers that follow, down to the thread's slabs.
 
 use crate::heap::Heap;
 use crate::slab::class::Class;
@@ -6,20 +6,21 @@ use crate::slab::{Batch, Slab};
 
 /// The rest of a stack.
 pub trait Below {
-    /// The class that all of this is about.
+    /// The class whose stack this is.
     fn class(&self) -> &'static Class;
 
-    /// Fills `batch`, which has room, with at least one block and at most as many as there is room for. It stays empty only where
-    /// there is no memory.
+    /// Adds at least one block to `batch`, which has room, and at most as many as fit. It stays empty only if there is
+    /// no memory.
     fn refill(&mut self, batch: &mut Batch<'_>);
 
     /// Takes the blocks of a batch, perhaps none.
     fn flush(&mut self, batch: Batch<'_>);
 
-    /// Lets time-driven work happen: for a layer whose cold path has nothing to refill or to flush.
+    /// Lets work happen that depends on time: for a cold path that neither refills nor flushes.
     fn tick(&mut self);
 
-    /// The calling thread's heap, if it has one, and the index of the class: for a layer that works on the slabs themselves.
+    /// The calling thread's heap, if it has one, and the index of the class: for a layer that works on the slabs
+    /// themselves.
     fn heap(&self) -> Option<(&Heap, u32)> {
         None
     }
@@ -29,7 +30,7 @@ pub trait Below {
         None
     }
 
-    /// The owner tag of the thread's slabs of the class; 0 where there is no heap.
+    /// The owner tag of the thread's slabs of the class; 0 without a heap.
     fn owner(&self) -> usize {
         self.heap().map_or(0, |(heap, class_index)| heap.owner_tag(class_index))
     }

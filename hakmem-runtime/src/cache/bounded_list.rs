@@ -1,4 +1,4 @@
-//! The cold paths of a linked list whose bound allocations do not pay for: of `unified`, and of what was freed in `hot`.
+//! A linked list whose bound costs allocations nothing: the cold paths of `unified`, and of the freed blocks of `hot`.
 
 use super::Below;
 use crate::slab::{Batch, BatchBuffer, FreeList};
@@ -14,7 +14,7 @@ pub(super) fn flush_list(list: &FreeList, below: &mut impl Below) {
     }
 }
 
-/// Refills a list with up to `want` blocks, and says how many they were.
+/// Refills a list with up to `want` blocks, and returns how many.
 pub(super) fn refill_list(list: &FreeList, want: u32, below: &mut impl Below) -> u32 {
     let buffer = BatchBuffer::new();
     let mut batch = buffer.batch(want);
@@ -24,7 +24,8 @@ pub(super) fn refill_list(list: &FreeList, want: u32, below: &mut impl Below) ->
     count
 }
 
-/// A list with room for `room` frees until it is looked at: two words of a layer's state, which arranges them as suits its hits.
+/// A list, and how many frees it takes until its length is checked. These are two fields of a layer's state, which lays
+/// them out for its hit path.
 ///
 /// # Invariants
 /// ```text
@@ -38,10 +39,10 @@ pub(super) struct BoundedList<'a> {
 }
 
 impl BoundedList<'_> {
-    /// After a push that used the room up: looks how long the list is, and flushes the older half if it must.
+    /// After a push that exceeded the room: measures the list, and flushes the older half if it is nearly full.
     pub(super) fn overflow(&self, limit: u32, below: &mut impl Below) {
         let count = self.list.count();
-        // Allocations may have made room since the last look; then there is nothing to flush.
+        // Allocations may have made room since the last check; then there is nothing to flush.
         if count <= limit - limit / 4 {
             self.set_count(count, limit);
             below.tick();
@@ -50,7 +51,7 @@ impl BoundedList<'_> {
         }
     }
 
-    /// Takes `batch` in, and flushes half of the list if that is too much, so that the next blocks find room.
+    /// Takes in a batch, and flushes the older half if the list is then too long, so that the next frees find room.
     pub(super) fn put(&self, batch: Batch<'_>, limit: u32, below: &mut impl Below) {
         let count = self.list.count().saturating_add(batch.len() as u32);
         self.list.push_batch(batch);
@@ -61,18 +62,18 @@ impl BoundedList<'_> {
         }
     }
 
-    /// Flushes all of it; there is no room any more.
+    /// Flushes all of it and leaves no room.
     pub(super) fn drain(&self, below: &mut impl Below) {
         self.room.set(0);
         flush_list(self.list, below);
     }
 
-    /// The list has `count` blocks.
+    /// Sets the room left by `count` blocks.
     pub(super) fn set_count(&self, count: u32, limit: u32) {
         self.room.set(limit.saturating_sub(count) as i32);
     }
 
-    /// Flushes what is behind the first `limit / 2` blocks.
+    /// Flushes all but the newest `limit / 2` blocks.
     fn halve(&self, count: u32, limit: u32, below: &mut impl Below) {
         let keep = (limit / 2).max(1);
         let older = self.list.split_off(keep);

@@ -1,18 +1,18 @@
 //! `c23`: a single list without a count.
 //!
-//! An allocation takes the head, a free becomes the head, and nothing is counted on either side. What bounds the list is
-//! the freed block's own address: one that lies at the start of a page of its slab goes home by itself, and on the way
-//! the list is looked at. If it has grown past the limit it is returned whole, and the next miss fills it from the
-//! thread's slab again. As the block at the start goes home, it is not the next one handed out: a program that frees and
-//! allocates the same block again and again is not sent into the cold path each time.
+//! An allocation pops the head, a free pushes, and neither counts. The freed block's address bounds the list instead: a
+//! free of a block at the start of a page takes the cold path, which flushes that block and checks the list's length. A
+//! list longer than the limit is flushed whole, and the next miss refills it. Because the block at the start of the
+//! page is flushed, it is not handed out next: a program that frees and allocates one block in a loop does not take the
+//! cold path each time.
 //!
-//! A page here is a power of two: so many of the largest power of two that divides the size that a block begins one once
-//! in about half as many blocks as the list may hold. (Four KiB would do for 64 bytes, but not for 40, of which only
-//! every 512th block begins an OS page.) A class whose limit is less than four blocks looks at every other free.
+//! A page here is a power of two, chosen so that one block in n starts one, where n is half the list's limit, rounded
+//! up to a power of two and at least 2. (4 KiB would do for blocks of 64 bytes, but not of 40: only every 512th of
+//! these starts an OS page.)
 //!
-//! A hit: load, test, branch, load, store; a free: load, store, store, test, branch. (Three instructions would do for a
-//! free that never looks. But then the list of a thread that only frees would have no bound, and its blocks would be lost
-//! when the thread ends, since nothing would ever have armed its end.)
+//! A hit: load, test, branch, load, store; a free: load, store, store, test, branch. (A free that never checks needs
+//! only three instructions. But then the list of a thread that only frees would be unbounded, and its blocks would leak
+//! when the thread exits: a thread's exit handler is registered on its first cold path.)
 
 use super::bounded_list::{flush_list, refill_list};
 use super::{Below, Layer, Limit};
@@ -22,7 +22,7 @@ use core::cell::Cell;
 /// The state of one class.
 ///
 /// # Invariants
-/// `mask + 1` is a page, a power of two; 0 until the first cold path, so that any block calls for it.
+/// `mask + 1` is the page size, a power of two. `mask` is 0 until the first cold path, so that any free takes it.
 #[repr(C)]
 #[derive(Debug)]
 pub struct C23 {
@@ -30,7 +30,7 @@ pub struct C23 {
     mask: Cell<u32>,
 }
 
-// SAFETY: a block is put on the list once by push, refill or put, and comes off it once.
+// SAFETY: each push, refill or put of a block adds it to the list once, and it leaves the list once.
 unsafe impl Layer for C23 {
     type Shared = Limit;
 
@@ -83,7 +83,7 @@ unsafe impl Layer for C23 {
 }
 
 impl C23 {
-    /// Sets the page.
+    /// Sets the page size.
     fn set_page(&self, limit: &Limit, below: &impl Below) {
         let grain = 1_u32.unbounded_shl(below.class().size.trailing_zeros());
         let blocks = (limit.0 / 2).max(2).next_power_of_two();

@@ -1,4 +1,4 @@
-//! `stats = true`: a layer that counts what the layer in it does.
+//! `stats = true`: a wrapper that counts what a layer does.
 
 use super::{Below, Layer};
 use crate::heap::{Heap, Portion};
@@ -7,23 +7,23 @@ use crate::slab::{Batch, FreeBlock, Slab};
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// What all threads share of the layer, and the counts of all threads.
+/// The layer's shared part, and the counts of all threads.
 #[derive(Debug)]
 pub struct Counters<S> {
-    of_layer: S,
+    layer: S,
     counts: Counts,
 }
 
 impl<S> Counters<S> {
-    /// Of a layer that shares `of_layer`.
-    pub const fn new(of_layer: S) -> Self {
+    /// Counters that wrap a layer's shared part.
+    pub const fn new(layer: S) -> Self {
         let counts = Counts {
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             refills: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
         };
-        Counters { of_layer, counts }
+        Counters { layer, counts }
     }
 }
 
@@ -36,7 +36,7 @@ pub struct Counts {
     pub(crate) flushes: AtomicU64,
 }
 
-/// `L`, counted. Hits and misses are counted in the thread and published in its cold paths.
+/// `L`, counted. Hits and misses are counted per thread and published in its cold paths.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Counted<L> {
@@ -52,7 +52,7 @@ impl<L: Layer> Counted<L> {
     }
 }
 
-// SAFETY: the layer in it keeps the contract, and nothing else touches its blocks.
+// SAFETY: every block is passed to the wrapped layer, which keeps the contract.
 unsafe impl<L: Layer> Layer for Counted<L> {
     type Shared = Counters<L::Shared>;
 
@@ -76,34 +76,34 @@ unsafe impl<L: Layer> Layer for Counted<L> {
 
     fn refill(&self, shared: &Self::Shared, below: &mut impl Below) -> Option<FreeBlock> {
         self.publish(shared);
-        self.layer.refill(&shared.of_layer, &mut shared.counts.count_below(below))
+        self.layer.refill(&shared.layer, &mut shared.counts.count_below(below))
     }
 
     fn take(&self, batch: &mut Batch<'_>, shared: &Self::Shared, below: &mut impl Below) {
-        self.layer.take(batch, &shared.of_layer, &mut shared.counts.count_below(below));
+        self.layer.take(batch, &shared.layer, &mut shared.counts.count_below(below));
         self.count(!batch.is_empty());
         self.publish(shared);
     }
 
     fn put(&self, batch: Batch<'_>, shared: &Self::Shared, below: &mut impl Below) {
-        // All that a layer ahead of another hears of cold paths.
+        // Of the first layer of an `Inline`, refill and overflow call nothing but `put`.
         self.publish(shared);
-        self.layer.put(batch, &shared.of_layer, &mut shared.counts.count_below(below))
+        self.layer.put(batch, &shared.layer, &mut shared.counts.count_below(below))
     }
 
     fn drain(&self, shared: &Self::Shared, below: &mut impl Below) {
         self.publish(shared);
-        self.layer.drain(&shared.of_layer, &mut shared.counts.count_below(below))
+        self.layer.drain(&shared.layer, &mut shared.counts.count_below(below))
     }
 
     unsafe fn overflow(&self, block: *mut u8, shared: &Self::Shared, below: &mut impl Below) {
         self.publish(shared);
-        // SAFETY: the caller's contract, which is that of the layer.
-        unsafe { self.layer.overflow(block, &shared.of_layer, &mut shared.counts.count_below(below)) }
+        // SAFETY: the caller's push was passed on to this layer, whose overflow therefore follows its own push.
+        unsafe { self.layer.overflow(block, &shared.layer, &mut shared.counts.count_below(below)) }
     }
 
     fn trim(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
-        L::trim(&shared.of_layer, portion, &mut shared.counts.count_below(below))
+        L::trim(&shared.layer, portion, &mut shared.counts.count_below(below))
     }
 
     fn publish(&self, shared: &Self::Shared) {
@@ -116,7 +116,7 @@ unsafe impl<L: Layer> Layer for Counted<L> {
     }
 }
 
-/// What is below, with a count of the batches that go up (a refill) or down (a flush).
+/// What is below, counting the batches that come up (refills) or go down (flushes).
 struct CountedBelow<'a, B> {
     below: &'a mut B,
     counts: &'a Counts,

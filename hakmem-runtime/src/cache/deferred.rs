@@ -1,7 +1,7 @@
 //! `free = "deferred"`: freed blocks wait in a queue and reach the first layer 256 at a time.
 //!
-//! A free links the block into the queue and counts; the layer sees it later, when the queue is full or an allocation
-//! finds the layer empty. The bet is that a batch is cheaper than its parts. docs/LAYERS.md has what was measured.
+//! A free links the block into the queue and counts. The queue is passed to the layer when it is full or an allocation
+//! finds the layer empty. The idea is that one batch is cheaper than 256 frees; docs/LAYERS.md has the measurements.
 
 use super::bounded_list::flush_list;
 use super::counted::Counts;
@@ -10,10 +10,10 @@ use crate::heap::Portion;
 use crate::slab::{Batch, FreeBlock, FreeList};
 use core::cell::Cell;
 
-/// Blocks a batch.
+/// Blocks per batch.
 const BATCH: i32 = 256;
 
-/// `L` behind a queue of frees.
+/// A queue of frees before `L`.
 ///
 /// # Invariants
 /// `length + room == BATCH - 1`, or the thread has not started (`room == 0`, nothing queued).
@@ -25,7 +25,7 @@ pub struct Deferred<L> {
     room: Cell<i32>,
 }
 
-// SAFETY: a block is in the queue or in the layer, which keeps the contract.
+// SAFETY: a block is either in the queue, which it leaves once, or in the layer, which keeps the contract.
 unsafe impl<L: Layer> Layer for Deferred<L> {
     type Shared = L::Shared;
 
@@ -92,13 +92,14 @@ unsafe impl<L: Layer> Layer for Deferred<L> {
 }
 
 impl<L: Layer> Deferred<L> {
-    /// Passes what was queued to the layer.
+    /// Frees the queued blocks into the layer.
     fn free_queued(&self, shared: &L::Shared, below: &mut impl Below) {
         self.room.set(BATCH - 1);
         let owner = below.owner();
         for block in self.queue.take_all() {
             let address = block.into_raw();
-            // SAFETY: the block was the queue's; an overflow follows the push that calls for it.
+            // SAFETY: the queue owned the block and has given it up, so the push may have it. The overflow directly
+            // follows that push, which returned `false`.
             unsafe {
                 if !self.layer.push(FreeBlock::from_raw(address), owner) {
                     self.layer.overflow(address, shared, below);

@@ -1,9 +1,9 @@
 //! `fast`: a small stack of pointers.
 //!
-//! A free stores the pointer in the array, an allocation takes the last one stored. The block itself is neither read nor
-//! written until the program does: a free of a block that has long left the cache stays cheap, and so does its way to its slab,
-//! since slabs keep bits. The price is eight bytes of thread-local memory a block, and a hit that loads the count before
-//! it can load the pointer.
+//! A free stores the pointer in an array, an allocation takes the last one stored. The block itself is not touched: a
+//! free of a block that has left the CPU's cache stays cheap, and so does its flush, since slabs record free blocks in
+//! bitmaps. The price is eight bytes of thread-local memory per block, and a hit that loads the count before it can
+//! load the pointer.
 //!
 //! A hit: load, subtract, branch, store, load; a free: load, compare, branch, store, increment, store.
 
@@ -11,7 +11,7 @@ use super::array::Array;
 use super::{Below, Layer, Limit};
 use crate::slab::{Batch, FreeBlock};
 
-/// The state of one class. See `Array` for what holds.
+/// The state of one class. See `Array` for the invariants.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct Fast<const N: usize>(Array<N>);

@@ -1,12 +1,11 @@
-//! `heapv2`: two magazines of pointers a thread, exchanged whole with a depot that all threads share.
+//! `heapv2`: two magazines of pointers per thread, exchanged whole with a depot that all threads share.
 //!
-//! Allocations take from the loaded magazine, frees put into it. When it is empty or full, the previous one, which is
-//! always full or always empty, takes its place; when that is no help either, it is exchanged with the depot: a full one
-//! for an empty one or the other way round, in constant time, however many blocks it holds. Between a thread that
-//! allocates and one that frees, blocks travel by the magazine and never see their slabs. (Bonwick and Adams, "Magazines
-//! and Vmem", 2001.)
+//! Allocations pop from the loaded magazine, frees push onto it. When it is empty (or full), it is swapped with the
+//! previous one, which is always either full or empty. If both are empty (or full), one is exchanged with the depot for
+//! a full (or empty) one, in constant time, however many blocks it holds. So blocks move from a thread that frees to
+//! one that allocates by the magazine, without reaching their slabs. (Bonwick and Adams, "Magazines and Vmem", 2001.)
 //!
-//! The depot's two stacks are lock-free. It keeps full magazines of up to 16 MiB of blocks; what does not fit is flushed.
+//! The depot's two stacks are lock-free. It keeps full magazines of up to 16 MiB of blocks; the rest is flushed.
 //!
 //! A hit: load, subtract, branch, store, load, load; a free: load, compare, branch, load, store, increment, store.
 
@@ -19,15 +18,16 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Bytes of blocks in a depot's full magazines: what a thread allocates and frees in phases. (16 MiB in blocks of 4, 32 and
-/// 256 KiB: 25, 60 and 108 ns a pair with 256 KiB here, 11, 12 and 27 with this.) At least one magazine is kept. It adds
-/// nothing to a program's peak: see `heap/trim.rs`.
-const FULL: u32 = 16 << 20;
+/// The most bytes of blocks in a depot's full magazines, for threads that allocate and free in phases. (16 MiB in
+/// blocks of 4, 32 and 256 KiB: 25, 60 and 108 ns a pair with 256 KiB here, 11, 12 and 27 with this.) At least one
+/// magazine is kept. They add nothing to a program's peak: see `heap/trim.rs`.
+const MAX_FULL_BYTES: u32 = 16 << 20;
 
-/// A magazine, in the page arena: made when first needed, used again for ever. Followed by its slots.
+/// A magazine's header, in the arena: allocated on demand, recycled, never freed. Its slots follow.
 ///
 /// # Invariants
-/// Of the depot's full stack: `limit` blocks. Of its empty stack, or `previous` of a thread without `previous_full`: none.
+/// On the depot's full stack it holds `limit` blocks, on its empty stack none. For a thread's two magazines see
+/// [`HeapV2`].
 #[repr(C, align(128))]
 #[derive(Debug)]
 struct Magazine {
@@ -35,25 +35,26 @@ struct Magazine {
     // Followed by `limit` slots, beginning right here.
 }
 
-// SAFETY: an atomic.
+// SAFETY: its one field is an atomic, for which 0 is a value and which threads may share.
 unsafe impl arena::Zeroed for Magazine {}
 
-/// How many bits of a magazine's address are zero.
+/// The low bits of a magazine's address that are 0.
 const ALIGN_BITS: u32 = align_of::<Magazine>().trailing_zeros();
 
 impl Magazine {
-    /// Where its first slot is.
+    /// The address of its first slot.
     fn first_slot(&'static self) -> *const Slot {
-        // By the address, as slots are also behind the magazine that the reference is to.
+        // By the address, because the reference covers the header alone and slots extend past it.
         ptr::with_exposed_provenance(ptr::from_ref(self).addr() + size_of::<AtomicU64>())
     }
 
     /// Its first `count` slots.
     ///
     /// # Safety
-    /// The magazine was made with as many, and the caller has it.
+    /// The magazine was allocated with at least `count` slots, and the caller owns it.
     unsafe fn slots(&'static self, count: u32) -> &'static [Slot] {
-        // SAFETY: they follow the link, in memory of the arena that is never freed, and null at first.
+        // SAFETY: the caller promises that as many slots follow the link. They are in the arena, which is never
+        // unmapped and was zero at first, a valid `Slot`; slots are cells, and the caller owns them.
         unsafe { core::slice::from_raw_parts(self.first_slot(), count as usize) }
     }
 
@@ -62,10 +63,11 @@ impl Magazine {
         (ptr::from_ref(self).expose_provenance() >> ALIGN_BITS) as u64
     }
 
-    /// The magazine that is a node of a depot's stack.
+    /// The magazine at a node of a depot's stack.
     fn of_node(node: u64) -> &'static Magazine {
         let magazine = ptr::with_exposed_provenance::<Magazine>((node as usize) << ALIGN_BITS);
-        // SAFETY: `node` alone makes nodes of these stacks, and magazines are never freed.
+        // SAFETY: nodes on these stacks come from `node`, that is from a `&'static Magazine` whose provenance was
+        // exposed there; the bits shifted out are 0.
         unsafe { &*magazine }
     }
 
@@ -75,24 +77,24 @@ impl Magazine {
     }
 }
 
-/// What all threads share of a class: the blocks a magazine holds, and the depot.
+/// What all threads share of a class: the magazines' capacity, and the depot.
 #[derive(Debug)]
 pub struct Depot {
     limit: u32,
-    /// About the fewest that there were since [`Portion::Unused`] was trimmed last.
+    /// The low-water mark of `full` since the last trim of [`Portion::Unused`], roughly.
     fewest: AtomicU32,
-    /// Counted.
+    /// Its links hold the depth.
     full: SlabStack,
     empty: SlabStack,
 }
 
 impl Depot {
-    /// A depot of magazines of `limit` blocks; there are none yet.
+    /// An empty depot, for magazines of `limit` blocks.
     pub const fn new(limit: u32) -> Depot {
         Depot { limit, fewest: AtomicU32::new(0), full: SlabStack::empty(), empty: SlabStack::empty() }
     }
 
-    /// Takes a magazine without blocks.
+    /// Puts back an empty magazine.
     fn put_empty(&self, magazine: &'static Magazine) {
         self.empty.push(magazine.node(), &magazine.link);
     }
@@ -102,7 +104,7 @@ impl Depot {
         self.full.depth(Magazine::link_of) as u32
     }
 
-    /// A magazine without blocks; `None` where there is no memory for one.
+    /// Takes an empty magazine, or allocates one. `None`: no memory.
     fn take_empty(&self) -> Option<&'static Magazine> {
         if let Some(node) = self.empty.pop(Magazine::link_of) {
             return Some(Magazine::of_node(node));
@@ -111,7 +113,7 @@ impl Depot {
         arena::zeroed(bytes.saturating_sub(size_of::<Magazine>()))
     }
 
-    /// A magazine with `limit` blocks.
+    /// Takes a full magazine.
     fn take_full(&self) -> Option<&'static Magazine> {
         let node = self.full.pop(Magazine::link_of)?;
         let left = self.full_count();
@@ -121,15 +123,15 @@ impl Depot {
         Some(Magazine::of_node(node))
     }
 
-    /// Flushes a full magazine, which the caller has: it is empty then.
+    /// Flushes a full magazine, which the caller owns; it is empty afterwards.
     fn flush_full(&self, magazine: &'static Magazine, below: &mut impl Below) {
-        // SAFETY: it has `limit` blocks, which are the caller's as it is.
+        // SAFETY: the caller owns the magazine and so its `limit` blocks, and treats it as empty from here on.
         below.flush(unsafe { Batch::full(magazine.slots(self.limit)) });
     }
 
-    /// Takes a full magazine of blocks of `size`; `false`: there are enough.
+    /// Puts in a full magazine of blocks of `size` bytes. `false`: there are enough.
     fn put_full(&self, magazine: &'static Magazine, size: u32) -> bool {
-        let most = (FULL / self.limit.saturating_mul(size).max(1)).max(1);
+        let most = (MAX_FULL_BYTES / self.limit.saturating_mul(size).max(1)).max(1);
         let room = self.full_count() < most;
         if room {
             self.full.push_counted(magazine.node(), Magazine::link_of);
@@ -141,8 +143,8 @@ impl Depot {
 /// The state of one class.
 ///
 /// # Invariants
-/// `loaded` holds `count ≤ limit` blocks; `previous` holds `limit` where `previous_full`, else none. Before the first
-/// cold path `limit` is 0 and there are no magazines.
+/// `loaded` holds `count ≤ limit` blocks; `previous` holds `limit` if `previous_full`, else none. Before the first cold
+/// path `limit` is 0 and there are no magazines.
 #[repr(C)]
 #[derive(Debug)]
 pub struct HeapV2 {
@@ -155,7 +157,7 @@ pub struct HeapV2 {
     previous_full: Cell<bool>,
 }
 
-// SAFETY: a block is in one magazine, at one place, and one thread or the depot has a magazine.
+// SAFETY: a block is in one slot of one magazine, and a magazine belongs to one thread or to the depot.
 unsafe impl Layer for HeapV2 {
     type Shared = Depot;
 
@@ -179,7 +181,8 @@ unsafe impl Layer for HeapV2 {
             return None;
         }
         self.count.set(count.wrapping_sub(1));
-        // SAFETY: `0 < count ≤ limit`, and the loaded magazine has as many blocks, of which this one is handed out now.
+        // SAFETY: `0 < count ≤ limit`, and the first `count` slots of the loaded magazine hold blocks. The last of them
+        // is no longer counted, so it is handed out once.
         Some(unsafe { (*self.slots.get().wrapping_add(count.wrapping_sub(1) as usize)).take() })
     }
 
@@ -203,11 +206,12 @@ unsafe impl Layer for HeapV2 {
             }
             self.previous.set(Some(loaded));
             self.load(full, depot.limit);
-            // A thread that lives on what others free meets no slab, where time is looked at.
+            // A thread served by other threads' frees reaches no slab, where the clock is checked.
             below.tick();
         } else {
             let want = below.class().batch.min(depot.limit);
-            // SAFETY: the loaded magazine is ours, empty, and has `limit` slots.
+            // SAFETY: the loaded magazine is this thread's and has `limit ≥ want` slots. It is empty, so no block is
+            // overwritten.
             let mut batch = Batch::new(unsafe { loaded.slots(want) });
             below.refill(&mut batch);
             // The first block, which has the lowest address, is to be the first out.
@@ -233,7 +237,8 @@ unsafe impl Layer for HeapV2 {
         let counts = [self.count.replace(0), previous_count];
         for (magazine, count) in [loaded, previous].into_iter().zip(counts) {
             if let Some(magazine) = magazine {
-                // SAFETY: the magazine is ours, and has as many blocks.
+                // SAFETY: the magazine is this thread's, and its first `count` slots hold blocks. It is passed on as
+                // empty.
                 below.flush(unsafe { Batch::full(magazine.slots(count)) });
                 depot.put_empty(magazine);
             }
@@ -244,8 +249,8 @@ unsafe impl Layer for HeapV2 {
         self.store_or_exchange(block, depot, below);
     }
 
-    /// Unused are as many as were never taken since this was last asked for: not in the working set, as Bonwick and Adams
-    /// call it.
+    /// [`Portion::Unused`] is as many magazines as were never taken since the last such trim: those outside the working
+    /// set, in the words of Bonwick and Adams.
     fn trim(depot: &Depot, portion: Portion, below: &mut impl Below) -> bool {
         let before = depot.full_count();
         if before == 0 {
@@ -262,7 +267,7 @@ unsafe impl Layer for HeapV2 {
 }
 
 impl HeapV2 {
-    /// The loaded and the previous magazine, made if there are none yet. `None`: no memory.
+    /// The loaded and the previous magazine, allocated on the thread's first cold path. `None`: no memory.
     fn magazines(&self, depot: &Depot) -> Option<(&'static Magazine, &'static Magazine)> {
         if self.limit.get() == 0 {
             let loaded = depot.take_empty()?;
@@ -283,7 +288,7 @@ impl HeapV2 {
         self.count.set(count);
     }
 
-    /// Without room the block comes back.
+    /// Stores a block in the loaded magazine; returns it if there is no room.
     #[inline(always)]
     fn store(&self, block: FreeBlock) -> Option<FreeBlock> {
         let count = self.count.get();
@@ -296,7 +301,7 @@ impl HeapV2 {
         None
     }
 
-    /// Stores a block; where the loaded magazine is full, another takes its place.
+    /// Stores a block, after replacing the loaded magazine if it is full.
     fn store_or_exchange(&self, block: FreeBlock, depot: &Depot, below: &mut impl Below) {
         let Some((loaded, previous)) = self.magazines(depot) else {
             Batch::with_one(block, |batch| below.flush(batch));
@@ -312,12 +317,12 @@ impl HeapV2 {
         let _none = self.store(block);
     }
 
-    /// An empty magazine for a full one.
+    /// Exchanges a full magazine for an empty one.
     fn exchange(full: &'static Magazine, depot: &Depot, below: &mut impl Below) -> &'static Magazine {
         if let Some(empty) = depot.take_empty() {
             if depot.put_full(full, below.class().size) {
                 if let Some((heap, _)) = below.heap() {
-                    heap.start_throttle(); // It goes back after a while, if somebody looks at the time.
+                    heap.start_throttle(); // So that a purge trims it if it stays unused.
                 }
                 return empty;
             }
@@ -334,9 +339,9 @@ mod tests {
     use crate::slab::class::Class;
 
     /// Counts what is flushed.
-    struct Home(usize);
+    struct Flushed(usize);
 
-    impl Below for Home {
+    impl Below for Flushed {
         fn class(&self) -> &'static Class {
             unreachable!("nobody asks")
         }
@@ -349,8 +354,8 @@ mod tests {
 
     /// What a trim of `portion` flushes.
     fn trimmed(depot: &Depot, portion: Portion) -> (bool, usize) {
-        let mut home = Home(0);
-        (HeapV2::trim(depot, portion, &mut home), home.0)
+        let mut flushed = Flushed(0);
+        (HeapV2::trim(depot, portion, &mut flushed), flushed.0)
     }
 
     #[test]
@@ -361,8 +366,8 @@ mod tests {
         let full = || depot.take_full().expect("one that is full");
         assert_eq!(trimmed(&depot, Portion::All), (false, 0));
         let most = (0..).take_while(|_| depot.put_full(empty(), SIZE)).count();
-        assert_eq!(most, (FULL / SIZE / 4) as usize);
-        // There were none at all when it was asked last.
+        assert_eq!(most, (MAX_FULL_BYTES / SIZE / 4) as usize);
+        // The low-water mark is still 0.
         assert_eq!(trimmed(&depot, Portion::Unused), (true, 0));
         // One at a time is in use, then two.
         for _ in 0..3 {
@@ -373,9 +378,9 @@ mod tests {
         assert_eq!(trimmed(&depot, Portion::Unused), (true, (most - 2) * 4));
         assert_eq!(trimmed(&depot, Portion::Unused), (true, 2 * 4));
         assert_eq!(trimmed(&depot, Portion::Unused), (false, 0));
-        // Larger than all that it may keep: one all the same.
-        assert!(depot.put_full(empty(), FULL));
-        assert!(!depot.put_full(empty(), FULL));
+        // One magazine is kept even if it exceeds the limit.
+        assert!(depot.put_full(empty(), MAX_FULL_BYTES));
+        assert!(!depot.put_full(empty(), MAX_FULL_BYTES));
         assert_eq!(trimmed(&depot, Portion::All), (true, 4));
         assert!(depot.take_full().is_none());
     }

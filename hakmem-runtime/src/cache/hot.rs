@@ -1,10 +1,10 @@
-//! `hot`: a class with memory of its own at hand, carved inline before any list.
+//! `hot`: bump allocation from a run of free blocks, with a list for freed ones.
 //!
-//! The thread's slab lends it a run of neighbouring blocks; an allocation takes the lowest and moves a pointer. No block
-//! is touched to hand it out, and blocks allocated one after the other lie side by side. What is freed goes to a list,
-//! which serves once the run is used up; then the slab lends another.
+//! A refill takes a run of adjacent blocks from the thread's slab; an allocation takes the lowest and bumps a pointer.
+//! No block is touched to hand it out, and consecutive allocations are adjacent. Freed blocks go to a list, which
+//! serves once the run is used up. When both are empty, the next refill brings another run.
 //!
-//! The list is bounded as that of [`unified`](super::Unified) is: a count down on frees, looked at when it is used up.
+//! The list is bounded like that of [`unified`](super::Unified): frees count down, and at zero the length is checked.
 //!
 //! A hit: load, compare, branch, load, add, store; a free: load, store, store, decrement, branch.
 
@@ -18,21 +18,22 @@ use core::ptr;
 ///
 /// # Invariants
 /// ```text
-/// start ≤ end, and size divides end - start    what is left of the run
+/// start ≤ end, and size divides end - start    the rest of the run
 /// ```
-/// and what holds of a `BoundedList`.
+/// and the invariants of `BoundedList`.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Hot {
     start: Cell<usize>,
     end: Cell<usize>,
     list: FreeList,
-    /// Bytes a block.
+    /// Bytes per block.
     size: Cell<u32>,
     room: Cell<i32>,
 }
 
-// SAFETY: a block is either in the run or on the list; it leaves the run when `start` moves over it, the list when it is popped.
+// SAFETY: a block is either in the run or on the list; it leaves the run when `start` moves over it, the list when it
+// is popped.
 unsafe impl Layer for Hot {
     type Shared = Limit;
 
@@ -44,7 +45,7 @@ unsafe impl Layer for Hot {
         let start = self.start.get();
         if start < self.end.get() {
             self.start.set(start.wrapping_add(self.size.get() as usize));
-            // SAFETY: the run's first block, which leaves the run now.
+            // SAFETY: `start < end`, so this is the run's first block. The run owned it, and gave it up just now.
             return Some(unsafe { FreeBlock::from_raw(ptr::with_exposed_provenance_mut(start)) });
         }
         self.list.pop()

@@ -1,8 +1,8 @@
-//! A layer that is tried inline, ahead of the one that does the work.
+//! Two layers whose hit paths are both inlined, one after the other.
 //!
-//! Most layers are whole in themselves: the next one is reached through a cold path, a batch at a time. One that holds
-//! only two blocks would be in its cold path all the time. In front of another it is therefore a mere look: what it does
-//! not have, the layer behind it serves at once, inline; and it takes no part in refills and flushes.
+//! Most layers reach the next one through a cold path, a batch at a time. One that holds only two blocks would take its
+//! cold path all the time. So it is only tried first: what it cannot serve, the second layer serves inline. It takes no
+//! part in refills and flushes.
 
 use super::counted::Counts;
 use super::stacked::SharedPair;
@@ -14,20 +14,20 @@ use crate::slab::{Batch, FreeBlock};
 #[repr(C)]
 #[derive(Debug)]
 pub struct Inline<A, B> {
-    ahead: A,
-    behind: B,
+    first: A,
+    second: B,
 }
 
-/// A batch of nothing, which makes a layer ready.
-fn nothing() -> Batch<'static> {
+/// An empty batch. Putting it into a layer opens the layer for pushes.
+fn empty_batch() -> Batch<'static> {
     Batch::new(&[])
 }
 
-// SAFETY: each block is in one of the two, which keep the contract.
+// SAFETY: each block is in one of the two layers, which keep the contract.
 unsafe impl<A: Layer, B: Layer> Layer for Inline<A, B> {
     type Shared = SharedPair<A::Shared, B::Shared>;
 
-    const EMPTY: Self = Inline { ahead: A::EMPTY, behind: B::EMPTY };
+    const EMPTY: Self = Inline { first: A::EMPTY, second: B::EMPTY };
 
     const TRIMS: bool = A::TRIMS || B::TRIMS;
 
@@ -35,8 +35,8 @@ unsafe impl<A: Layer, B: Layer> Layer for Inline<A, B> {
 
     #[inline(always)]
     fn pop(&self) -> Option<FreeBlock> {
-        match self.ahead.pop() {
-            None => self.behind.pop(),
+        match self.first.pop() {
+            None => self.second.pop(),
             block => block,
         }
     }
@@ -44,37 +44,38 @@ unsafe impl<A: Layer, B: Layer> Layer for Inline<A, B> {
     #[inline(always)]
     fn push(&self, block: FreeBlock, owner: usize) -> bool {
         let address = block.into_raw();
-        // SAFETY: where the layer ahead refuses the block, it has not kept it.
+        // SAFETY: the first call passes the block to the first layer. The second call happens only if that layer
+        // returned `false`; it then has not kept the block, as first layers never do.
         let again = || unsafe { FreeBlock::from_raw(address) };
-        self.ahead.push(again(), owner) || self.behind.push(again(), owner)
+        self.first.push(again(), owner) || self.second.push(again(), owner)
     }
 
     fn refill(&self, shared: &Self::Shared, below: &mut impl Below) -> Option<FreeBlock> {
-        self.ahead.put(nothing(), &shared.first, below);
-        self.behind.refill(&shared.second, below)
+        self.first.put(empty_batch(), &shared.first, below);
+        self.second.refill(&shared.second, below)
     }
 
     fn take(&self, batch: &mut Batch<'_>, shared: &Self::Shared, below: &mut impl Below) {
-        self.behind.take(batch, &shared.second, below);
+        self.second.take(batch, &shared.second, below);
         if batch.is_empty() {
-            self.ahead.take(batch, &shared.first, below);
+            self.first.take(batch, &shared.first, below);
         }
     }
 
     fn put(&self, batch: Batch<'_>, shared: &Self::Shared, below: &mut impl Below) {
-        self.ahead.put(nothing(), &shared.first, below);
-        self.behind.put(batch, &shared.second, below);
+        self.first.put(empty_batch(), &shared.first, below);
+        self.second.put(batch, &shared.second, below);
     }
 
     fn drain(&self, shared: &Self::Shared, below: &mut impl Below) {
-        self.ahead.drain(&shared.first, below);
-        self.behind.drain(&shared.second, below);
+        self.first.drain(&shared.first, below);
+        self.second.drain(&shared.second, below);
     }
 
     unsafe fn overflow(&self, block: *mut u8, shared: &Self::Shared, below: &mut impl Below) {
-        self.ahead.put(nothing(), &shared.first, below);
-        // SAFETY: the push that failed last was that of the layer behind.
-        unsafe { self.behind.overflow(block, &shared.second, below) };
+        self.first.put(empty_batch(), &shared.first, below);
+        // SAFETY: the caller's push returned `false`, so the second layer's push of this block did too, and came last.
+        unsafe { self.second.overflow(block, &shared.second, below) };
     }
 
     fn trim(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
@@ -82,8 +83,8 @@ unsafe impl<A: Layer, B: Layer> Layer for Inline<A, B> {
     }
 
     fn publish(&self, shared: &Self::Shared) {
-        self.ahead.publish(&shared.first);
-        self.behind.publish(&shared.second);
+        self.first.publish(&shared.first);
+        self.second.publish(&shared.second);
     }
 
     fn counts(shared: &'static Self::Shared, position: usize) -> Option<&'static Counts> {

@@ -1,12 +1,12 @@
-//! `quarantine`: freed blocks wait, filled with a pattern, and are looked at before they are used again.
+//! `quarantine`: freed blocks are filled with a pattern, wait, and are checked before they are used again.
 //!
-//! A free fills the block with [`PATTERN`] and puts it last in a ring of pointers; the ring keeps the spec's number of
-//! blocks waiting, and lets the one that has waited longest go for each that comes. One whose pattern was touched ends
-//! the program: somebody wrote to it after it was freed. Who reads a freed block reads the pattern, which no pointer and
-//! no text in UTF-8 contains.
+//! A free fills the block with [`PATTERN`] and appends it to a ring of pointers. Once the spec's number of blocks wait,
+//! each free also checks the one that has waited longest and releases it for reuse. If its pattern was changed, the
+//! program wrote to it after freeing it, and is aborted. A read of a waiting block yields the pattern: no valid
+//! pointer, and no valid UTF-8.
 //!
-//! Blocks that may go stay in the ring, in front of those that wait, until an allocation takes them: that is the hit. A
-//! free has none. It writes the whole block, which is no work for inlined code.
+//! Released blocks stay in the ring, before those that wait, until an allocation takes them: that is the hit. A free is
+//! never inlined, as it writes the whole block.
 //!
 //! A hit: load, compare, branch, load, increment, and, store.
 
@@ -17,24 +17,24 @@ use core::cell::Cell;
 use core::ptr;
 use core::slice;
 
-/// What is in each byte of a block that waits. Eight of them are no address of this processor, as the upper bits differ.
+/// Each byte of a waiting block. A word of it is no canonical address; the byte never occurs in UTF-8.
 const PATTERN: u8 = 0xF5;
 
-/// The same, a word.
+/// A word of the pattern.
 const WORD: usize = usize::from_ne_bytes([PATTERN; size_of::<usize>()]);
 
 /// The state of one class. `N` is a power of two, a quarter above the limit or more.
 ///
 /// # Invariants
-/// All positions are below `N`, and what follows is meant modulo `N`:
+/// All positions are below `N`, and differences are modulo `N`:
 ///
 /// ```text
 /// tail - head ≤ N - 1
 /// tail - wait ≤ limit
 /// ```
 ///
-/// `slots[head .. tail]` are the blocks, the one that was freed first in front. Those from `wait` on wait: each is full of
-/// the pattern, or was written to after it was freed.
+/// `slots[head .. tail]` are the blocks, the first freed first. Those from `wait` on are waiting: each is full of the
+/// pattern, or was written to after it was freed.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Quarantine<const N: usize> {
@@ -44,7 +44,8 @@ pub struct Quarantine<const N: usize> {
     slots: [Slot; N],
 }
 
-// SAFETY: a block is stored once when it is freed or refilled, and handed out once, from the head, when it does not wait.
+// SAFETY: a free or a refill of a block stores it once, and it is handed out once, from the head, when it no longer
+// waits.
 unsafe impl<const N: usize> Layer for Quarantine<N> {
     type Shared = Limit;
 
@@ -59,7 +60,7 @@ unsafe impl<const N: usize> Layer for Quarantine<N> {
         if head == self.wait.get() {
             return None;
         }
-        // SAFETY: positions are below `N`, and between head and tail there are blocks, of which this one is handed out now.
+        // SAFETY: `head` is below `N`. It is not `wait`, so its slot holds a block, which leaves the ring now.
         let block = unsafe { self.slots.get_unchecked(head as usize).take() };
         self.head.set(Self::wrap(head.wrapping_add(1)));
         Some(block)
@@ -72,7 +73,7 @@ unsafe impl<const N: usize> Layer for Quarantine<N> {
 
     fn refill(&self, _: &Limit, below: &mut impl Below) -> Option<FreeBlock> {
         let head = self.head.get() as usize;
-        // The places in front of the head that lie side by side.
+        // The free slots just before the head, up to the start of the array.
         let end = if head == 0 { N } else { head };
         let room = (N - 1 - self.length() as usize).min(end);
         let start = end - room.min(below.class().batch as usize);
@@ -84,8 +85,8 @@ unsafe impl<const N: usize> Layer for Quarantine<N> {
         if count > 0 {
             self.head.set(end as u32 - count);
         } else if self.waiting() > 0 {
-            // There is no memory but this.
-            self.let_go(below);
+            // Out of memory: reuse a waiting block early.
+            self.release_oldest(below);
         }
         self.pop()
     }
@@ -102,7 +103,7 @@ unsafe impl<const N: usize> Layer for Quarantine<N> {
 
     fn drain(&self, _: &Limit, below: &mut impl Below) {
         while self.waiting() > 0 {
-            self.let_go(below);
+            self.release_oldest(below);
         }
         self.flush_oldest(self.length(), below);
         self.head.set(0);
@@ -113,7 +114,7 @@ unsafe impl<const N: usize> Layer for Quarantine<N> {
     fn put_one(&self, block: FreeBlock, &Limit(limit): &Limit, below: &mut impl Below) {
         self.enter(block, limit, below);
         if self.tail.get() == 0 {
-            below.tick(); // Once in a round.
+            below.tick(); // Once per trip around the ring.
         }
     }
 }
@@ -135,20 +136,20 @@ impl<const N: usize> Quarantine<N> {
         Self::wrap(self.tail.get().wrapping_sub(self.wait.get()))
     }
 
-    /// Takes in a block that was freed. For it, the one that has waited longest may go.
+    /// Takes in a freed block, and releases the one that has waited longest if enough wait.
     fn enter(&self, mut block: FreeBlock, limit: u32, below: &mut impl Below) {
         let address = block.as_ptr();
         let words = words(&mut block, below);
-        // A block that is full of the pattern is likely to be here.
+        // A block that begins with the pattern is probably in the ring already.
         if words.first() == Some(&WORD) && self.holds(address) {
             fatal("double free", address.addr());
         }
         words.fill(WORD);
         if self.waiting() >= limit {
-            self.let_go(below);
+            self.release_oldest(below);
         }
         if self.length() == N as u32 - 1 {
-            // The limit leaves room for more than those that wait.
+            // Fewer than `limit < N` wait, so some of the blocks do not.
             self.flush_oldest(self.length().wrapping_sub(self.waiting()).div_ceil(2), below);
         }
         let tail = self.tail.get();
@@ -158,11 +159,12 @@ impl<const N: usize> Quarantine<N> {
         self.tail.set(Self::wrap(tail.wrapping_add(1)));
     }
 
-    /// Looks whether the block that has waited longest was left alone. It waits no longer. There has to be one.
-    fn let_go(&self, below: &impl Below) {
+    /// Checks the block that has waited longest, of which there is one, and releases it for reuse.
+    fn release_oldest(&self, below: &impl Below) {
         let wait = self.wait.get();
         if let Some(slot) = self.slots.get(wait as usize) {
-            // SAFETY: between `wait` and `tail` there are blocks of ours. This one stays, and is only looked at here.
+            // SAFETY: `wait` is not `tail`, so the slot holds a block that the ring owns. The slot keeps the pointer;
+            // this value is used for the check alone and hands the block to nobody.
             let mut block = unsafe { slot.take() };
             let words = words(&mut block, below);
             if words.iter().fold(0, |touched, word| touched | (word ^ WORD)) != 0 {
@@ -175,26 +177,27 @@ impl<const N: usize> Quarantine<N> {
 
     /// Whether a block is in the ring.
     fn holds(&self, block: *mut u8) -> bool {
-        let mut places = (0..self.length()).map(|place| Self::wrap(self.head.get().wrapping_add(place)));
-        places.any(|place| self.slots.get(place as usize).is_some_and(|slot| slot.holds(block)))
+        let mut positions = (0..self.length()).map(|offset| Self::wrap(self.head.get().wrapping_add(offset)));
+        positions.any(|position| self.slots.get(position as usize).is_some_and(|slot| slot.holds(block)))
     }
 
-    /// Flushes the first `count` blocks, none of which waits: in two pieces where they lie across the array's end.
+    /// Flushes the first `count` blocks, none of which waits, in two pieces if they wrap around the array's end.
     fn flush_oldest(&self, count: u32, below: &mut impl Below) {
         let (head, count) = (self.head.get() as usize, count as usize);
         let first = count.min(N - head);
         for piece in [head..head + first, 0..count - first] {
-            // SAFETY: from the head on there are `count` blocks, which are not counted any more before anybody looks.
+            // SAFETY: the `count` slots from the head on hold blocks (`count ≤ length`). The head moves past them
+            // below, before this state is used again.
             below.flush(unsafe { Batch::full(self.slots.get(piece).unwrap_or_default()) });
         }
         self.head.set(Self::wrap((head + count) as u32));
     }
 }
 
-/// What of a free block is the program's when it is allocated; a header in front of the next block is not.
+/// The words of a block that the program may use when it is allocated: without the next block's header.
 fn words<'a>(block: &'a mut FreeBlock, below: &impl Below) -> &'a mut [usize] {
     let words = below.class().usable as usize / size_of::<usize>();
-    // SAFETY: the block is nobody else's (`FreeBlock`), and of the class of what is below (`Layer`), whose blocks have `usable` bytes
-    // and are aligned to a word.
+    // SAFETY: a `FreeBlock` is borrowed mutably, so nothing else uses its bytes. It is of the class of `below`
+    // (`Layer`), whose blocks have `usable` initialised bytes or more, aligned to a word.
     unsafe { slice::from_raw_parts_mut(block.as_ptr().cast(), words) }
 }

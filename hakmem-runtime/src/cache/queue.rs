@@ -1,7 +1,6 @@
-//! `refill = "background"`: a queue of batches in front of the slabs, which a thread of the allocator's own fills
-//! (`background.rs`).
+//! `refill = "background"`: a queue of batches above the slabs, filled by a background thread (`background.rs`).
 //!
-//! The miss path takes a batch from the class's queue with one exchange, or goes to its own slabs if there is none: it
+//! A miss takes a batch from the class's queue with one atomic exchange. If there is none it goes to its own slabs: it
 //! never waits.
 
 use super::bounded_list::flush_list;
@@ -12,13 +11,13 @@ use crate::slab::{Batch, BatchBuffer, FreeList};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
-/// Batches ready in each queue.
+/// Batches that a queue holds at most.
 const BATCHES: usize = 4;
 
-/// The batches that wait for one class.
+/// The batches ready for one class.
 ///
 /// # Invariants
-/// Each place holds null or the head of a list that belongs to whoever exchanges it for null.
+/// A word of `ready` is null or the head of a list, which belongs to the thread that replaces it by null.
 #[derive(Debug)]
 pub struct Queue {
     ready: [AtomicPtr<u8>; BATCHES],
@@ -26,23 +25,24 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Nothing is ready. The number is what every layer's shared part is made from, and means nothing here.
+    /// An empty queue. The number, a parameter of every layer's shared part, is not used.
     pub const fn new(_: u32) -> Queue {
         Queue { ready: [const { AtomicPtr::new(ptr::null_mut()) }; BATCHES], wanted: AtomicBool::new(false) }
     }
 
-    /// Whether a miss has asked for batches since this was called last.
+    /// Whether a miss has asked for batches since the last call.
     pub(crate) fn take_wanted(&self) -> bool {
         self.wanted.swap(false, Ordering::SeqCst)
     }
 
-    /// A batch that is ready; an empty list where none is.
+    /// Takes a batch; an empty list if none is ready.
     fn take(&self) -> FreeList {
-        for place in &self.ready {
-            if !place.load(Ordering::Relaxed).is_null() {
-                // Acquire pairs with the Release of `fill`: the links are visible.
-                let head = place.swap(ptr::null_mut(), Ordering::Acquire);
-                // SAFETY: null, or the head of a list that is ours since the exchange.
+        for slot in &self.ready {
+            if !slot.load(Ordering::Relaxed).is_null() {
+                // Acquire pairs with the Release in `fill`: the links are visible.
+                let head = slot.swap(ptr::null_mut(), Ordering::Acquire);
+                // SAFETY: null, or the head of a list that `fill` published. The exchange removed it, so no other
+                // thread takes it.
                 let list = unsafe { FreeList::from_head(head) };
                 if !list.is_empty() {
                     return list;
@@ -52,22 +52,22 @@ impl Queue {
         FreeList::EMPTY
     }
 
-    /// Fills the empty places with batches of up to `blocks` from the worker's heap, as far as there is memory.
+    /// Fills the empty slots with batches of up to `blocks` from the worker's heap, as far as there is memory.
     pub(crate) fn fill(&self, heap: &Heap, class_index: u32, blocks: u32) {
-        for place in &self.ready {
-            if place.load(Ordering::Relaxed).is_null() {
+        for slot in &self.ready {
+            if slot.load(Ordering::Relaxed).is_null() {
                 let buffer = BatchBuffer::new();
                 let mut batch = buffer.batch(blocks);
                 heap.refill_batch(class_index, &mut batch);
                 let list = FreeList::EMPTY;
                 list.push_batch(batch);
-                // Only the worker puts anything there, so the place is still empty.
-                place.store(list.into_head(), Ordering::Release);
+                // Only the worker stores lists here, so the slot is still empty.
+                slot.store(list.into_head(), Ordering::Release);
             }
         }
     }
 
-    /// Flushes what is ready.
+    /// Flushes every batch.
     pub(crate) fn flush(&self, below: &mut impl Below) {
         loop {
             let list = self.take();
@@ -79,11 +79,11 @@ impl Queue {
     }
 }
 
-/// The end of a stack whose slabs are behind a queue.
+/// The end of a stack whose slabs are below a queue.
 #[derive(Debug)]
 pub struct Queued;
 
-// SAFETY: a batch belongs to the queue or to whoever took it out.
+// SAFETY: a list belongs to the queue until one thread takes it, which hands out or flushes each block once.
 unsafe impl Rest for Queued {
     type Shared = Queue;
     const EMPTY: Queued = Queued;
@@ -93,7 +93,7 @@ unsafe impl Rest for Queued {
 
     fn refill(&self, batch: &mut Batch<'_>, queue: &Queue, bottom: &mut impl Below) {
         let list = queue.take();
-        // The miss wakes the worker when it is over. In one total order with the worker's state; see `worker.rs`.
+        // The miss wakes the worker at its end. SeqCst: in one total order with the worker's state (see `worker.rs`).
         queue.wanted.store(true, Ordering::SeqCst);
         batch.fill(|| list.pop());
         flush_list(&list, bottom);

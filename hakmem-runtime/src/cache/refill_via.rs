@@ -1,6 +1,6 @@
-//! `refill = "legacy"`: slabs fill `sll`, and the layers above it take from there.
+//! `refill = "legacy"`: slabs refill `sll`, and the layers above it refill from there.
 //!
-//! Every block makes one stop more, but a refill may be several batches long without crowding the first layer, and the next
+//! Every block makes one more stop. But a refill may be several batches without crowding the first layer, and the next
 //! misses find the rest in the list.
 
 use super::counted::Counts;
@@ -11,12 +11,12 @@ use crate::slab::{Batch, BatchBuffer};
 /// Batches that one refill takes from the slabs.
 const BATCHES: u32 = 4;
 
-/// `L` right above the slabs, as [`Then<L, ()>`](super::Then), but refills go through it.
+/// Like [`Then<L, ()>`](super::Then), with `L` directly above the slabs, but refills go through `L`.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct RefillVia<L>(L);
 
-// SAFETY: each block is in the layer, which keeps the contract.
+// SAFETY: the layer has every block between two calls, and keeps the contract.
 unsafe impl<L: Layer> Rest for RefillVia<L> {
     type Shared = L::Shared;
     const EMPTY: Self = RefillVia(L::EMPTY);
@@ -34,7 +34,7 @@ unsafe impl<L: Layer> Rest for RefillVia<L> {
         self.0.put(more, shared, bottom);
         self.0.take(batch, shared, bottom);
         if batch.is_empty() {
-            // A layer too small for the refill has passed it on.
+            // The layer was too small for the refill and flushed it.
             bottom.refill(batch);
         }
     }

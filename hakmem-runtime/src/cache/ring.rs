@@ -1,12 +1,13 @@
 //! `ring`: a ring of pointers, first in first out.
 //!
 //! A freed block is handed out again as late as possible: a use after free meets the old contents for longer, and the
-//! blocks of a class take turns instead of one being hot. The block itself is neither read nor written.
+//! blocks of a class take turns instead of one being hot. The block itself is not touched.
 //!
-//! The bound costs an allocation nothing. `end` is where the ring *was* full when the cold path last looked; allocations
-//! move `head` on and leave `end` where it is. When frees arrive there, the cold path looks again.
+//! The bound costs an allocation nothing. `end` is where the ring would be full, as of the last cold path; allocations
+//! advance `head` and leave `end`. When frees reach it, the cold path computes it anew.
 //!
-//! A hit: load, compare, branch, load, increment, and, store; a free: load, compare, branch, store, increment, and, store.
+//! A hit: load, compare, branch, load, increment, and, store; a free: load, compare, branch, store, increment, and,
+//! store.
 
 use super::{Below, Layer, Limit};
 use crate::slab::{Batch, FreeBlock, Slot};
@@ -15,7 +16,7 @@ use core::cell::Cell;
 /// The state of one class. `N` is a power of two above the limit.
 ///
 /// # Invariants
-/// All positions are below `N`, and what follows is meant modulo `N`:
+/// All positions are below `N`, and differences are modulo `N`:
 ///
 /// ```text
 /// length = tail - head ≤ limit ≤ N - 1
@@ -32,7 +33,7 @@ pub struct Ring<const N: usize> {
     slots: [Slot; N],
 }
 
-// SAFETY: a block is stored once by push or refill, at the tail, and handed out once, at the head.
+// SAFETY: each push, refill or put of a block stores it once, at the tail, and it is handed out once, at the head.
 unsafe impl<const N: usize> Layer for Ring<N> {
     type Shared = Limit;
 
@@ -45,7 +46,7 @@ unsafe impl<const N: usize> Layer for Ring<N> {
         if head == self.tail.get() {
             return None;
         }
-        // SAFETY: positions are below `N`, and between head and tail there are blocks, of which this one is handed out now.
+        // SAFETY: `head` is below `N`. It is not `tail`, so its slot holds a block, which leaves the ring now.
         let block = unsafe { self.slots.get_unchecked(head as usize).take() };
         self.head.set(Self::wrap(head.wrapping_add(1)));
         Some(block)
@@ -89,7 +90,7 @@ unsafe impl<const N: usize> Layer for Ring<N> {
     }
 
     fn put_one(&self, block: FreeBlock, &Limit(limit): &Limit, below: &mut impl Below) {
-        // Allocations may have made room since the last look; then there is nothing to flush.
+        // Allocations may have made room since `end` was set; then there is nothing to flush.
         if self.length() > limit - limit.div_ceil(4) {
             self.flush_oldest(limit.div_ceil(2).min(self.length()), below);
         } else {
@@ -114,30 +115,31 @@ impl<const N: usize> Ring<N> {
         Self::wrap(self.tail.get().wrapping_sub(self.head.get()))
     }
 
-    /// Without room the block comes back.
+    /// Stores a block at the tail; returns it if there is no room.
     #[inline(always)]
     fn store(&self, block: FreeBlock) -> Option<FreeBlock> {
         let tail = self.tail.get();
         if tail == self.end.get() {
             return Some(block);
         }
-        // SAFETY: positions are below `N`.
+        // SAFETY: `tail` is a position, so it is below `N`.
         unsafe { self.slots.get_unchecked(tail as usize) }.set(block);
         self.tail.set(Self::wrap(tail.wrapping_add(1)));
         None
     }
 
-    /// Puts `end` where the ring is full now.
+    /// Sets `end` to where the ring is full as of now.
     fn open(&self, limit: u32) {
         self.end.set(Self::wrap(self.head.get().wrapping_add(limit.min(N as u32 - 1))));
     }
 
-    /// Flushes the `count` oldest blocks, of which there are as many: in two pieces where they lie across the array's end.
+    /// Flushes the `count ≤ length` oldest blocks, in two pieces if they wrap around the array's end.
     fn flush_oldest(&self, count: u32, below: &mut impl Below) {
         let (head, count) = (self.head.get() as usize, count as usize);
         let first = count.min(N - head);
         for piece in [head..head + first, 0..count - first] {
-            // SAFETY: from the head on there are `count` blocks, which are not counted any more before anybody looks.
+            // SAFETY: the `count` slots from the head on hold blocks (`count ≤ length`). The head moves past them
+            // below, before this state is used again.
             below.flush(unsafe { Batch::full(self.slots.get(piece).unwrap_or_default()) });
         }
         self.head.set(Self::wrap((head + count) as u32));

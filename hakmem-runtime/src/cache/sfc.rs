@@ -1,27 +1,26 @@
-//! `sfc`: a large stack of pointers whose capacity follows the class's own traffic.
+//! `sfc`: a large stack of pointers whose capacity adapts to the class's traffic.
 //!
-//! A hit is that of [`fast`](super::Fast). The capacity changes in the cold paths only, by what was flushed between two
-//! misses:
+//! A hit is that of [`fast`](super::Fast). The capacity changes in the cold paths only, by the number of blocks flushed
+//! since the last miss:
 //!
 //! ```text
-//! on a miss      something, at most the spec's capacity: it is wanted back now, so there was too little room for it.
-//!                The capacity grows by as much
-//! on a miss      nothing: allocations only. The refill is half the capacity instead of a batch
-//! on an overflow more than the spec's capacity: no array could have kept it. Half the capacity, down to a batch
+//! miss,     1 to the spec's capacity      these blocks are wanted back: grow by as many
+//! miss,     0                             only allocations: refill half the capacity instead of a batch
+//! overflow, more than the spec's capacity no array could have kept them: halve, down to a batch
 //! ```
 //!
-//! So a class that swings comes to be served from its array alone, and one that only frees (a consumer), or swings wider
-//! than any array, keeps little.
+//! So a class whose use rises and falls is soon served from its array alone. One that only frees (a consumer), or whose
+//! use varies by more than the spec's capacity, keeps little.
 
 use super::array::Array;
 use super::{Below, Layer, Limit};
 use crate::slab::{Batch, FreeBlock};
 use core::cell::Cell;
 
-/// A class begins with one part in this many of its capacity.
-const FIRST_PART: u32 = 8;
+/// A class starts with this fraction (1/8) of the spec's capacity.
+const INITIAL_FRACTION: u32 = 8;
 
-/// The state of one class. See `Array` for what holds; its limit is the capacity of the moment.
+/// The state of one class. See `Array` for the invariants; its limit is the current capacity.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Sfc<const N: usize> {
@@ -86,10 +85,10 @@ unsafe impl<const N: usize> Layer for Sfc<N> {
 }
 
 impl<const N: usize> Sfc<N> {
-    /// The capacity, set for the first time if need be.
+    /// The capacity, initialised if this is the thread's first operation.
     fn capacity(&self, most: u32, batch: u32) -> u32 {
         if self.array.limit() == 0 {
-            self.array.set_limit((most / FIRST_PART).max(batch));
+            self.array.set_limit((most / INITIAL_FRACTION).max(batch));
         }
         self.array.limit()
     }

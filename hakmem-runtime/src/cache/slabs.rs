@@ -14,12 +14,12 @@ pub struct Slabs<'a> {
 }
 
 impl<'a> Slabs<'a> {
-    /// The slabs of the class at `class_index`. Without a heap, for which there was no memory, nothing can be refilled, but
-    /// blocks still find their slabs.
+    /// The slabs of the class at `class_index`. `None`: there was no memory for a heap; then nothing can be refilled,
+    /// but blocks are still flushed.
     ///
     /// # Safety
-    /// `heap` is the calling thread's, of the allocator that `backing` is of; the class is one of its classes, and the states and shared
-    /// parts of layers that stand on these slabs are of that class.
+    /// `heap` is the calling thread's, of the allocator of `backing`. The class is one of that allocator's, and so are
+    /// the states and shared parts of the layers above these slabs.
     pub unsafe fn new(backing: &'static Backing, heap: Option<&'a Heap>, class_index: usize) -> Self {
         Slabs { backing, heap, class_index: class_index as u32 }
     }

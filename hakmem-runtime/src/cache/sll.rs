@@ -1,8 +1,8 @@
 //! `sll`: an intrusive list with a high-water mark, behind any bounded layer.
 //!
-//! It takes what the layer above cannot hold, link by link, and gives it back when that layer runs empty; a burst of
-//! frees followed by a burst of allocations never meets a slab. Above the mark (bytes in the spec, blocks here) it flushes
-//! everything that it had, and keeps what has just come: no walk to find a place to cut.
+//! It takes in what overflows the layer above and returns it when that layer runs empty: a burst of frees followed by a
+//! burst of allocations reaches no slab. Above the mark (bytes in the spec, blocks here) it flushes all that it had and
+//! keeps the batch that just came, so it need not walk the list to split it.
 
 use super::bounded_list::{flush_list, refill_list};
 use super::{Below, Layer, Limit};
@@ -15,8 +15,8 @@ use core::cell::Cell;
 /// ```text
 /// the list is empty, or room + length == limit and 0 ≤ room
 /// ```
-/// Counting what is left instead of what is there lets a push test the sign; a thread's first push finds no room and
-/// refuses the block.
+/// Counting the room instead of the blocks lets a push test the sign. A thread's first push finds no room and refuses
+/// the block.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Sll {
@@ -24,7 +24,7 @@ pub struct Sll {
     room: Cell<i32>,
 }
 
-// SAFETY: a block is put on the list once by push or put, and comes off it once.
+// SAFETY: each push, refill or put of a block adds it to the list once, and it leaves the list once.
 unsafe impl Layer for Sll {
     type Shared = Limit;
 

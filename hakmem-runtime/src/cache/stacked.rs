@@ -1,7 +1,7 @@
-//! Layers on top of each other: what is below the first layer of a stack, as a type.
+//! The layers below the first one of a stack, as one type.
 //!
-//! `Then<Second, Then<Third, ()>>` is the state of a class's second and third layer; `()` is the end, below which there are
-//! slabs. One value of it stands in the thread cache for each class of a group.
+//! `Then<Second, Then<Third, ()>>` is the state of a class's second and third layer; `()` is the end, below which are
+//! the slabs. The thread cache has one such value for each class of a group.
 
 use super::{Below, Counts, Layer, Queue};
 use crate::heap::{Heap, Portion};
@@ -11,7 +11,7 @@ use crate::slab::{Batch, Slab};
 /// The layers below the first one.
 ///
 /// # Safety
-/// As [`Layer`], of all layers together.
+/// The contract of [`Layer`], for all of these layers together.
 pub unsafe trait Rest: Sized {
     /// What all threads share of these layers in one class.
     type Shared: Sync + 'static;
@@ -25,13 +25,13 @@ pub unsafe trait Rest: Sized {
     /// Whether [`Layer::LISTS_IN_SLABS`] holds for one of them.
     const LISTS_IN_SLABS: bool;
 
-    /// Whether the slabs are behind a queue.
+    /// Whether there is a queue above the slabs.
     const QUEUED: bool = false;
 
     /// Fills `batch` from the first that has blocks, or from `bottom`.
     fn refill(&self, batch: &mut Batch<'_>, shared: &Self::Shared, bottom: &mut impl Below);
 
-    /// Puts a batch into the first, which flushes to the next what is too much.
+    /// Puts a batch into the first, which flushes any excess to the next.
     fn flush(&self, batch: Batch<'_>, shared: &Self::Shared, bottom: &mut impl Below);
 
     /// Flushes everything to `bottom`; see [`Layer::drain`].
@@ -46,14 +46,14 @@ pub unsafe trait Rest: Sized {
     /// [`Layer::counts`] of the layer at `position`, 0 for the first of these.
     fn counts(shared: &'static Self::Shared, position: usize) -> Option<&'static Counts>;
 
-    /// The queue in front of the slabs, under `refill = "background"`.
+    /// The queue above the slabs, under `refill = "background"`.
     fn queue(shared: &'static Self::Shared) -> Option<&'static Queue> {
         let _ = shared;
         None
     }
 }
 
-// SAFETY: there is no layer: every batch goes to the bottom.
+// SAFETY: it keeps no block: every batch goes to the bottom.
 unsafe impl Rest for () {
     type Shared = ();
     const EMPTY: () = ();
@@ -97,7 +97,7 @@ pub struct SharedPair<A, B> {
 }
 
 impl<A, B> SharedPair<A, B> {
-    /// Of both.
+    /// A pair.
     pub const fn new(first: A, second: B) -> Self {
         SharedPair { first, second }
     }

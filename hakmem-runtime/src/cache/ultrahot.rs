@@ -1,8 +1,8 @@
-//! `ultrahot`: two to four blocks in slots of their own, tried before anything else.
+//! `ultrahot`: two to four slots of one block each, tried before anything else.
 //!
-//! Each slot is a scalar: no index, no count, no list. The block freed last is in the first slot, and a hit
-//! there is a load, a compare, a branch and a store. It has no refill and no flush worth the name, so behind it stands a
-//! layer whose own hit is as inline as this one ([`Inline`](super::Inline)); alone in its stack it goes to the slabs.
+//! There is no index, no count and no list. The block freed last is in the first slot. Refills and flushes of so few
+//! blocks would be frequent, so the next layer's hit path is inlined after this one's ([`Inline`](super::Inline)). If
+//! there is no other layer, the slabs come next.
 //!
 //! A hit in the first slot: load, store, compare, branch; a free into it: load, compare, branch, store.
 
@@ -11,7 +11,7 @@ use crate::slab::{Batch, FreeBlock, Slot};
 use core::cell::Cell;
 use core::ptr;
 
-/// What an open slot holds that has no block. A slot with null is closed: so is every slot of a new thread.
+/// In a slot that is open for a block. A slot with null is closed, as are all slots of a new thread.
 const OPEN: *mut u8 = ptr::without_provenance_mut(1);
 
 /// The state of one class.
@@ -24,11 +24,12 @@ pub struct UltraHot<const N: usize> {
     slots: [Cell<*mut u8>; N],
 }
 
-/// The block of a slot of a state, if it has one; `state` is in the slot then.
+/// Takes the slot's block, if it has one, and leaves `state` there.
 #[inline(always)]
 fn take(slot: &Cell<*mut u8>, state: *mut u8) -> Option<FreeBlock> {
     let held = slot.replace(state);
-    // SAFETY: above `OPEN` there are blocks alone, which the slot owned until now.
+    // SAFETY: a slot holds null, `OPEN` or a block. The address is above `OPEN`, so it was a block, which the slot gave
+    // up just now.
     (held.addr() > OPEN.addr()).then(|| unsafe { FreeBlock::from_raw(held) })
 }
 
@@ -41,8 +42,8 @@ unsafe impl<const N: usize> Layer for UltraHot<N> {
     #[inline(always)]
     fn pop(&self) -> Option<FreeBlock> {
         for slot in &self.slots {
-            // Stored before it is tested: one stretch of code, addressed through the thread register. That a closed slot
-            // is opened by it does no harm, for the miss that follows opens them all.
+            // Stored before it is tested: without a branch between, both accesses go through the thread register.
+            // Opening a closed slot does no harm, as the miss that follows opens them all.
             if let Some(block) = take(slot, OPEN) {
                 return Some(block);
             }
@@ -66,7 +67,7 @@ unsafe impl<const N: usize> Layer for UltraHot<N> {
         let buffer = [const { Slot::EMPTY }; N];
         let mut batch = Batch::new(&buffer);
         below.refill(&mut batch);
-        // The first is handed out; what follows finds a slot for each.
+        // The first is handed out; there is a slot for each of the others.
         for (position, slot) in self.slots.iter().enumerate().rev() {
             let block = if position + 1 < batch.len() { batch.pop() } else { None };
             slot.set(block.map_or(OPEN, FreeBlock::into_raw));
@@ -105,7 +106,7 @@ impl<const N: usize> UltraHot<N> {
         let mut batch = Batch::new(&buffer);
         for slot in &self.slots {
             if let Some(block) = take(slot, state) {
-                // There is room for one of each slot.
+                // The buffer has room for each slot's block.
                 let _none = batch.push(block);
             }
         }

@@ -1,11 +1,11 @@
 //! `unified`: a bounded intrusive LIFO.
 //!
-//! A free block's first word links to the block freed before it. An allocation takes the head, a free becomes the head:
-//! what was touched last is handed out first, while it is still in the cache.
+//! A free block's first word links to the block freed before it. An allocation pops the head, a free pushes: the block
+//! touched last is handed out first, while it is still in the CPU's cache.
 //!
 //! The bound costs an allocation nothing. `room` counts down on frees only: it is the number of pushes after which the
-//! list *could* be full. When it runs out, the cold path looks: it walks the list, finds how long it really is, and
-//! either finds that allocations made room again, or flushes the older half.
+//! list *could* be full. When it runs out, the cold path walks the list to measure it. Either allocations have made
+//! room again, or the older half is flushed.
 //!
 //! A hit: load, test, branch, load, store; a free: load, store, store, decrement, branch.
 
@@ -14,7 +14,7 @@ use super::{Below, Layer, Limit};
 use crate::slab::{Batch, FreeBlock, FreeList};
 use core::cell::Cell;
 
-/// The state of one class. See `BoundedList` for what holds.
+/// The state of one class. See `BoundedList` for the invariants.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Unified {
@@ -22,7 +22,7 @@ pub struct Unified {
     room: Cell<i32>,
 }
 
-// SAFETY: a block is put on the list once by push or put, and comes off it once.
+// SAFETY: each push, refill or put of a block adds it to the list once, and it leaves the list once.
 unsafe impl Layer for Unified {
     type Shared = Limit;
 
@@ -35,8 +35,8 @@ unsafe impl Layer for Unified {
 
     #[inline(always)]
     fn push(&self, block: FreeBlock, _: usize) -> bool {
-        // Link first, count afterwards: in one stretch of code without a branch in between, the compiler addresses all
-        // three words through the thread register.
+        // Link first, then count: without a branch between them, the compiler addresses all three words through the
+        // thread register.
         self.list.push(block);
         let room = self.room.get().wrapping_sub(1);
         self.room.set(room);
