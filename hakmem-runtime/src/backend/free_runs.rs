@@ -1,8 +1,8 @@
-//! SuperSlabs in order: by the longest run of free slabs, for requests; by age, for purges.
+//! A pool's SuperSlabs: in bins by their longest run of free slabs, for requests, and in a queue by age, for purges.
 //!
-//! Bin *r* holds the SuperSlabs whose longest run of free slabs is *r*: bin 0 the full ones, the last the empty ones. A
-//! request for *n* slabs is served from the lowest bin ≥ *n* that has any, so full SuperSlabs fill up and empty ones
-//! stay empty.
+//! Bin *r* holds the SuperSlabs whose longest run of free slabs is *r*: bin 0 the full ones, the highest bin in use the
+//! empty ones. A request for *n* slabs is served from the lowest bin ≥ *n* that is not empty, so fuller SuperSlabs fill
+//! up and empty ones stay empty.
 
 use super::region::Region;
 use super::superslab::SuperSlab;
@@ -16,15 +16,15 @@ const CANDIDATES: u32 = 4;
 /// Bins for runs of 0 to 64 slabs.
 const BINS: usize = 65;
 
-/// All SuperSlabs of a pool, in its lock.
+/// All SuperSlabs of a pool, under its lock.
 ///
 /// # Invariants
 /// ```text
 /// superslab.run == r  ⇔  it is in bins[r], or in unmapped
 /// stocked has bit r   ⇔  bins[r] is not empty          (r ≥ 1)
-/// oldest → younger → … → youngest: those with `aging`, by the time of their queueing
+/// oldest → younger → … → youngest: those with `aging`, in the order in which they were queued
 /// ```
-/// SuperSlabs in `unmapped` have all slabs free and none dirty, and their address space may be anybody's.
+/// SuperSlabs in `unmapped` have all slabs free and none dirty. Their address space is not ours.
 #[derive(Debug)]
 pub(crate) struct FreeRunBins {
     bins: [Option<&'static SuperSlab>; BINS],
@@ -35,13 +35,13 @@ pub(crate) struct FreeRunBins {
     pub(super) newest_region: Option<&'static Region>,
 }
 
-// SAFETY: what is not `Send` are references to SuperSlabs and regions, whose cells must not be accessed by two threads
-// at a time. Only this value leads to them: its methods return slabs, and no references to SuperSlabs but in an `Aged`,
-// which keeps it private. It is never copied, so one thread at a time has access. (The pool also publishes regions;
-// there only `next` is read, which does not change after that.)
+// SAFETY: the fields that are not `Send` are references to SuperSlabs and regions, whose cells two threads must not
+// access at the same time. Those cells are accessed in methods of this value only, or by `Pool::grow` through a `&mut`
+// of it: a reference to a SuperSlab leaves it only in an `Aged`, which reads no cell. It is never copied, so one thread
+// at a time has access. (The pool also publishes regions; there only `next` is read, which is not written after that.)
 unsafe impl Send for FreeRunBins {}
 
-/// Slabs that were taken out to be purged.
+/// The dirty slabs of a SuperSlab, taken out to be purged.
 #[derive(Debug)]
 #[must_use = "the slabs are lost unless they are put back"]
 pub(super) struct Aged {
@@ -86,7 +86,7 @@ impl FreeRunBins {
         Some(slab)
     }
 
-    /// Puts a free span of `slabs` slabs back, which the caller has to itself.
+    /// Puts back a free span of `slabs` slabs, which the caller owns.
     pub(super) fn put(&mut self, slab: &'static Slab, slabs: u32, now: u32, geometry: Geometry) {
         let (superslab, first) = SuperSlab::of(slab, geometry);
         self.update(superslab, |superslab| superslab.put(first, slabs, slab.fresh.get()));
@@ -112,8 +112,8 @@ impl FreeRunBins {
         self.oldest.map(|superslab| superslab.since.get())
     }
 
-    /// The dirty slabs of the next SuperSlab that was queued `delay` milliseconds ago or earlier, to be purged and
-    /// returned with [`FreeRunBins::put_purged`].
+    /// Takes the dirty slabs of the next SuperSlab queued at least `delay` milliseconds ago, to be purged and returned
+    /// with [`FreeRunBins::put_purged`].
     pub(super) fn take_aged(&mut self, now: u32, delay: u32) -> Option<Aged> {
         loop {
             let superslab = self.oldest?;
@@ -132,16 +132,15 @@ impl FreeRunBins {
         }
     }
 
-    /// Puts purged slabs back; those of `refused` are still dirty. They are purged the next time that their SuperSlab
-    /// is queued.
+    /// Puts purged slabs back; those in `refused` are still dirty, and are purged when their SuperSlab is next queued.
     pub(super) fn put_purged(&mut self, aged: Aged, refused: u64) {
         self.update(aged.superslab, |superslab| superslab.put_purged(aged.slabs, refused));
     }
 
-    /// Unmaps every SuperSlab that is free as a whole, and what the newest region has in reserve.
+    /// Unmaps every SuperSlab whose slabs are all free, and the uncommitted rest of the newest region.
     pub(super) fn unmap_empty(&mut self, geometry: Geometry) {
         if geometry.superslab_size() < GRANULE {
-            return; // The page map cannot tell it from its neighbours.
+            return; // It shares a page-map entry with its neighbours.
         }
         if let Some(region) = self.newest_region {
             region.unmap_reserve(geometry);
@@ -149,7 +148,7 @@ impl FreeRunBins {
         while let Some(&Some(superslab)) = self.bins.get(geometry.slabs_per_superslab()) {
             self.remove(superslab);
             let address = superslab.slab_address(0, geometry);
-            // First out of the page map: afterwards the address may be somebody else's.
+            // The page map first: once unmapped, the address may be reused by anyone.
             page_map::remove(address, geometry.superslab_size());
             mmap::unmap(address, geometry.superslab_size());
             superslab.forget_dirty();
@@ -158,7 +157,7 @@ impl FreeRunBins {
         }
     }
 
-    /// Maps a SuperSlab again that was unmapped, if nothing else is there now.
+    /// Maps an unmapped SuperSlab again, if nothing else is mapped there now.
     pub(super) fn remap(&mut self, geometry: Geometry, allocator: u8) -> bool {
         let Some(superslab) = self.unmapped else { return false };
         let (address, size) = (superslab.slab_address(0, geometry), geometry.superslab_size());
@@ -176,7 +175,7 @@ impl FreeRunBins {
         true
     }
 
-    /// Takes a SuperSlab out of its bin, changes it, and puts it into the bin that it belongs to now.
+    /// Changes a SuperSlab and moves it to the bin for its new longest run.
     fn update<R>(&mut self, superslab: &'static SuperSlab, change: impl FnOnce(&SuperSlab) -> R) -> R {
         self.remove(superslab);
         let result = change(superslab);

@@ -1,10 +1,10 @@
-//! The pool: slabs and SuperSlabs between threads.
+//! The pool: the slabs that no thread owns, shared by all threads of an allocator.
 //!
 //! A heap that needs a slab tries, cheapest first (`heap/acquire.rs`):
 //!
 //! 1. a partial slab of its own;
-//! 2. a partial slab of the class that a thread abandoned, from the pool: one compare-and-swap;
-//! 3. a free slab that it keeps cached;
+//! 2. an abandoned slab of the class with free blocks, from the pool: one compare-and-swap;
+//! 3. a free slab that it has cached;
 //! 4. a free slab from the pool's lock-free list: one compare-and-swap;
 //! 5. under the pool's lock, several at once: from a SuperSlab in use, else a new SuperSlab, else a new region.
 
@@ -20,10 +20,10 @@ use core::iter;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// How many free slabs the lock-free list has at most. The others are in the bins, where they can be purged.
-const LISTED: u32 = 16;
+/// The most free slabs on the lock-free list. The others are in the bins, where they can be purged.
+const MAX_LISTED: u32 = 16;
 
-/// How often, at most, a heap and the pool look at the time within a purge delay: memory is returned no more than a
+/// How often, at most, a heap or the pool checks the clock within a purge delay. Thus memory is returned no more than a
 /// quarter of the delay late.
 pub(crate) const TICKS: u32 = 4;
 
@@ -32,7 +32,7 @@ pub(crate) const TICKS: u32 = 4;
 pub(crate) struct PoolConfig {
     pub(crate) geometry: Geometry,
     pub(crate) huge_pages: bool,
-    /// Milliseconds that free memory is kept; `None` is for ever.
+    /// Milliseconds that free memory is kept; `None`: for ever.
     pub(crate) purge_delay: Option<u32>,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Pool {
     partial: &'static [SlabStack],
     /// Single free slabs.
     pub(super) free: SlabStack,
-    /// How many slabs are in `free`, within the number of threads that change it at the moment.
+    /// The length of `free`, off by at most the number of threads that are changing it.
     pub(super) listed: AtomicU32,
     pub(super) free_runs: Lock<FreeRunBins>,
     newest_region: AtomicPtr<Region>,
@@ -82,22 +82,22 @@ impl Pool {
         iter::successors(unsafe { newest.as_ref() }, |region| region.next())
     }
 
-    /// Stage 3: an abandoned slab that had free blocks of `class`; it is the caller's now. A thread may have reclaimed
-    /// it in the meantime, filled it or used it for another class, and abandoned it again.
+    /// Stage 2: reclaims an abandoned slab that had free blocks of `class` when it was pushed. Since then a thread may
+    /// have reclaimed it, filled it or used it for another class, and abandoned it again.
     pub(crate) fn take_partial(&self, class: u32) -> Option<&'static Slab> {
         let stack = self.partial.get(class as usize)?;
         // A slab that `leave_stack` refuses was reclaimed by a free while it was on the stack, and has an owner.
         iter::from_fn(|| pop(stack)).find(|slab| slab.remote.leave_stack())
     }
 
-    /// Abandons a slab, which the caller owns and has in no bin: to the thread that frees into it next, or, if it has
-    /// free blocks, that allocates from its class. `false`: it is still the caller's, because blocks were freed into it
-    /// in the meantime; it may even be empty.
+    /// Abandons a slab, which the caller owns and has in no bin. The next thread that frees into it may reclaim it or,
+    /// if it has free blocks, one that allocates from its class. `false`: it is still the caller's, because blocks were
+    /// freed into it in the meantime; it may even be empty.
     pub(crate) fn abandon(&self, slab: &'static Slab) -> bool {
         let class = slab.class();
         let owner = slab.owner.load(Ordering::Relaxed);
-        // The owner before the word: as soon as the word says abandoned, another thread may own the slab and write its
-        // name.
+        // The owner before the word: once the word says abandoned, another thread may reclaim the slab and write its
+        // own tag.
         slab.owner.store(NOBODY, Ordering::Relaxed);
         match slab.remote.abandon(slab.has_free_blocks()) {
             Abandon::Refused => slab.owner.store(owner, Ordering::Relaxed),
@@ -114,7 +114,7 @@ impl Pool {
         false
     }
 
-    /// Abandons a slab unless it is empty. `false`: it is empty, still the caller's, and to be retired.
+    /// Abandons a slab unless it is empty. `false`: it is empty and still the caller's, who should retire it.
     pub(crate) fn abandon_unless_empty(&self, slab: &'static Slab) -> bool {
         while !slab.is_empty() {
             if self.abandon(slab) {
@@ -127,8 +127,8 @@ impl Pool {
 
     /// Stages 4 and 5: a free span of `slabs` slabs for the allocator with this id. `None`: no memory.
     ///
-    /// If the lock had to be taken, up to `extra` more single slabs go to `keep`. Not if the first one is fresh: then
-    /// nothing was free, and the caller may find memory elsewhere before it takes more that was never used.
+    /// If the lock had to be taken, up to `extra` more single slabs are passed to `keep`, unless the first one is
+    /// fresh: then no used memory was free, and the caller may find some elsewhere before it takes more fresh memory.
     pub(crate) fn take_free(
         &self,
         slabs: u32,
@@ -160,8 +160,8 @@ impl Pool {
         Some(slab)
     }
 
-    /// Adds a SuperSlab: the next of the newest region, else an unmapped one, else the first of a new region. `false`:
-    /// no memory.
+    /// Adds a SuperSlab: the newest region's next, else an unmapped one, mapped again, else the first of a new region.
+    /// `false`: no memory.
     fn grow(&self, free_runs: &mut FreeRunBins, allocator: u8) -> bool {
         let PoolConfig { geometry, huge_pages, .. } = self.config;
         let newest = free_runs.newest_region;
@@ -180,12 +180,12 @@ impl Pool {
         true
     }
 
-    /// Takes a span back, which the caller owns and has reset: it has no class.
+    /// Takes back a span, which the caller owns and has reset.
     pub(crate) fn put_free(&self, slab: &'static Slab, slabs: u32) {
         let at_once = self.config.purge_delay == Some(0);
-        // A slab that is still on a stack of partial ones cannot be on a second one: its link is in use.
+        // A slab still on a stack of partial slabs cannot be on a second stack: its link is in use.
         let linked = slab.remote.is_stacked();
-        if slabs == 1 && !at_once && !linked && self.listed.load(Ordering::Relaxed) < LISTED {
+        if slabs == 1 && !at_once && !linked && self.listed.load(Ordering::Relaxed) < MAX_LISTED {
             self.listed.fetch_add(1, Ordering::Relaxed);
             push(&self.free, slab);
             return;
@@ -196,7 +196,7 @@ impl Pool {
         }
     }
 
-    /// [`Pool::put_free`] into the bins, so that it is taken after everything in the lock-free list.
+    /// Like [`Pool::put_free`], but into the bins, so that it is taken after everything on the lock-free list.
     pub(crate) fn put_aside(&self, slab: &'static Slab, slabs: u32) {
         self.free_runs.lock().put(slab, slabs, clock::now_ms(), self.config.geometry);
     }
@@ -206,7 +206,7 @@ impl Pool {
         self.free_runs.hold_for_fork();
     }
 
-    /// Unlocks it afterwards, in the parent and in the child.
+    /// Unlocks the pool after a fork, in the parent and in the child.
     pub(crate) fn release_after_fork(&self) {
         self.free_runs.release_after_fork();
     }

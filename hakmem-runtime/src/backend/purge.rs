@@ -6,12 +6,12 @@ use crate::sys::mmap;
 use core::sync::atomic::Ordering;
 
 impl Pool {
-    /// Whether it is time to look for memory to purge, where memory is kept for `delay` milliseconds. Cheap if not.
-    /// `true` is returned to one thread, which is to do it.
+    /// Whether it is time to look for memory to purge, if memory is kept for `delay` milliseconds. Cheap if not. One
+    /// thread gets `true`, and does the work.
     pub(crate) fn is_due(&self, now: u32, delay: u32) -> bool {
         let due = self.purge_due.load(Ordering::Relaxed);
-        // When `due` was set it was at most a quarter of the delay, plus one, in the future. Anything else is in the
-        // past, also if the clock has wrapped since.
+        // `due` was set to at most a quarter of the delay, plus one, in the future. A larger distance means that it has
+        // passed, even if the clock has wrapped since.
         if due.wrapping_sub(now).wrapping_sub(1) <= delay / TICKS {
             return false;
         }
@@ -20,21 +20,21 @@ impl Pool {
         self.purge_due.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    /// Moves the slabs of the lock-free list into the bins, from where they can be purged.
+    /// Moves the slabs on the lock-free list into the bins, where they can be purged.
     pub(crate) fn gather(&self, now: u32) {
         while let Some(slab) = self.take_listed() {
             self.free_runs.lock().put(slab, 1, now, self.config.geometry);
         }
     }
 
-    /// Unmaps SuperSlabs without a slab in use, and what regions have in reserve: the system has no address space left
-    /// for a large block.
+    /// Unmaps SuperSlabs without a slab in use, and the newest region's uncommitted rest: for when the system has no
+    /// address space left for a large block.
     pub(crate) fn unmap_empty(&self) {
         self.free_runs.lock().unmap_empty(self.config.geometry);
     }
 
-    /// Purges all slabs that have been free for `delay` milliseconds, one SuperSlab at a time. They are taken out for
-    /// that, so that the lock is free while the kernel works.
+    /// Purges all slabs that have been free for `delay` milliseconds, one SuperSlab at a time. They are taken out
+    /// first, so that the lock is not held while the kernel works.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
         if !self.can_purge() {
             return;
@@ -52,13 +52,13 @@ impl Pool {
         }
     }
 
-    /// How long the memory that has waited longest for its purge has waited by `now`.
+    /// How long ago the first SuperSlab in the queue was queued.
     pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
         let since = if self.can_purge() { self.free_runs.lock().oldest_since() } else { None };
         since.map(|since| now.wrapping_sub(since))
     }
 
-    /// Whether a slab is whole pages. Else its pages may hold a neighbour's blocks.
+    /// Whether a slab consists of whole pages. If not, a neighbour's blocks may be in its pages.
     fn can_purge(&self) -> bool {
         self.config.geometry.slab_size() >= mmap::page_size()
     }
@@ -78,7 +78,8 @@ mod tests {
     fn only_what_the_kernel_refuses_to_purge_stays_dirty() {
         let geometry = Geometry::new(16 * SLAB, SLAB);
         let pool = Pool::new(PoolConfig { geometry, huge_pages: false, purge_delay: Some(1000) }, &[]);
-        // Five pairs of slabs. The first, third and fifth will be three runs of free slabs; the third is locked in memory.
+        // Five pairs of slabs. The first, third and fifth will be three runs of free slabs; the third is locked in
+        // memory.
         let spans: Vec<_> = (0..5).map(|_| pool.take_free(2, 0, ID, |_| {}).expect("memory")).collect();
         let address = |slab: &Slab| geometry.base(slab);
         let locked = core::ptr::with_exposed_provenance(address(spans[2]));

@@ -8,12 +8,12 @@ use crate::sys::mmap::{self, Access};
 use core::cell::Cell;
 use core::ptr;
 
-/// The head of a region's metadata, behind the entries and the bitmaps of its slabs. All zero in a new region.
+/// A region's head: its own metadata, after the entries and bitmaps of its slabs. All zero in a new region.
 ///
 /// # Invariants
-/// `1 ≤ committed ≤ reserved ≤ 32`. The first `committed` SuperSlabs are readable and writable, unless they are in the
-/// list of unmapped ones; `[base, base + reserved · superslab_size)` less the unmapped ones is this region's address
-/// space. The first SuperSlab holds the metadata: the slabs in use for it are never free, so it is never unmapped.
+/// `1 ≤ committed ≤ reserved ≤ 32`. The first `committed` SuperSlabs are readable and writable, except those on the
+/// list of unmapped ones; `[base, base + reserved · superslab_size)` without the unmapped ones is this region's address
+/// space. The first SuperSlab holds the metadata: the slabs that this occupies are never free, so it is never unmapped.
 ///
 /// `next` is written before the region is published. The other cells are accessed under the pool's lock.
 #[repr(C)]
@@ -24,7 +24,7 @@ pub(crate) struct Region {
     next: Cell<Option<&'static Region>>,
     /// SuperSlabs in the reservation: 32, or fewer where the address space is limited.
     reserved: Cell<usize>,
-    /// SuperSlabs that were committed.
+    /// SuperSlabs committed so far.
     committed: Cell<usize>,
 }
 
@@ -42,8 +42,7 @@ impl Region {
         ptr::from_ref(self).addr() & !(geometry.region_size() - 1)
     }
 
-    /// Reserves a region behind which `next` is in the list, and commits its first SuperSlab. `None`: there is no
-    /// memory or address space.
+    /// Reserves a region, linked to `next`, and commits its first SuperSlab. `None`: no memory or address space.
     pub(super) fn reserve(
         geometry: Geometry,
         allocator: u8,
@@ -107,7 +106,7 @@ impl Region {
         Some(superslab)
     }
 
-    /// Unmaps the reserved address space behind the last committed SuperSlab.
+    /// Unmaps the reserved address space after the last committed SuperSlab.
     pub(super) fn unmap_reserve(&self, geometry: Geometry) {
         let (committed, reserved) = (self.committed.get(), self.reserved.get());
         let address = self.base(geometry).wrapping_add(committed << geometry.superslab_shift);
@@ -119,7 +118,7 @@ impl Region {
         }
     }
 
-    /// The entry of every slab of the region, for statistics. Those of slabs never used are all zero.
+    /// The entry of every slab of the region, for statistics. Entries of slabs never used are all zero.
     pub(crate) fn slabs(&'static self, geometry: Geometry) -> impl Iterator<Item = &'static Slab> {
         let superslabs = self.superslabs.iter();
         superslabs.flat_map(move |superslab| {

@@ -1,4 +1,4 @@
-//! Slabs on lock-free stacks.
+//! Lock-free stacks of slabs.
 
 use crate::meta::tagged_stack::{NODE_SHIFT, SlabStack};
 use crate::slab::Slab;
@@ -10,21 +10,20 @@ fn node(slab: &'static Slab) -> u64 {
     ptr::from_ref(slab).expose_provenance() as u64 >> NODE_SHIFT
 }
 
-/// The slab behind a node, which is one that [`node`] made.
+/// The slab at a node that [`node`] made.
 fn slab_at(node: u64) -> &'static Slab {
     let slab = ptr::with_exposed_provenance::<Slab>((node as usize) << NODE_SHIFT);
-    // SAFETY: this module's functions push what `node` makes of a `&'static Slab` and nothing else, on stacks that hold
-    // nothing else. Its provenance was exposed there, the bits shifted out are 0 (asserted above), and entries are
-    // never unmapped.
+    // SAFETY: nodes on these stacks come from `push` alone, which makes them of a `&'static Slab`. Its provenance was
+    // exposed there, the bits shifted out are 0 (asserted above), and entries are never unmapped.
     unsafe { &*slab }
 }
 
-/// Pushes a slab, which the caller owns and hands over, and which is on no other stack.
+/// Pushes a slab, which the caller owns and gives up, and which is on no other stack.
 pub(super) fn push(stack: &SlabStack, slab: &'static Slab) {
     stack.push(node(slab), &slab.stack_link);
 }
 
-/// Pops a slab, which the caller has to itself from then on.
+/// Pops a slab, which the caller then owns.
 pub(super) fn pop(stack: &SlabStack) -> Option<&'static Slab> {
     stack.pop(|node| &slab_at(node).stack_link).map(slab_at)
 }

@@ -1,17 +1,16 @@
-//! A SuperSlab: which of its slabs are free, and which of those hold memory that could return to the system.
+//! A SuperSlab: which of its slabs are free, and which of those are dirty, with memory that can return to the system.
 
 use crate::slab::{Geometry, Slab};
 use core::cell::Cell;
 use core::ptr;
 
-/// What is known about a SuperSlab. It is part of its region's metadata, which is never unmapped; all zero is a
-/// SuperSlab that was not committed yet, with no slab free.
+/// A SuperSlab's entry in its region's metadata, which is never unmapped. All zero: not committed yet, no slab free.
 ///
-/// Its cells are accessed under the pool's lock only: the one way to a `&'static SuperSlab` of a pool is through the
-/// `FreeRunBins` in that lock (`free_runs.rs`).
+/// Its cells are accessed under the pool's lock only: a pool's SuperSlabs are reached through the `FreeRunBins` in that
+/// lock (`free_runs.rs`).
 ///
 /// # Invariants
-/// Bit *i* of a mask is about slab *i*.
+/// Bit *i* of a mask stands for slab *i*.
 ///
 /// ```text
 /// dirty ⊆ free
@@ -28,7 +27,7 @@ pub(crate) struct SuperSlab {
     run: Cell<u32>,
     /// When the SuperSlab was last queued for purging, in milliseconds.
     pub(super) since: Cell<u32>,
-    /// Whether it is in the queue of SuperSlabs to purge.
+    /// Whether it is in the purge queue.
     pub(super) aging: Cell<bool>,
     /// Its neighbours in its bin; `next` also links unmapped SuperSlabs.
     pub(super) previous: Cell<Option<&'static SuperSlab>>,
@@ -42,7 +41,7 @@ pub(super) fn mask(first: u32, count: u32) -> u64 {
     (u64::MAX >> (64_u32.wrapping_sub(count) & 63)) << (first & 63)
 }
 
-/// The first position with `count` ones side by side.
+/// The position of the first run of `count` ones.
 fn find_run(bits: u64, count: u32) -> Option<u32> {
     let mut starts = bits;
     for offset in 1..count {
@@ -136,14 +135,14 @@ impl SuperSlab {
         self.set_free(self.free.get() | taken);
     }
 
-    /// Notes that the memory of all slabs, which are free, was unmapped.
+    /// Marks all slabs, which are free, as not dirty: their memory was unmapped.
     pub(super) fn forget_dirty(&self) {
         self.dirty.set(0);
     }
 }
 
-/// Addresses. A region's metadata begins with an entry for each of its slabs, and its head with its SuperSlabs' (see
-/// `geometry.rs`, and the assertion in `region.rs`), so each of these is found by arithmetic.
+/// Addresses. A region's metadata begins with an entry for each of its slabs, and its head with one for each SuperSlab
+/// (see `geometry.rs`, and the assertion in `region.rs`), so all are found by arithmetic.
 impl SuperSlab {
     /// The base of the region, and this SuperSlab's index in it.
     fn position(&self, geometry: Geometry) -> (usize, usize) {
@@ -176,9 +175,10 @@ impl SuperSlab {
         let base = address & !(geometry.region_size() - 1);
         let index = address.wrapping_sub(base) / size_of::<Slab>();
         let array = ptr::with_exposed_provenance::<SuperSlab>(base.wrapping_add(geometry.head_start()));
-        // SAFETY: slabs reach the pool from the pool, so the entry is one of the `slabs_per_region` at the base of a
-        // region of this geometry. The quotient is below the number of SuperSlabs, which the region's head begins with,
-        // never unmapped and valid from all zero on.
+        // SAFETY: every slab of a pool came from `SuperSlab::slab`, so its entry is one of the `slabs_per_region` at
+        // the base of a region of this geometry. So the quotient is below the number of SuperSlabs, and their array is
+        // at `head_start` (asserted in `region.rs`), in metadata that is never unmapped. All zero is a valid
+        // `SuperSlab`.
         let superslab = unsafe { &*array.wrapping_add(index / geometry.slabs_per_superslab()) };
         (superslab, (index % geometry.slabs_per_superslab()) as u32)
     }
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use std::vec::Vec;
 
-    /// The slow and obvious way.
+    /// `runs`, bit by bit.
     fn runs_one_by_one(bits: u64) -> Vec<(u32, u32)> {
         let mut runs: Vec<(u32, u32)> = Vec::new();
         for index in (0..64).filter(|index| bits >> index & 1 == 1) {

@@ -1,14 +1,14 @@
-//! The ranges freed last, one word each, put and taken whole by one compare-and-swap.
+//! The most recently freed ranges, one word each, put and taken whole by one compare-and-swap.
 //!
-//! A program that frees a large block and asks for another of the same length finds it here, without a lock. For any
-//! other request the ranges move to the extent cache, where they are joined and cut.
+//! A program that frees a large block and allocates another of the same length is served from here, without a lock. For
+//! any other request the ranges move to the extent cache, where they are coalesced and split.
 
 use crate::meta::page_map::GRANULE;
 use crate::meta::word::Word;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// How many ranges there are at most. (16 blocks of 1 MiB, allocated and freed in turn: 32 ns a pair without this
+/// The most ranges cached. (16 blocks of 1 MiB, allocated and freed in turn: 32 ns a pair without this
 /// cache, 18 with it.)
 pub(super) const RANGES: usize = 16;
 
@@ -22,11 +22,11 @@ const _: () = assert!(GRANULE_BITS + 47 - UNIT_SHIFT <= u64::BITS, "a granule an
 /// Ranges that start at a granule.
 ///
 /// # Invariants
-/// A word is 0, or a range that nobody owns: the number of its first granule in the low bits, its length above them. A
-/// thread that replaces the word by 0 owns the range.
+/// A word is 0, or a range that no thread owns: the number of its first granule in the low bits, its length above them.
+/// The thread that replaces the word by 0 owns the range.
 ///
-/// `top % SLOTS` is usually the slot above the range put last, and the first empty one. Only the number of slots that a
-/// call looks at depends on that.
+/// `top % SLOTS` is usually the slot after the range put last, and the first empty one. It is a hint: only the number
+/// of slots that a call examines depends on it.
 #[derive(Debug)]
 #[repr(C, align(128))]
 pub struct ExactCache<W = AtomicU64, const SLOTS: usize = RANGES> {
@@ -90,8 +90,8 @@ impl<W: Word, const SLOTS: usize> ExactCache<W, SLOTS> {
     #[inline]
     fn take_first(&self, serves: impl Fn(u64) -> bool) -> Option<u64> {
         let top = self.top.load(Ordering::Relaxed);
-        // No ABA problem: the word is all there is to a range. If it was taken and put back in between, it serves as
-        // well.
+        // No ABA problem: the word describes the range completely. If it was taken and put back since it was loaded, it
+        // still serves.
         let (slot, range) = self.replace_first(top.wrapping_sub(1), usize::MAX, serves, 0, Ordering::Acquire)?;
         self.top.store(slot, Ordering::Relaxed);
         Some(range)

@@ -1,23 +1,23 @@
-//! Freed ranges of address space, with their memory still behind them, cached for other requests.
+//! Freed ranges, still mapped and resident, cached for other requests.
 //!
-//! A request for the length of a range freed lately takes that range. For any other request, neighbours are joined and
-//! a longer range is cut. So one block's memory can become many blocks, and the other way round, and a block can grow
-//! into the range behind it, without a system call or a page fault.
+//! A request of the same length as a recently freed range takes that range. For any other request, adjacent ranges are
+//! coalesced and a longer range is split. So one block's memory can serve many blocks, or the other way round, and a
+//! block can grow into the range after it, without a system call or a page fault.
 
 use crate::sys::mmap::round_up;
 
-/// How many ranges there are at most.
+/// The most ranges cached.
 const RANGES: usize = 32;
 
 /// A range serves a request as a whole if it is at most this fraction (1/4) longer.
 const SLACK: usize = 4;
 
-/// A range of cached memory, in whole pages. Length 0 is no range.
+/// A range of cached memory, in whole pages. Length 0: none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Extent {
     pub(super) address: usize,
     pub(super) length: usize,
-    /// When it was freed, in milliseconds. Of joined ranges, when the longer one was.
+    /// When it was freed, in milliseconds; of joined ranges, when the longer one was.
     pub(super) since: u32,
 }
 
@@ -57,7 +57,7 @@ impl ExtentCache {
     pub(super) const EMPTY: ExtentCache = ExtentCache { extents: [NONE; RANGES], joined: 0, count: 0, bytes: 0 };
 
     /// Takes `length` bytes, or up to a quarter more, at a multiple of `align` from the shortest range that serves;
-    /// `NONE` if none does. The second result is the part behind a cut that the cache has no room for.
+    /// `NONE` if none does. The second result is the remainder after a cut, if the cache has no room for it.
     pub(super) fn take(&mut self, length: usize, align: usize) -> (Extent, Extent) {
         let same = |range: &Extent| range.length == length && range.address & align.wrapping_sub(1) == 0;
         let latest = self.extents.get(self.joined..self.count).unwrap_or_default().iter().rposition(same);
@@ -177,7 +177,7 @@ impl ExtentCache {
         self.extents.get(index).copied().unwrap_or(NONE)
     }
 
-    /// The index of the range that `rank` gives the lowest number; `RANGES` if it gives none to any.
+    /// The index of the range with the lowest `rank`; `RANGES` if no range has one.
     fn best(&self, rank: impl Fn(Extent) -> Option<usize>) -> usize {
         self.all()
             .iter()
@@ -187,8 +187,8 @@ impl ExtentCache {
             .map_or(RANGES, |(_, index)| index)
     }
 
-    /// Takes `length` bytes out of the range at `index`, from `before` on. The part behind them stays if there is room
-    /// for one more range; otherwise it is the second result.
+    /// Takes `length` bytes out of the range at `index`, from offset `before` on. The part after them stays if there is
+    /// room for one more range; otherwise it is the second result.
     #[inline(never)]
     fn cut(&mut self, index: usize, before: usize, length: usize) -> (Extent, Extent) {
         let Some(range) = self.extents.get_mut(index) else { return (NONE, NONE) };
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(cache.bytes, 3 * GRANULE + PAGE);
         let all = cache.take_at(BASE, usize::MAX);
         assert_eq!((all.length, all.since, cache.bytes), (3 * GRANULE + PAGE, 3, 0));
-        // What ends within a granule has no neighbour behind.
+        // A range that ends within a granule has no neighbour after it.
         assert!(cache.put(range(0, PAGE, 1)) && cache.put(range(1, PAGE, 1)));
         assert_eq!(cache.take_at(BASE, usize::MAX).length, PAGE);
     }
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!((whole.address, whole.length, nothing.length), (BASE + 70 * GRANULE, 3 * GRANULE, 0));
         let (cut, nothing) = cache.take(PAGE, GRANULE);
         assert_eq!((cut.address, cut.length, nothing.length), (BASE + 50 * GRANULE, PAGE, 0));
-        // What remains of the granule is for who grows into it. The next request begins with the next granule.
+        // The rest of the granule stays cached for the block to grow into. The next request starts at the next granule.
         let (next, _) = cache.take(2 * PAGE, GRANULE);
         assert_eq!((next.address, next.length), (BASE + 51 * GRANULE, 2 * PAGE));
         let slack = cache.take_at(BASE + 50 * GRANULE + PAGE, usize::MAX);
@@ -272,11 +272,11 @@ mod tests {
         for granule in [1, 2, 0] {
             assert!(cache.put(range(granule, GRANULE, 1)));
         }
-        // At a multiple of as much as that.
+        // At a larger alignment.
         let (aligned, _) = cache.take(GRANULE, 2 * GRANULE);
         assert_eq!(aligned.address % (2 * GRANULE), 0);
         assert!(cache.put(aligned));
-        // Joined for the first that is of another length.
+        // A request of another length joins them.
         assert_eq!(cache.take(3 * GRANULE, GRANULE).0.address, BASE);
         assert_eq!((cache.bytes, cache.count, cache.joined), (0, 0, 0));
     }
@@ -333,12 +333,12 @@ mod tests {
             |index: usize| Extent { address: BASE + 4 * index * GRANULE + PAGE, length: 3 * GRANULE, since: 0 };
         let put = (0..RANGES + 1).filter(|&index| cache.put(unaligned(index))).count();
         assert_eq!((put, cache.bytes), (RANGES, RANGES * 3 * GRANULE));
-        // What a cut leaves behind finds none.
+        // There is no room for the remainder of a cut.
         let (taken, behind) = cache.take(PAGE, GRANULE);
         assert_eq!((taken.address % GRANULE, taken.length), (0, PAGE));
         assert_eq!((behind.address, behind.length), (taken.address + PAGE, 2 * GRANULE));
         assert_eq!(cache.bytes, (RANGES - 1) * 3 * GRANULE + GRANULE - PAGE);
-        // But a neighbour needs none.
+        // But a neighbour is joined, which needs none.
         assert!(!cache.put(behind) && cache.put(taken) && cache.put(behind));
         assert_eq!(cache.bytes, RANGES * 3 * GRANULE);
     }

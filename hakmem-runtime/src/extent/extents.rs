@@ -1,11 +1,11 @@
-//! Large blocks: each is a mapping of its own, cached for a short while after its free, and grown by `mremap`.
+//! Large blocks: mapped one by one, cached for a while after they are freed, and grown by `mremap`.
 //!
 //! A large block starts at a multiple of the page map's granule (2 MiB), or of its alignment if that is more. So no two
-//! blocks share a granule, the page map has the length of each, and transparent huge pages fit. The rounding costs
+//! blocks start in one granule, the page map has the length of each, and transparent huge pages fit. The rounding costs
 //! address space, not memory.
 //!
-//! Functions here return null when the kernel refuses; then nothing has changed. The caller, who knows what else is
-//! cached, may free it and try again.
+//! Functions here return null if the kernel refuses; then nothing has changed. The caller may free other cached memory
+//! and try again.
 
 use super::exact_cache::{self, ExactCache};
 use super::extent_cache::{Extent, ExtentCache};
@@ -21,29 +21,29 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 /// The exact cache has at most this fraction (1/4) of all that is cached.
 const EXACT_SHARE: usize = 4;
 
-/// Frees between two looks at the clock, which cost a call and a division.
+/// Frees between two checks of the clock, which cost a call and a division.
 const FREES: u32 = 16;
 
 /// The large blocks of one allocator.
 ///
 /// # Invariants
-/// In the page map a granule has the length of the block whose first byte it begins with. A granule that begins with
-/// another byte of a block, or with a byte of a cached range, is `LargeRest`.
+/// In the page map, a granule at which a block starts has that block's length. A granule that begins with another byte
+/// of a block, or with a byte of a cached range, is `LargeRest`.
 ///
 /// ```text
 /// bytes in exact ≤ limit / EXACT_SHARE
 /// bytes in exact + bytes in cache ≤ limit, except while several threads free at the same moment
 /// ```
 ///
-/// A range in either cache belongs to the cache, a block to the program: nothing else is ever passed to
-/// `unmap`.
+/// A range in a cache belongs to the cache, a block to the program. `unmap` gets only ranges taken from a cache, and
+/// parts cut off a block.
 #[derive(Debug)]
 pub(crate) struct Extents {
     exact: ExactCache,
     cache: Lock<ExtentCache>,
     /// The bytes in `cache`, as of its last change.
     cached: AtomicUsize,
-    /// How many blocks were freed, roughly.
+    /// Roughly how many blocks were freed.
     frees: AtomicU32,
     /// How many bytes may be cached.
     limit: usize,
@@ -51,7 +51,7 @@ pub(crate) struct Extents {
     near: AtomicUsize,
 }
 
-/// What a caller of this module does.
+/// The interface.
 impl Extents {
     pub(crate) const fn new(limit: usize) -> Extents {
         Extents {
@@ -76,8 +76,7 @@ impl Extents {
         ptr::with_exposed_provenance_mut(address)
     }
 
-    /// [`Extents::alloc`] of zeroed memory, which is not written for that: a new mapping, or a cached range after a
-    /// purge.
+    /// [`Extents::alloc`] of zeroed memory, without writing to it: a new mapping, or a cached range, purged.
     #[cold]
     #[inline(never)]
     pub(crate) fn alloc_zeroed(&self, id: u8, size: usize, align: usize) -> *mut u8 {
@@ -94,8 +93,8 @@ impl Extents {
         ptr::with_exposed_provenance_mut(address)
     }
 
-    /// Frees a block. `true`: it is time to look at the clock, and to purge if that is due. A program that uses nothing
-    /// but large blocks has no other slow path. What is no large block stops the program.
+    /// Frees a block. `true`: it is time to check the clock, and to purge if due: a program that uses only large blocks
+    /// has no other slow path. Aborts if `block` is not a large block.
     #[cold]
     #[inline(never)]
     pub(crate) fn dealloc(&self, id: u8, block: FreeBlock) -> bool {
@@ -122,8 +121,8 @@ impl Extents {
         if in_place == Resize::Done {
             return block;
         }
-        // A copy into memory that has its pages is faster than a move: 0.4 µs a page, where each new page costs a fault
-        // of 2.4 µs.
+        // A copy into resident memory is faster than a move: 0.4 µs per page, where each new page costs a fault of 2.4
+        // µs.
         let mut target = self.take(id, new, align);
         if target == 0 {
             self.trim_cache(new.wrapping_sub(old));
@@ -147,7 +146,7 @@ impl Extents {
         target
     }
 
-    /// Unmaps what was freed `delay` milliseconds ago or earlier.
+    /// Unmaps the ranges freed at least `delay` milliseconds ago.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
         self.gather(now);
         loop {
@@ -169,7 +168,7 @@ impl Extents {
         self.cache.hold_for_fork();
     }
 
-    /// Unlocks it afterwards, in the parent and in the child.
+    /// Unlocks the cache after a fork, in the parent and in the child.
     pub(crate) fn release_after_fork(&self) {
         self.cache.release_after_fork();
     }
@@ -220,10 +219,10 @@ impl Extents {
         address
     }
 
-    /// Frees the block at `address`, which nobody uses any more. `true`: it is time to look at the clock.
+    /// Frees the block at `address`, which is no longer in use. `true`: it is time to check the clock.
     fn free(&self, id: u8, address: usize) -> bool {
         let block = Self::block(id, address, "invalid free: not a large block");
-        // A cached range is nobody's: a second free must not find a block there.
+        // A cached range is no block: a second free must not find one there.
         block.change(Owner::LargeRest(id));
         let frees = self.frees.load(Ordering::Relaxed);
         self.frees.store(frees.wrapping_add(1), Ordering::Relaxed);
@@ -234,7 +233,7 @@ impl Extents {
         true
     }
 
-    /// Makes a block shorter. What is cut off is unmapped at once: a program that shrinks a block wants it smaller.
+    /// Makes a block shorter. The rest is unmapped at once: a program that shrinks a block wants to save memory.
     fn shrink(&self, id: u8, address: usize, old: usize, new: usize) {
         if new < old {
             page_map::change(address, Owner::Large(id, new));
@@ -242,8 +241,8 @@ impl Extents {
         }
     }
 
-    /// Makes a block longer in place. There often is room behind it: its start was rounded to a granule and its end was
-    /// not, and behind it may be cached memory.
+    /// Makes a block longer in place. There often is room after it: blocks start at granules but need not end at one,
+    /// and the memory after it may be cached.
     fn grow(&self, id: u8, address: usize, old: usize, new: usize) -> Resize {
         if !page_map::prepare(address, new) {
             return Resize::Refused;
@@ -254,7 +253,7 @@ impl Extents {
         let mut resize = if grown == new { Resize::Done } else { mmap::resize_in_place(address, grown, new) };
         if resize != Resize::Done && behind.length > 0 {
             self.put(behind);
-            // The block alone may be one mapping, where it was two together with the memory behind it.
+            // The block alone may be a single mapping, even if it was two together with the range after it.
             resize = mmap::resize_in_place(address, old, new);
         }
         if resize == Resize::Done {
@@ -266,11 +265,11 @@ impl Extents {
     /// Moves a block's pages to a range of `new` bytes: nothing is copied. 0: refused, and the block is as it was.
     ///
     /// The range is reserved first, so that no other thread maps anything there before the kernel moves the pages. If
-    /// the kernel refuses, the range is not ours any more and is not touched (see [`mmap::move_to`]). At worst its
-    /// address space is lost, so this is not called when a refusal is to be expected: when the block consists of
-    /// several mappings (`Resize::Split`), which a kernel does not move as one; nor is the move tried when it would
-    /// exceed a limit on address space, against which the kernel counts the growth while the reservation still exists:
-    /// the reservation begins as much longer, which shows that there is room.
+    /// the kernel refuses, the range is no longer ours and is not touched (see [`mmap::move_to`]); at worst its address
+    /// space leaks. So two likely refusals are avoided. A block of several mappings (`Resize::Split`), which a kernel
+    /// does not move as one, does not come here. And against a limit on address space the kernel counts the growth
+    /// while the reservation still exists; so the reservation is made longer by the growth at first, which proves that
+    /// it fits.
     fn move_pages(&self, id: u8, address: usize, old: usize, new: usize, align: usize) -> usize {
         let growth = new.wrapping_sub(old);
         let Some(counted) = new.checked_add(growth) else { return 0 };
@@ -283,8 +282,7 @@ impl Extents {
             mmap::unmap(target, new);
             return 0;
         }
-        // The page map must not name addresses that are not ours: the old ones are not after the move, the new ones not
-        // before.
+        // The page map must name only addresses that are ours: the old ones until the move, the new ones from it on.
         page_map::remove(address, old);
         let moved = mmap::move_to(address, old, new, target);
         let (address, length) = if moved { (target, new) } else { (address, old) };
@@ -313,7 +311,7 @@ impl Extents {
         (taken.address, taken.length)
     }
 
-    /// Moves the exact cache's ranges to the extent cache, where they are joined and cut, and have a time: it begins
+    /// Moves the exact cache's ranges to the extent cache, where they can be coalesced and split. They count as freed
     /// `now`.
     #[cold]
     #[inline(never)]
@@ -338,7 +336,7 @@ impl Extents {
             && self.exact.put(address, length)
     }
 
-    /// Puts a range into the extent cache, unless it is longer than all that may be cached.
+    /// Puts a range into the extent cache, or unmaps it if it is longer than the limit.
     #[cold]
     #[inline(never)]
     fn cache_or_unmap(&self, address: usize, length: usize) {
@@ -353,8 +351,8 @@ impl Extents {
         }
     }
 
-    /// Unmaps a range, which was taken from a cache or cut off a block. It leaves the page map first, because
-    /// afterwards the kernel may give its address to anybody.
+    /// Unmaps a range, which was taken from a cache or cut off a block. The page map first: once unmapped, the address
+    /// may be reused by anyone.
     fn unmap(&self, range: Extent) {
         if range.length > 0 {
             // A block may end in the granule in which the range starts.
@@ -368,8 +366,8 @@ impl Extents {
         }
     }
 
-    /// Before `length` bytes are mapped because no cached range serves: unmaps as many cached bytes, so that the cache
-    /// never adds to a program's peak.
+    /// Unmaps as many cached bytes as are about to be mapped because no cached range serves, so that the cache never
+    /// adds to a program's peak.
     fn trim_cache(&self, length: usize) {
         let cached = self.cached.load(Ordering::Relaxed);
         if cached > 0 {
