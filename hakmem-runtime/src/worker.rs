@@ -1,5 +1,5 @@
-//! A thread of the allocator's own: how it starts, works and sleeps, and what a fork and the end of the program do with
-//! it. Its work is a [`Task`]; a program has one worker for each policy that needs one.
+//! Background threads: how one starts, works and sleeps, and what happens at a fork and at exit. Its work is a
+//! [`Task`]; a program has one worker for each policy that needs one.
 //!
 //! ```text
 //!   NONE ──first wake──▶ STARTING ──▶ AWAKE ◀──────wake────── ASLEEP
@@ -7,13 +7,13 @@
 //!    └── in a forked child ─┴───────────┴────────────────────────┘       at exit: STOPPED, for good
 //! ```
 //!
-//! Asleep it waits on a futex and takes no processor time. A fork waits until the worker is between two rounds; the
-//! child has no worker, and starts one at the next wake.
+//! Asleep, it waits on a futex and uses no CPU. A fork waits until the worker is between two rounds; the child has no
+//! worker, and starts one at the next wake.
 //!
-//! It is a thread of the C library and not a bare `clone`, although the library may allocate to start it. `setuid` must
-//! reach every thread, and would miss one that the library does not know. And the functions called here write `errno`,
-//! which needs thread-local memory. So [`Worker::wake`] is for the end of a slow path, when no layer is in the middle
-//! of a change and an allocation is safe.
+//! It is a POSIX thread and not a bare `clone`: `setuid` must reach every thread, and would miss one that the C library
+//! does not know; and the functions called here write `errno`, which is thread-local. But the C library may allocate to
+//! start a thread, so [`Worker::wake`] must be called at the end of a slow path, when no layer is in the middle of a
+//! change.
 
 use crate::meta::word::Word;
 use crate::sys::fork::{self, EarlyHook};
@@ -27,16 +27,16 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering
 /// The bytes of the worker's stack. It runs nothing but its task.
 const STACK: usize = 128 << 10;
 
-/// After so many milliseconds asleep a worker looks once more: by then it sees whatever a thread wrote before that
-/// thread could see it asleep.
-const SETTLED: u32 = 1;
+/// A worker that has just gone to sleep looks for work once more after so many milliseconds. A thread that still saw it
+/// awake did not wake it, but by then that thread's writes are visible.
+const RECHECK_MS: u32 = 1;
 
 const NONE: u64 = 0;
-/// In a round, or waiting for a known time.
+/// In a round, or waiting for a known time before one.
 const AWAKE: u64 = 1;
 const ASLEEP: u64 = 2;
 const STOPPED: u64 = 3;
-/// The thread was created, and has not stored its number yet.
+/// The thread is being created, and has not stored its `pthread_t` yet.
 const STARTING: u64 = 4;
 
 /// What a worker does.
@@ -44,19 +44,18 @@ pub trait Task: Sync + Debug {
     /// Milliseconds between a wake and the first round.
     fn debounce_ms(&self) -> u32;
 
-    /// Does what there is to do. `Some(n)`: the next round is in `n` milliseconds. `None`: the next round is after a
-    /// wake.
+    /// Does the pending work. `Some(n)`: the next round is in `n` milliseconds. `None`: it is after the next wake.
     fn round(&self) -> Option<u32>;
 
     /// In a forked child, if the fork may have interrupted a round: makes the task ready for a new worker.
     fn reset_after_fork(&self);
 }
 
-/// Wakes a worker that sleeps. `true`: it was this call that changed the state, and the caller is to wake the thread.
+/// Marks a sleeping worker awake. `true`: this call did, and the caller must wake the thread.
 #[doc(hidden)]
 pub fn wake(state: &impl Word) -> bool {
-    // The caller has stored its request before this. The request and the state are in one total order with those in
-    // `fall_asleep`: either the worker sees the request before it sleeps, or this call sees it asleep.
+    // The caller has stored its request before this. SeqCst puts the accesses to the request and the state, here and in
+    // `fall_asleep`, in one total order: either the worker sees the request, or this call sees the worker asleep.
     let mut found = state.load(Ordering::SeqCst);
     while found == ASLEEP {
         match state.compare_exchange_weak(ASLEEP, AWAKE, Ordering::SeqCst, Ordering::SeqCst) {
@@ -67,9 +66,8 @@ pub fn wake(state: &impl Word) -> bool {
     false
 }
 
-/// Called by a worker's thread, which is awake, to put the worker to sleep. `look` looks for requests stored before
-/// everybody could see it asleep; `true` is a reason to stay awake. Returns whether the worker sleeps now, or was woken
-/// already.
+/// Called by a worker's thread to mark itself asleep. `look` then looks for requests stored by threads that still saw
+/// it awake; if it returns `true`, the worker stays awake. `false`: it is not asleep, or has been woken already.
 #[doc(hidden)]
 pub fn fall_asleep(state: &impl Word, look: impl FnOnce() -> bool) -> bool {
     while let Err(found) = state.compare_exchange_weak(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst) {
@@ -90,16 +88,15 @@ pub fn fall_asleep(state: &impl Word, look: impl FnOnce() -> bool) -> bool {
 pub struct Worker {
     task: &'static dyn Task,
     state: AtomicU32,
-    /// Held by the worker's thread during a round, and by a fork.
+    /// Held during a round, and by a fork.
     round: Lock<()>,
-    /// The thread's number, if the state is AWAKE or ASLEEP.
+    /// The thread's `pthread_t`, if the state is AWAKE or ASLEEP.
     thread: AtomicUsize,
     /// The worker that was started before this one.
     next: AtomicPtr<Worker>,
     listed: AtomicBool,
-    /// What a fork does first. It is a field, and not a static beside its functions, for the sake of programs without a
-    /// worker: of a static the compiler finds out that it is the only early hook there can be, and links its functions
-    /// into every program that forks.
+    /// What a fork does first. This is a field and not a static for the sake of programs without a worker: the compiler
+    /// would see that a static is the only early hook that can exist, and link its functions into every program.
     rounds: EarlyHook,
 }
 
@@ -120,13 +117,14 @@ impl Worker {
         }
     }
 
-    /// Whether the worker would have to be started.
+    /// Whether the worker has not been started.
     #[inline]
     pub(crate) fn is_absent(&self) -> bool {
         self.state.load(Ordering::Relaxed) == NONE as u32
     }
 
-    /// There may be something to do. For the end of a slow path: to start the thread, the C library may allocate.
+    /// Wakes the worker, or starts it, because there may be work. For the end of a slow path: starting a thread may
+    /// allocate.
     #[inline]
     pub fn wake(&'static self) {
         if wake(&self.state) {
@@ -149,7 +147,7 @@ impl Worker {
         }
     }
 
-    /// Enters the list that a fork and the end of the program go through, before the worker's thread exists.
+    /// Adds the worker to the list of workers, for forks and for the exit, before its thread exists.
     fn list(&'static self) {
         if self.listed.swap(true, Ordering::Relaxed) {
             return;
@@ -159,7 +157,7 @@ impl Worker {
         let mut newest = NEWEST.load(Ordering::Relaxed);
         loop {
             self.next.store(newest, Ordering::Relaxed);
-            // Release publishes the link, Acquire sees the links of the workers before.
+            // Release publishes this link; Acquire makes those of earlier workers visible.
             match NEWEST.compare_exchange(newest, worker, Ordering::AcqRel, Ordering::Acquire) {
                 Ok(_) => break,
                 Err(found) => newest = found,
@@ -170,9 +168,9 @@ impl Worker {
         }
     }
 
-    /// The thread, from its beginning to its end.
+    /// The thread's main function.
     fn work(&'static self) {
-        // Before AWAKE, which says that it is there. An exit before that stops the worker, and does not wait for it.
+        // Before AWAKE, which says that `thread` is set. An exit before that stops the worker without joining it.
         self.thread.store(thread::current(), Ordering::Relaxed);
         let started = self.state.compare_exchange(STARTING as u32, AWAKE as u32, Ordering::SeqCst, Ordering::Relaxed);
         if started.is_err() {
@@ -186,7 +184,7 @@ impl Worker {
                 self.pause(more);
             }
             let look = || {
-                futex::wait_for(&self.state, ASLEEP as u32, SETTLED);
+                futex::wait_for(&self.state, ASLEEP as u32, RECHECK_MS);
                 self.round().is_some()
             };
             if fall_asleep(&self.state, look) {
@@ -206,7 +204,7 @@ impl Worker {
         self.task.round()
     }
 
-    /// Waits, and ends early only if the worker is stopped.
+    /// Waits between rounds. Wakes do not end this early, but a stop does.
     fn pause(&self, milliseconds: u32) {
         if milliseconds > 0 {
             futex::wait_for(&self.state, AWAKE as u32, milliseconds);
@@ -216,8 +214,8 @@ impl Worker {
 
 /// The worker at an address that came from a `&'static Worker`.
 fn worker_at(worker: *mut Worker) -> Option<&'static Worker> {
-    // SAFETY: the callers pass null or what `list` and `start` make of a `&'static Worker`, which is valid for ever. A
-    // worker consists of atomics and a lock, so it may be shared.
+    // SAFETY: the callers pass null or a pointer that `list` or `start` made of a `&'static Worker`. That is valid for
+    // ever, and `Worker` is `Sync`.
     unsafe { worker.as_ref() }
 }
 
@@ -242,8 +240,7 @@ fn from(worker: *mut Worker) -> impl Iterator<Item = &'static Worker> {
     iter::successors(worker_at(worker), |worker| worker_at(worker.next.load(Ordering::Relaxed)))
 }
 
-/// The first that a fork does: it holds the rounds, so that each worker is between two of them, without a lock of the
-/// allocator.
+/// Before a fork, first of all: holds the rounds, so that each worker is between two of them and holds no other lock.
 fn hold() {
     let newest = NEWEST.load(Ordering::Acquire);
     for worker in from(newest) {
@@ -279,8 +276,8 @@ extern "C" fn at_exit() {
         let state = u64::from(worker.state.swap(STOPPED as u32, Ordering::SeqCst));
         if state == AWAKE || state == ASLEEP {
             futex::wake(&worker.state, 1);
-            // SAFETY: the state says that `spawn` started the thread and that it stored its number (SeqCst orders
-            // that). Only the one call that replaces that state by STOPPED comes here, so the thread is joined once.
+            // SAFETY: the state says that `spawn` started the thread and that it stored its `pthread_t` before (SeqCst
+            // orders that). Only the one swap that replaces this state by STOPPED leads here, so it is joined once.
             unsafe { thread::join(worker.thread.load(Ordering::Relaxed)) };
         }
     }

@@ -45,7 +45,7 @@ unsafe impl<A: Layer, B: Layer> Layer for Inline<A, B> {
     fn push(&self, block: FreeBlock, owner: usize) -> bool {
         let address = block.into_raw();
         // SAFETY: the first call passes the block to the first layer. The second call happens only if that layer
-        // returned `false`; it then has not kept the block, as first layers never do.
+        // returned `false`, and then it has not kept the block: the catalogue lets only `ultrahot` come first.
         let again = || unsafe { FreeBlock::from_raw(address) };
         self.first.push(again(), owner) || self.second.push(again(), owner)
     }

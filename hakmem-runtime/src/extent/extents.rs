@@ -1,7 +1,7 @@
 //! Large blocks: mapped one by one, cached for a while after they are freed, and grown by `mremap`.
 //!
 //! A large block starts at a multiple of the page map's granule (2 MiB), or of its alignment if that is more. So no two
-//! blocks start in one granule, the page map has the length of each, and transparent huge pages fit. The rounding costs
+//! blocks share a granule, the page map has the length of each, and transparent huge pages fit. The rounding costs
 //! address space, not memory.
 //!
 //! Functions here return null if the kernel refuses; then nothing has changed. The caller may free other cached memory

@@ -1,20 +1,20 @@
-//! The arena: memory for the runtime's own metadata, handed out and never taken back.
+//! The arena: memory for the runtime's own metadata, never freed.
 //!
 //! What is allocated here (heaps, leaves of the page map, magazines) is recycled by its users and never unmapped. So a
-//! pointer to it is valid for ever: lock-free code that follows a stale one reads, at worst, a stale value.
+//! pointer into it stays valid for ever: lock-free code that follows a stale one reads, at worst, a stale value.
 
 use crate::sys::fork::{ForkHook, ForkLink, Hooks};
 use crate::sys::lock::Lock;
 use crate::sys::mmap::{self, Access};
 use core::ptr;
 
-/// What everything in the arena is aligned to.
+/// The alignment of every allocation.
 pub(crate) const ALIGN: usize = 128;
 
 /// The bytes of one mapping: enough for dozens of heaps, little beside the first slab.
 const CHUNK: usize = 256 * 1024;
 
-/// The mapping in use: `[next, end)` is not handed out yet.
+/// The current mapping, of which `[next, end)` is not handed out yet.
 #[derive(Debug)]
 struct Chunk {
     next: usize,
@@ -46,21 +46,22 @@ pub(crate) fn allocate(bytes: usize) -> usize {
     address
 }
 
-/// A value of `T` that is all zero, with so many bytes of zeroes behind it. `None`: the system has no memory.
+/// Allocates an all-zero `T` followed by `bytes_behind` bytes of zeroes. `None`: the system has no memory.
 pub(crate) fn zeroed<T: Zeroed>(bytes_behind: usize) -> Option<&'static T> {
     const { assert!(align_of::<T>() <= ALIGN) };
     let address = allocate(size_of::<T>().checked_add(bytes_behind)?);
-    // SAFETY: null, or memory of the arena, zero, enough, aligned and never taken back; the value may be all zero.
+    // SAFETY: null, or arena memory: long enough, aligned (asserted above), never unmapped, and handed out to nobody
+    // else. It is all zero, which `Zeroed` makes a valid `T` that threads may share.
     unsafe { ptr::with_exposed_provenance::<T>(address).as_ref() }
 }
 
-/// What may be all zero.
+/// A type for which all-zero bytes are a valid value.
 ///
 /// # Safety
-/// A value whose bytes are all zero is one, and threads may share it.
+/// They are, and threads may share the value.
 pub(crate) unsafe trait Zeroed: 'static {}
 
-/// Has forks hold the arena's lock. To be called before any other hook is registered: the arena is used under all other
+/// Registers the arena's fork hook. To be called before any other hook is registered: the arena is used under all other
 /// locks, so a fork takes its lock last.
 pub(crate) fn register(hooks: &mut Hooks) {
     hooks.register(&ARENA);

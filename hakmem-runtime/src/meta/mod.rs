@@ -1,4 +1,4 @@
-//! The runtime's own metadata: where it is allocated, which addresses are ours, and the atomic words of lock-free code.
+//! The runtime's metadata: the arena it is allocated from, the page map, and the atomic words of lock-free code.
 //! Imports `sys`.
 
 pub(crate) mod arena;

@@ -1,8 +1,8 @@
-//! The page map: which addresses are ours.
+//! The page map: which addresses belong to which allocator.
 //!
-//! A radix tree of two levels over granules of 2 MiB. It answers for any address in two loads, without a system call
-//! and without touching the memory at that address. The root is static (its untouched pages cost nothing); a leaf of 64
-//! KiB describes 16 GiB of address space.
+//! A two-level radix tree over granules of 2 MiB. A lookup of any address takes two loads, makes no system call and
+//! does not touch the memory at that address. The root is static (its untouched pages cost nothing); a leaf of 64 KiB
+//! describes 16 GiB of address space.
 
 use super::arena;
 use super::word::publish_once;
@@ -23,13 +23,13 @@ type Leaf = [AtomicU64; LEAF_ENTRIES];
 const _: () = assert!(align_of::<Leaf>() <= arena::ALIGN);
 const _: () = assert!(size_of::<Leaf>() == 64 << 10 && LEAF_ENTRIES * GRANULE == 16 << 30);
 
-/// The leaves' addresses; 0 where there is none.
+/// The leaves' addresses; 0: no leaf.
 static ROOT: [AtomicU64; ROOT_ENTRIES] = [const { AtomicU64::new(0) }; ROOT_ENTRIES];
 
 /// What occupies a granule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// Nothing of ours.
+    /// Memory that is not ours, or none.
     Nobody,
     /// A region of SuperSlabs of the allocator with this id.
     Region(u8),
@@ -61,16 +61,16 @@ impl Owner {
     }
 }
 
-/// The leaf behind a value of `ROOT` that was read with Acquire; `None` for 0.
+/// The leaf at an address that was read from `ROOT` with Acquire; `None` for 0.
 fn leaf_at(value: u64) -> Option<&'static Leaf> {
     // SAFETY: a value other than 0 was published by `make_leaf`: the address of zeroed memory in the arena, which is a
     // valid leaf, aligned to 128 and never unmapped. Leaves consist of atomics, so sharing them is sound.
     unsafe { ptr::with_exposed_provenance::<Leaf>(value as usize).as_ref() }
 }
 
-/// The leaf at `root`, made if there is none. `None`: no memory.
+/// The leaf at index `root`, created if there is none. `None`: no memory.
 fn make_leaf(root: usize) -> Option<&'static Leaf> {
-    // If two threads make one, the loser's stays unused: 64 KiB of address space, never touched.
+    // If two threads create one, the loser's leaks: 64 KiB of address space, never touched.
     leaf_at(publish_once(ROOT.get(root)?, || arena::allocate(size_of::<Leaf>()) as u64)?)
 }
 
@@ -81,12 +81,12 @@ fn entry_of(granule: usize) -> Option<&'static AtomicU64> {
     leaf.get(granule & (LEAF_ENTRIES - 1))
 }
 
-/// Who owns `address`.
+/// The owner of `address`.
 pub(crate) fn owner(address: usize) -> Owner {
     entry_of(address >> GRANULE_SHIFT).map_or(Owner::Nobody, |entry| Owner::decode(entry.load(Ordering::Relaxed)))
 }
 
-/// Changes the owner of the granule of `address`, which has one.
+/// Changes the owner of the granule of `address`, which has a leaf.
 pub(crate) fn change(address: usize, owner: Owner) {
     if let Some(entry) = entry_of(address >> GRANULE_SHIFT) {
         entry.store(owner.encode(), Ordering::Relaxed);
@@ -102,7 +102,7 @@ pub(crate) struct LargeBlock {
 }
 
 impl LargeBlock {
-    /// The function [`change`], without another look-up.
+    /// [`change`] of its first granule, without another lookup.
     pub(crate) fn change(&self, owner: Owner) {
         self.entry.store(owner.encode(), Ordering::Relaxed);
     }
@@ -117,7 +117,7 @@ pub(crate) fn large(address: usize, id: u8) -> Option<LargeBlock> {
     }
 }
 
-/// Makes the leaves for `[address, address + length)`, so that [`enter`] cannot fail for it. `false`: no memory.
+/// Creates the leaves for `[address, address + length)`, so that [`enter`] cannot fail for it. `false`: no memory.
 pub(crate) fn prepare(address: usize, length: usize) -> bool {
     let granules = granules(address, length);
     let last = granules.end.wrapping_sub(1) >> LEAF_SHIFT;

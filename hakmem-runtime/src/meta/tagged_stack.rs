@@ -1,12 +1,12 @@
-//! A lock-free stack: Treiber's, with a tag against the ABA problem.
+//! A Treiber stack with a tag against the ABA problem.
 //!
 //! The stack is one 64-bit word. Bits 0–39 are the top node, bits 40–63 a tag that every change increments. A pop goes
-//! wrong only if exactly a multiple of 2²⁴ changes happen between its load and its compare-and-swap, and leave the same
-//! node on top.
+//! wrong only if a multiple of 2²⁴ changes happen between its load and its compare-and-swap and leave the same node on
+//! top.
 //!
-//! A node is an address without its low seven bits: what is put on a stack (slab entries, magazines) is aligned to 128
-//! bytes at least and has an address of 47 bits. It must never be unmapped, because a pop reads the link of a node that
-//! another thread may have popped just before.
+//! A node is an address without its low seven bits: the things on a stack (slab entries, magazines) are aligned to at
+//! least 128 bytes and have addresses of 47 bits. They must never be unmapped, because a pop may read the link of a
+//! node that another thread has just popped.
 
 use crate::meta::arena;
 use crate::meta::word::Word;
@@ -15,7 +15,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 const NODE_BITS: u32 = 40;
 const NODE: u64 = (1 << NODE_BITS) - 1;
 
-/// The low bits of an address that a node leaves out.
+/// How many low bits of an address a node leaves out.
 pub(crate) const NODE_SHIFT: u32 = 7;
 
 const _: () = assert!(47 - NODE_SHIFT == NODE_BITS, "a node is an address of 47 bits without the low ones");
@@ -41,7 +41,7 @@ impl<W: Word> TaggedStack<W> {
         TaggedStack(word)
     }
 
-    /// Whether the stack was empty a moment ago.
+    /// Whether the stack was empty when it was read.
     pub fn is_empty(&self) -> bool {
         self.0.load(Ordering::Relaxed) & NODE == 0
     }
@@ -52,8 +52,8 @@ impl<W: Word> TaggedStack<W> {
     }
 
     /// [`push`](TaggedStack::push), which also stores the stack's new depth in the node's link, above the bits of the
-    /// next node. `link` finds the link of any node that was ever pushed, and of this one. The nodes of a stack are
-    /// pushed with this function, or all with the other one.
+    /// next node. `link` finds the link of this node and of any that was ever pushed. All nodes of a stack
+    /// are pushed with this function, or all with the other.
     pub fn push_counted<'a>(&self, node: u64, link: impl Fn(u64) -> &'a W)
     where
         W: 'a,
@@ -75,7 +75,7 @@ impl<W: Word> TaggedStack<W> {
         }
     }
 
-    /// The depth, a moment ago, of a stack whose nodes are counted.
+    /// The depth, when it was read, of a stack whose nodes are counted.
     pub fn depth<'a>(&self, link: impl Fn(u64) -> &'a W) -> u64
     where
         W: 'a,
@@ -83,8 +83,8 @@ impl<W: Word> TaggedStack<W> {
         self.depth_of(self.0.load(Ordering::Acquire), &link)
     }
 
-    /// The depth in the link of the top node of `word`. If that node was popped in the meantime the result is
-    /// arbitrary, and the stack does not hold `word` any more.
+    /// The depth in the link of the top node of `word`. If that node was popped since, the result is arbitrary, and the
+    /// stack's word is no longer `word`.
     fn depth_of<'a>(&self, word: u64, link: &impl Fn(u64) -> &'a W) -> u64
     where
         W: 'a,
@@ -115,7 +115,7 @@ impl<W: Word> TaggedStack<W> {
     }
 }
 
-/// The word's next tag, with no node.
+/// The word with its tag incremented and without a node.
 fn next_tag(word: u64) -> u64 {
     (word & !NODE).wrapping_add(1 << NODE_BITS)
 }

@@ -1,6 +1,6 @@
 //! The atomic word that the lock-free protocols are generic over: `AtomicU64` in the allocator (`AtomicU32` for a
-//! futex), loom's atomics in the models of `tests/loom_*`. So the models run the very code that ships, and neither
-//! needs a `cfg`.
+//! futex), loom's atomics in the models of `tests/loom_*`. So the models check the code that ships, without a
+//! `cfg`.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -48,8 +48,8 @@ impl Word for AtomicU32 {
     }
 }
 
-/// The value that `word` holds; if that is 0, the value that `make` returns, stored there. Of several threads that call
-/// `make` the first to store wins, and all get its value and see what its `make` wrote. `None`: `make` returned 0.
+/// Returns the value of `word`; if that is 0, stores what `make` returns. If several threads race, the first to store
+/// wins: all get its value, and see what its `make` wrote. `None`: `make` returned 0.
 pub fn publish_once(word: &impl Word, make: impl FnOnce() -> u64) -> Option<u64> {
     // Acquire pairs with the Release of the thread that published.
     let mut found = word.load(Ordering::Acquire);

@@ -1,4 +1,4 @@
-//! Time, cheap or exact.
+//! Clocks: a cheap coarse one and an exact one.
 
 /// Milliseconds since an arbitrary moment, wrapping. The resolution is one scheduler tick (1 to 10 ms); the clock is
 /// read through the vDSO, without a system call.
@@ -17,8 +17,8 @@ pub(crate) fn now_ns() -> u64 {
 
 fn read(clock: libc::clockid_t) -> libc::timespec {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a live, writable timespec for the length of the call; every Linux since 2.6.32 has these clocks,
-    // and on an error the call writes nothing.
+    // SAFETY: `time` is a live, writable timespec for the length of the call; every Linux since 2.6.32 has these
+    // clocks, and on an error the call writes nothing.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     time
 }

@@ -11,12 +11,12 @@ pub(crate) fn preserve<T>(call: impl FnOnce() -> T) -> T {
     result
 }
 
-/// What the last failed call in this thread left in `errno`.
+/// This thread's `errno`.
 pub(crate) fn last() -> i32 {
     errno().get()
 }
 
-/// Tells the program why a call of its own failed.
+/// Sets this thread's `errno`, to report a failure to the program.
 pub(crate) fn set(error: i32) {
     errno().set(error);
 }

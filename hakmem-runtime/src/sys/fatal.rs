@@ -1,7 +1,7 @@
 //! Fatal errors: one line on standard error, then abort. Allocates nothing, takes no lock, does not unwind.
 //!
-//! A line is `hakmem: `, what is wrong in a few words ("double free", "invalid free"), and in brackets the pointer and
-//! whatever else is known about it.
+//! The line is `hakmem: `, the error in a few words ("double free", "invalid free"), and in parentheses the pointer and
+//! what else is known about it.
 
 use super::program::{self, STANDARD_ERROR};
 
@@ -12,7 +12,7 @@ pub(crate) fn fatal(message: &str, pointer: usize) -> ! {
     Message::new().text(message).pointer(pointer).text(")").fatal()
 }
 
-/// A message under construction. What exceeds its buffer is cut off.
+/// A message under construction, truncated to its buffer.
 ///
 /// # Invariants
 /// `length < bytes.len()`: the last byte is left for the newline.
@@ -23,7 +23,7 @@ pub(crate) struct Message {
 }
 
 impl Message {
-    /// `hakmem: `, to be continued.
+    /// Starts with `hakmem: `.
     pub(crate) fn new() -> Message {
         let mut message = Message { bytes: [0; 256], length: 0 };
         message.text("hakmem: ");
@@ -47,7 +47,7 @@ impl Message {
         self
     }
 
-    /// ` (pointer 0x…`. The caller adds what else belongs in the brackets, and closes them.
+    /// ` (pointer 0x…`. The caller adds the rest and the closing parenthesis.
     pub(crate) fn pointer(&mut self, pointer: usize) -> &mut Message {
         self.text(" (pointer ").hexadecimal(pointer, 12)
     }
@@ -79,7 +79,7 @@ impl Message {
             *last = b'\n';
         }
         program::write(STANDARD_ERROR, self.bytes.get(..=self.length).unwrap_or_default());
-        // SAFETY: it may be called at any time, also in a signal handler, and does not allocate.
+        // SAFETY: `abort` has no preconditions: it is async-signal-safe.
         unsafe { libc::abort() }
     }
 }

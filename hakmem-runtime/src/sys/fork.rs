@@ -1,8 +1,8 @@
 //! `fork` in a program with threads: the runtime takes all of its locks before the fork and releases them after it, in
 //! the parent and in the child, so that the child never inherits a lock held by a thread that it does not have.
 //!
-//! A part of the runtime with such locks registers a [`ForkHook`]. The order in which a fork takes locks is the order
-//! in which the rest of the runtime nests them:
+//! A part of the runtime with such locks registers a [`ForkHook`]. A fork takes the locks in the order in which the
+//! rest of the runtime nests them:
 //!
 //! ```text
 //! workers' rounds → list of hooks → each hook, newest first (an allocator: idle heaps → extents → pool) → arena
@@ -10,9 +10,9 @@
 //!
 //! The arena comes last because it is registered first, before any allocator.
 //!
-//! The program's own fork handlers may run between ours: those registered before ours prepare later, and run earlier
-//! after the fork. They may allocate, so the forking thread passes the locks that it holds for the fork (see
-//! [`Lock::hold_for_fork`]). They may even fork; forks in progress are counted, and the outermost one releases.
+//! The program's fork handlers may run while the locks are held: those registered before ours run later before the
+//! fork, and earlier after it. They may allocate, so the forking thread may pass the locks that it holds for the fork
+//! (see [`Lock::hold_for_fork`]). They may even fork; forks in progress are counted, and the outermost one releases.
 //!
 //! The child keeps what the parent's other threads had allocated. Free memory in those threads' heaps stays unused in
 //! the child, because a heap may have been in the middle of a change.
@@ -29,8 +29,8 @@ pub(crate) trait ForkHook: Sync {
     /// Before the fork: takes the locks.
     fn hold(&self);
 
-    /// After it, in the parent and in the child: releases the locks. It is also called for a hook that was registered
-    /// during the fork, of which nothing is held.
+    /// After it, in the parent and in the child: releases the locks. Also called for a hook that was registered during
+    /// the fork, none of whose locks is held.
     fn release(&self);
 
     /// The hook's link in the list, the same one at every call.
@@ -59,7 +59,7 @@ impl ForkLink {
 
 impl fmt::Debug for ForkLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ForkLink") // Its fields are the lock's.
+        f.write_str("ForkLink") // Its fields may be read under the lock only.
     }
 }
 
@@ -80,7 +80,8 @@ pub(crate) fn hooks() -> Guard<'static, Hooks> {
 }
 
 impl Hooks {
-    /// Registers a hook, unless it is registered. Returns its number: how many were registered before it, at most 255.
+    /// Registers a hook, unless it is registered already. Returns its number: how many were registered before it, at
+    /// most 255.
     pub(crate) fn register(&mut self, hook: Hook) -> u8 {
         let link = hook.link();
         if let Some(number) = link.number.get() {
@@ -107,16 +108,15 @@ impl Hooks {
     }
 }
 
-/// What a fork does before it takes the lock of the list of hooks. There is one in programs with threads of the
-/// allocator's own: it waits until each of these is between two rounds of its work.
+/// What a fork does before it locks the list of hooks. Programs with background threads (`worker.rs`) have one: it
+/// waits until each of these is between two rounds of work.
 ///
-/// It cannot be a `ForkHook`: a round may register one itself, by the first use of an allocator. If the fork held the
-/// list and then waited for that round, the round would wait for the list. Nor can it be a handler of its own for
-/// `pthread_atfork`. Handlers prepare in the opposite order of their registration, so it had to be registered after the
-/// ones here; but one thread may start a worker while another is still about to register these.
+/// It cannot be a `ForkHook`: a round may register one, by the first use of an allocator. If the fork held the list and
+/// then waited for that round, they would deadlock. Nor can it be a `pthread_atfork` handler of its own: these run
+/// before a fork in reverse order of registration, so it would have to be registered after the ones here; but one
+/// thread may start a worker while another is about to register these.
 ///
-/// A program without workers must not contain their functions. Hence this is reached by a pointer, which only a worker
-/// sets.
+/// A program without workers must not link their functions. Hence the pointer, which only a worker sets.
 #[derive(Debug)]
 pub(crate) struct EarlyHook {
     pub(crate) hold: fn(),
@@ -126,7 +126,7 @@ pub(crate) struct EarlyHook {
 
 static EARLY: AtomicPtr<EarlyHook> = AtomicPtr::new(ptr::null_mut());
 
-/// Sets the early hook. Of several calls the last one counts; all hooks passed do the same.
+/// Sets the early hook. The last call counts; all hooks passed do the same.
 pub(crate) fn set_early_hook(hook: &'static EarlyHook) {
     // Release pairs with the Acquire in `early_hook`: a thread that reads the pointer sees the hook.
     EARLY.store(ptr::from_ref(hook).cast_mut(), Ordering::Release);
@@ -138,7 +138,7 @@ fn early_hook() -> Option<&'static EarlyHook> {
     unsafe { EARLY.load(Ordering::Acquire).as_ref() }
 }
 
-/// Installs the fork handlers, once. To be called without any lock of the runtime: the C library may allocate here.
+/// Installs the fork handlers, once. The caller must hold no lock of the runtime, as the C library may allocate here.
 pub(crate) fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if !INSTALLED.swap(true, Ordering::Relaxed) {
@@ -146,10 +146,10 @@ pub(crate) fn install() {
     }
 }
 
-/// Has these functions called around each fork: before it, and after it in the parent and in the child. The one given last is
-/// the first to be called before. A failure (no memory) leaves a program in which a child may find locks held.
+/// Registers functions to be called around each fork: before it (last registered, first called), and after it in the
+/// parent and in the child. If this fails (no memory), a child may find locks held.
 pub(crate) fn call(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
-    // SAFETY: the functions are part of the program, or of a library that stays.
+    // SAFETY: the functions are in the program, or in a library that is never unloaded, so they stay callable.
     unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
@@ -161,7 +161,7 @@ extern "C" fn prepare() {
     let mut hooks = HOOKS.lock();
     hooks.forks = hooks.forks.wrapping_add(1);
     if hooks.forks > 1 {
-        return; // A fork handler forks: everything is held already.
+        return; // A fork handler is forking: everything is held already.
     }
     for hook in hooks.newest_first() {
         hook.hold();
@@ -183,8 +183,8 @@ extern "C" fn child() {
     }
 }
 
-/// Releases what `prepare` took, in the opposite order. `false`: this was a fork within a fork handler, and the outer
-/// fork goes on, in the parent and in the child, and still needs everything.
+/// Releases what `prepare` took, in the opposite order. `false`: this was a fork within a fork handler. The outer fork,
+/// which continues in the parent and in the child, still needs the locks.
 fn release() -> bool {
     let mut hooks = HOOKS.lock();
     hooks.forks = hooks.forks.wrapping_sub(1);

@@ -1,10 +1,9 @@
-//! A lock of one word. It holds the thread that has the lock, or 0 if it is free, and two flags (after Drepper,
-//! "Futexes are tricky").
+//! A lock of one word: its holder, or 0 if it is free, and two flags (after Drepper, "Futexes are tricky").
 //!
 //! std's locks may allocate or panic; this one waits on a futex and does neither. It records its holder for two cases,
-//! which only a waiter needs to look for. A thread that holds the lock for a fork passes it, because the program's own
-//! fork handlers, which run between ours, may allocate. And a thread that would wait for itself is stopped with a
-//! message: a signal handler called the allocator while it was at work.
+//! checked only before a wait. A thread that holds the lock for a fork may pass it, because the program's fork
+//! handlers, which run in between, may allocate. And a thread that would wait for itself aborts with a message: a
+//! signal handler has called the allocator while it held the lock.
 
 use super::fatal::fatal;
 use super::{futex, thread};
@@ -19,23 +18,23 @@ const CONTENDED: usize = 1;
 /// The holder has the lock for a fork.
 const FORKING: usize = 2;
 
-/// Attempts before a waiter goes to sleep. A critical section of the pool takes a few hundred nanoseconds, so a short
-/// spin on another core usually sees its end.
+/// Attempts before a waiter sleeps. A critical section of the pool takes a few hundred nanoseconds, so a short spin
+/// usually outlasts it.
 const SPINS: u32 = 100;
 
 /// A value behind a futex lock.
 ///
 /// # Invariants
 /// `state == FREE`, or `state == holder | flags`, where `holder` is [`thread::current`] of the one thread that may
-/// access `value`. The flags do not overlap with any thread's number.
+/// access `value`. The flags are bits that are 0 in that address.
 #[derive(Debug)]
 pub(crate) struct Lock<T> {
     state: AtomicUsize,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: `&Lock<T>` gives access to the value through a `Guard` only, and there are guards on one thread at a time: so
-// the value is sent from thread to thread (`T: Send`) and never shared between them.
+// SAFETY: `&Lock<T>` gives access to the value through a `Guard` only, and guards exist on one thread at a time. So the
+// value is sent between threads (`T: Send`), never shared.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
 fn is_held_by(state: usize, thread: usize) -> bool {
@@ -53,7 +52,7 @@ impl<T> Lock<T> {
         Guard { lock: self, owned }
     }
 
-    /// Takes the lock if it is free. The recorder would rather leave something out than wait.
+    /// Takes the lock if it is free: the recorder would rather drop an event than wait.
     #[cfg(any(test, hakmem_record))]
     pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
         self.state.compare_exchange(FREE, thread::current(), Ordering::Acquire, Ordering::Relaxed).ok()?;
@@ -61,8 +60,8 @@ impl<T> Lock<T> {
     }
 
     /// Waits for the lock, and holds it while this thread forks. Until [`Lock::release_after_fork`], `lock` returns at
-    /// once on this thread. If a signal handler forks, this thread may have the lock already: then it stays with the
-    /// code that was interrupted, which continues in the parent and in the child.
+    /// once on this thread. If a signal handler forks, this thread may have the lock already: then the interrupted code
+    /// keeps it, and continues in the parent and in the child.
     pub(crate) fn hold_for_fork(&self) {
         if !is_held_by(self.state.load(Ordering::Relaxed), thread::current()) {
             self.acquire();
@@ -79,7 +78,7 @@ impl<T> Lock<T> {
         }
     }
 
-    /// Frees the lock in a forked child, which does not have the holder's thread.
+    /// Frees the lock in a forked child, in which its holder does not exist.
     pub(crate) fn forget_holder(&self) {
         self.state.store(FREE, Ordering::Relaxed);
     }
@@ -142,7 +141,7 @@ impl<T> Lock<T> {
 #[derive(Debug)]
 pub(crate) struct Guard<'a, T> {
     lock: &'a Lock<T>,
-    /// Whether the lock is released with the guard. Not if its holder forks, and keeps it until the fork is over.
+    /// Whether dropping the guard releases the lock. Not during a fork, which holds it until the end.
     owned: bool,
 }
 

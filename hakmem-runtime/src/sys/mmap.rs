@@ -1,8 +1,8 @@
 //! Memory from the kernel. Addresses are `usize`; an address of 0 means that the kernel refused. `errno` is preserved.
 //!
-//! The functions that change a mapping take its address, and are for its owner: for ranges that the caller got from
-//! [`map`] or [`map_at`] and has not unmapped, and in which no memory is in use that the call would change. Who owns
-//! which range is the subject of `backend/region.rs`, `backend/free_runs.rs` and `extent/extents.rs`.
+//! The functions that change a mapping take its address. Their callers must own the range: they got it from [`map`] or
+//! [`map_at`] and have not unmapped it, and no memory that the call would change is in use. Who owns which range is the
+//! subject of `backend/region.rs`, `backend/free_runs.rs` and `extent/extents.rs`.
 
 use super::errno;
 use core::ptr;
@@ -27,7 +27,7 @@ pub(crate) fn round_up(value: usize, to: usize) -> Option<usize> {
     value.checked_add(to.wrapping_sub(1)).map(|sum| sum & !to.wrapping_sub(1))
 }
 
-/// What a new mapping allows.
+/// The access that a new mapping allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Nothing yet: address space alone, which the kernel does not count as memory.
@@ -44,8 +44,8 @@ impl Access {
         }
     }
 
-    /// The kernel counts memory when it becomes usable, so that a request beyond all memory fails at once. It does not
-    /// count reserved address space.
+    /// The kernel charges memory when it becomes usable, so that a request beyond all memory fails at once. It does not
+    /// charge reserved address space.
     fn flags(self) -> i32 {
         match self {
             Access::Reserved => libc::MAP_NORESERVE,
@@ -58,8 +58,8 @@ fn mmap(hint: usize, length: usize, access: Access, extra: i32) -> usize {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | access.flags() | extra;
     let hint = ptr::with_exposed_provenance_mut(hint);
     errno::preserve(|| {
-        // SAFETY: a new anonymous mapping. `extra` is 0 or MAP_FIXED_NOREPLACE, and with neither does the kernel
-        // replace a mapping that exists.
+        // SAFETY: it makes a new anonymous mapping. `extra` is 0 or MAP_FIXED_NOREPLACE, with which the kernel never
+        // replaces an existing mapping.
         let address = unsafe { libc::mmap(hint, length, access.protection(), flags, -1, 0) };
         if address == libc::MAP_FAILED { 0 } else { address.expose_provenance() }
     })
@@ -96,7 +96,7 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
         }
         below = below.saturating_sub(align);
     }
-    // Otherwise map enough to contain an aligned range, and unmap what is before and behind it.
+    // Otherwise map enough to contain an aligned range, and unmap what is before and after it.
     let Some(total) = length.checked_add(align) else { return 0 };
     let whole = mmap(0, total, Access::Reserved, 0);
     if whole == 0 {
@@ -113,7 +113,7 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
     address
 }
 
-/// Unmaps a range, which the caller no longer owns from this call on.
+/// Unmaps a range that the caller owns.
 pub(crate) fn unmap(address: usize, length: usize) {
     if length > 0 {
         errno::preserve(|| {
@@ -139,8 +139,8 @@ pub(crate) fn purge(address: usize, length: usize) -> bool {
     advise(address, length, libc::MADV_DONTNEED)
 }
 
-/// Gives a range its memory now, in one call instead of a page fault for each page. A kernel before 5.14 refuses, and
-/// the page faults follow.
+/// Populates a range in one call instead of a page fault per page. A kernel before 5.14 refuses; then the page faults
+/// follow.
 pub(crate) fn populate(address: usize, length: usize) {
     advise(address, length, libc::MADV_POPULATE_WRITE);
 }
@@ -162,7 +162,7 @@ fn advise(address: usize, length: usize, advice: i32) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resize {
     Done,
-    /// There is no room behind the mapping, or no memory.
+    /// There is no room after the mapping, or no memory.
     Refused,
     /// The range consists of several mappings, which the kernel does not resize as one.
     Split,
@@ -183,8 +183,8 @@ pub(crate) fn resize_in_place(address: usize, old: usize, new: usize) -> Resize 
 /// That is because the kernel unmaps `target` before it moves the pages ("Any previous mapping at the address range
 /// specified by `new_address` and `new_size` is unmapped", mremap(2)), and may refuse after that. Then another thread's
 /// mapping may be at `target` already, and unmapping it would destroy that. On the other hand, a kernel that refuses
-/// earlier (most checks come first since 6.17) leaves the reservation in place. Nothing tells one case from the other,
-/// so `target` is given up in both: at worst its address space, which has no memory, is lost.
+/// earlier (most checks come first since 6.17) leaves the reservation in place. The cases cannot be told apart, so
+/// `target` is given up in both: at worst its address space, which has no memory, leaks.
 pub(crate) fn move_to(address: usize, old: usize, new: usize, target: usize) -> bool {
     remap(address, old, new, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, target).is_ok()
 }

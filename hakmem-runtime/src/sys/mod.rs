@@ -1,4 +1,4 @@
-//! The operating system: memory, time, waiting, threads, fork, and the message before an abort. Imports nothing else of
+//! The operating system: memory, time, locks, threads, fork, the environment, and fatal errors. Imports nothing else of
 //! this crate.
 
 pub(crate) mod clock;

@@ -1,29 +1,29 @@
-//! What the system gives a program: its environment, its exit, its files.
+//! The process: its environment, exit handlers and files.
 
 use core::ffi::CStr;
 
-/// The file of messages.
+/// The file descriptor of standard error.
 pub(crate) const STANDARD_ERROR: i32 = 2;
 
-/// The value of an environment variable. Valid until the program changes its environment: to be asked for at its start.
+/// The value of an environment variable. Valid until the program changes its environment, so for use at its start.
 pub(crate) fn variable(name: &CStr) -> Option<&'static CStr> {
-    // SAFETY: `getenv` returns null or a string of C's; that nobody changes the environment meanwhile is the program's to see to,
-    // as with any `getenv`.
+    // SAFETY: `getenv` returns null or a C string. It is called at the program's start; that no other thread changes
+    // the environment is up to the program, as with any `getenv` (`std::env::set_var` is `unsafe` for this reason).
     unsafe {
         let value = libc::getenv(name.as_ptr());
         (!value.is_null()).then(|| CStr::from_ptr(value))
     }
 }
 
-/// Has `function` called when the program exits.
+/// Registers a function to be called when the program exits.
 pub(crate) fn at_exit(function: extern "C" fn()) {
-    // SAFETY: the function is part of the program, and is called while the program is still mapped. If there is no
-    // memory to register it, it is not called.
+    // SAFETY: the function is in the program, or in a library, whose exit handlers run before it is unloaded. If there
+    // is no memory to register it, it is not called.
     unsafe { libc::atexit(function) };
 }
 
-/// Writes to a file; how many bytes, or less than 0 for a failure. It may be called at any time, also in a signal handler.
+/// Writes to a file descriptor. Returns how many bytes were written, or -1. Async-signal-safe.
 pub(crate) fn write(file: i32, bytes: &[u8]) -> isize {
-    // SAFETY: as many bytes as the slice has can be read.
+    // SAFETY: the kernel reads `bytes.len()` bytes from the slice, which is borrowed for the call.
     unsafe { libc::write(file, bytes.as_ptr().cast(), bytes.len()) }
 }

@@ -1,17 +1,17 @@
-//! Threads of the C library.
+//! POSIX threads.
 
 use super::errno;
 use core::mem::MaybeUninit;
 use core::ptr;
 
-/// The calling thread; the same number in a forked child as in its parent. The C library keeps a structure at this
+/// The calling thread's `pthread_t`, the same in a forked child. The C library has an aligned structure at this
 /// address, so the low bits are 0.
 pub(crate) fn current() -> usize {
     // SAFETY: the function has no preconditions.
     unsafe { libc::pthread_self() as usize }
 }
 
-/// Starts a thread that takes no signals, which are for the program's own threads. `false`: the system has no more
+/// Starts a thread with all signals blocked, so that the program's own threads take them. `false`: the system has no more
 /// threads.
 pub(crate) fn spawn(
     run: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void,
@@ -32,14 +32,14 @@ pub(crate) fn spawn(
             started = libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, argument) == 0;
             libc::pthread_attr_destroy(attributes.as_mut_ptr());
         }
-        // The C library takes the program's thread-local memory out of the stack, which may be too small for it.
+        // The C library takes the thread-local memory out of the stack, which may be too small. Then the default size.
         started = started || libc::pthread_create(thread.as_mut_ptr(), ptr::null(), run, argument) == 0;
         libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
         started
     })
 }
 
-/// Waits for the end of a thread, named as by [`current`].
+/// Joins a thread, given as by [`current`].
 ///
 /// # Safety
 /// The thread was started by [`spawn`], and is joined once.

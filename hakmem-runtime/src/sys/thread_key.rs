@@ -1,16 +1,16 @@
-//! A value per thread, and what is done with it when the thread ends.
+//! A value per thread, with a destructor that runs when the thread exits: a typed `pthread_key_t`.
 
 use core::marker::PhantomData;
 use core::mem::transmute;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
-/// A key of the C library's for values of type `&'static T`. Never deleted.
+/// A `pthread_key_t` for values of type `&'static T`. Never deleted.
 #[derive(Debug)]
 pub(crate) struct ThreadKey<T: 'static> {
-    /// The key, plus one; 0 before it is created, and where there was none to be had.
+    /// The key plus one; 0 before `create`, or if that failed.
     number: AtomicU32,
-    /// (Values are passed in and out, each in its thread: there is none here.)
+    /// (No value is stored here.)
     values: PhantomData<fn(&'static T)>,
 }
 
@@ -20,12 +20,12 @@ impl<T> ThreadKey<T> {
         ThreadKey { number: AtomicU32::new(0), values: PhantomData }
     }
 
-    /// Creates the key: at the end of a thread that has a value, `end` is called with it. Called once. If the C library has no
-    /// more keys, no thread has a value.
+    /// Creates the key. When a thread that has a value exits, `end` is called with it. Called once. If the C library
+    /// has no keys left, no thread gets a value.
     pub(crate) fn create(&self, end: extern "C" fn(&'static T)) {
         let mut key = 0;
-        // SAFETY: `key` is a place for the result. The C library calls the function with the thread's value unless that is null,
-        // so with what `set` was given, and a reference is passed as a pointer is.
+        // SAFETY: `key` is a live local for the result. The C library calls the function only with a value that is not
+        // null, which came from `set`: a `&'static T`. References and pointers to a sized type have the same ABI.
         let failed = unsafe {
             let end = transmute::<extern "C" fn(&'static T), unsafe extern "C" fn(*mut libc::c_void)>(end);
             libc::pthread_key_create(&raw mut key, Some(end))
@@ -44,14 +44,15 @@ impl<T> ThreadKey<T> {
     #[inline]
     pub(crate) fn get(&self) -> Option<&'static T> {
         let key = self.key()?;
-        // SAFETY: the key exists. The value is null, or what `set` was given in this thread.
+        // SAFETY: the key was created and is never deleted. The value is null, or the `&'static T` passed to `set` in
+        // this thread.
         unsafe { libc::pthread_getspecific(key).cast::<T>().as_ref() }
     }
 
-    /// Gives the calling thread a value. Without a key, or without memory, it has none, and its end goes unnoticed.
+    /// Sets the calling thread's value. Without a key, or without memory, it has none, and `end` is not called.
     pub(crate) fn set(&self, value: &'static T) {
         if let Some(key) = self.key() {
-            // SAFETY: the key exists.
+            // SAFETY: the key was created and is never deleted.
             unsafe { libc::pthread_setspecific(key, ptr::from_ref(value).cast()) };
         }
     }
