@@ -67,7 +67,7 @@ impl FreeRunBins {
         newest_region: None,
     };
 
-    /// Takes `slabs` consecutive slabs. `None`: no SuperSlab has so many.
+    /// Takes `slabs` consecutive slabs. `None`: no SuperSlab has such a run.
     pub(super) fn take(&mut self, slabs: u32, geometry: Geometry) -> Option<&'static Slab> {
         let enough = self.stocked >> slabs << slabs;
         if enough == 0 {

@@ -90,7 +90,7 @@ mod tests {
             pool.put_free(slab, 2);
         }
         pool.purge(crate::sys::clock::now_ms(), 0);
-        // What is dirty is taken first, and it alone is not fresh.
+        // Dirty slabs are taken first, and are not fresh.
         let again: Vec<_> = (0..3).map(|_| pool.take_free(2, 0, ID, |_| {}).expect("memory")).collect();
         let fresh: Vec<_> = again.iter().map(|slab| slab.fresh.get()).collect();
         assert_eq!((address(again[0]), fresh), (address(spans[2]), std::vec![false, true, true]));

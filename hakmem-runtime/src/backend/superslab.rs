@@ -246,7 +246,7 @@ mod tests {
         assert_eq!((taken, superslab.free.get(), superslab.dirty.get()), (mask(2, 3) | mask(8, 2), mask(12, 1), 0));
         superslab.put_purged(taken, mask(8, 2));
         assert_eq!((superslab.free.get(), superslab.dirty.get()), (taken | mask(12, 1), mask(8, 2)));
-        // What is dirty is taken first, though a longer run is free.
+        // Dirty slabs are taken first, though a longer run is free.
         assert_eq!(superslab.take(2), Some((8, false)));
         assert_eq!(superslab.take(2), Some((2, true)));
     }

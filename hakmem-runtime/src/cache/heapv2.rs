@@ -338,7 +338,7 @@ mod tests {
     use super::*;
     use crate::slab::class::Class;
 
-    /// Counts what is flushed.
+    /// Counts the flushed blocks.
     struct Flushed(usize);
 
     impl Below for Flushed {
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_depot_keeps_so_many_bytes_and_gives_up_what_nobody_needs() {
+    fn a_depot_limits_its_bytes_and_flushes_unused_magazines() {
         const SIZE: u32 = 1 << 20;
         let depot = Depot::new(4);
         let empty = || depot.take_empty().expect("memory");
@@ -369,7 +369,7 @@ mod tests {
         assert_eq!(most, (MAX_FULL_BYTES / SIZE / 4) as usize);
         // The low-water mark is still 0.
         assert_eq!(trimmed(&depot, Portion::Unused), (true, 0));
-        // One at a time is in use, then two.
+        // At most one is taken at a time, then two.
         for _ in 0..3 {
             assert!(depot.put_full(full(), SIZE));
         }

@@ -164,12 +164,12 @@ impl<const N: usize> Quarantine<N> {
         let wait = self.wait.get();
         if let Some(slot) = self.slots.get(wait as usize) {
             // SAFETY: `wait` is not `tail`, so the slot holds a block that the ring owns. The slot keeps the pointer;
-            // this value is used for the check alone and hands the block to nobody.
+            // this value is used for the check alone.
             let mut block = unsafe { slot.take() };
             let words = words(&mut block, below);
             if words.iter().fold(0, |touched, word| touched | (word ^ WORD)) != 0 {
-                let place = words.iter().find(|&&word| word != WORD).map_or(0, |word| ptr::from_ref(word).addr());
-                fatal("write after free", place);
+                let address = words.iter().find(|&&word| word != WORD).map_or(0, |word| ptr::from_ref(word).addr());
+                fatal("write after free", address);
             }
         }
         self.wait.set(Self::wrap(wait.wrapping_add(1)));

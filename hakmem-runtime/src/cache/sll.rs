@@ -1,4 +1,4 @@
-//! `sll`: an intrusive list with a high-water mark, behind any bounded layer.
+//! `sll`: an intrusive list with a high-water mark, below any bounded layer.
 //!
 //! It takes in what overflows the layer above and returns it when that layer runs empty: a burst of frees followed by a
 //! burst of allocations reaches no slab. Above the mark (bytes in the spec, blocks here) it flushes all that it had and

@@ -147,7 +147,7 @@ unsafe impl<L: Layer, R: Rest> Rest for Then<L, R> {
     }
 }
 
-/// What is below the first layer, and the slabs below that.
+/// The layers below another one, and the slabs below them.
 #[derive(Debug)]
 pub struct Under<'a, R: Rest, B> {
     rest: &'a R,
@@ -156,7 +156,7 @@ pub struct Under<'a, R: Rest, B> {
 }
 
 impl<'a, R: Rest, B: Below> Under<'a, R, B> {
-    /// Of the class that `bottom` is of.
+    /// For the class of `bottom`.
     pub fn new(rest: &'a R, shared: &'a R::Shared, bottom: &'a mut B) -> Self {
         Under { rest, shared, bottom }
     }

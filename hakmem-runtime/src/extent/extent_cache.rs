@@ -115,7 +115,7 @@ impl ExtentCache {
     }
 
     /// Joins the ranges put in since the last join with their neighbours.
-    #[inline(never)] // Called from many places, as `cut` is.
+    #[inline(never)] // For size: it has many callers, as `cut` has.
     fn join(&mut self) {
         while self.joined < self.count {
             self.count = self.count.wrapping_sub(1);
@@ -193,17 +193,17 @@ impl ExtentCache {
     fn cut(&mut self, index: usize, before: usize, length: usize) -> (Extent, Extent) {
         let Some(range) = self.extents.get_mut(index) else { return (NONE, NONE) };
         let taken = Extent { address: range.address.wrapping_add(before), length, ..*range };
-        let behind = Extent { address: taken.end(), length: range.end().wrapping_sub(taken.end()), ..*range };
+        let remainder = Extent { address: taken.end(), length: range.end().wrapping_sub(taken.end()), ..*range };
         range.length = before;
         self.bytes = self.bytes.wrapping_sub(length);
         if before == 0 {
             self.remove(index);
         }
-        if behind.length == 0 || self.push(behind) {
+        if remainder.length == 0 || self.push(remainder) {
             return (taken, NONE);
         }
-        self.bytes = self.bytes.wrapping_sub(behind.length);
-        (taken, behind)
+        self.bytes = self.bytes.wrapping_sub(remainder.length);
+        (taken, remainder)
     }
 }
 
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn the_latest_of_the_same_length_is_taken_whole() {
-        // Three neighbours, which nobody joins as long as each request is for one of them.
+        // Three neighbours, which are not joined as long as each request is for one of them.
         let mut cache = cache_of(&[range(0, GRANULE, 1), range(1, GRANULE, 2), range(2, GRANULE, 3)]);
         for granule in [2, 1, 0] {
             assert_eq!(cache.take(GRANULE, GRANULE).0.address, BASE + granule * GRANULE);
@@ -296,12 +296,12 @@ mod tests {
                 }
             } else {
                 let length = (pick % 7 + 1) * GRANULE / 2;
-                let (taken, behind) = match kind {
+                let (taken, remainder) = match kind {
                     8..14 => cache.take(length, GRANULE),
                     14 => (cache.take_at(BASE + pick % 128 * GRANULE / 2, length), NONE),
                     _ => (cache.take_oldest(0), NONE),
                 };
-                out.extend([taken, behind].into_iter().filter(|range| range.length > 0));
+                out.extend([taken, remainder].into_iter().filter(|range| range.length > 0));
             }
             let all = || out.iter().chain(cache.all());
             assert_eq!(cache.bytes, cache.all().iter().map(|range| range.length).sum::<usize>());
@@ -334,12 +334,12 @@ mod tests {
         let put = (0..RANGES + 1).filter(|&index| cache.put(unaligned(index))).count();
         assert_eq!((put, cache.bytes), (RANGES, RANGES * 3 * GRANULE));
         // There is no room for the remainder of a cut.
-        let (taken, behind) = cache.take(PAGE, GRANULE);
+        let (taken, remainder) = cache.take(PAGE, GRANULE);
         assert_eq!((taken.address % GRANULE, taken.length), (0, PAGE));
-        assert_eq!((behind.address, behind.length), (taken.address + PAGE, 2 * GRANULE));
+        assert_eq!((remainder.address, remainder.length), (taken.address + PAGE, 2 * GRANULE));
         assert_eq!(cache.bytes, (RANGES - 1) * 3 * GRANULE + GRANULE - PAGE);
         // But a neighbour is joined, which needs none.
-        assert!(!cache.put(behind) && cache.put(taken) && cache.put(behind));
+        assert!(!cache.put(remainder) && cache.put(taken) && cache.put(remainder));
         assert_eq!(cache.bytes, RANGES * 3 * GRANULE);
     }
 }

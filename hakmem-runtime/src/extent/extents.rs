@@ -248,11 +248,11 @@ impl Extents {
             return Resize::Refused;
         }
         self.gather(clock::now_ms());
-        let behind = self.with_cache(|cache| cache.take_at(address.wrapping_add(old), new.wrapping_sub(old)));
-        let grown = old.wrapping_add(behind.length);
+        let following = self.with_cache(|cache| cache.take_at(address.wrapping_add(old), new.wrapping_sub(old)));
+        let grown = old.wrapping_add(following.length);
         let mut resize = if grown == new { Resize::Done } else { mmap::resize_in_place(address, grown, new) };
-        if resize != Resize::Done && behind.length > 0 {
-            self.put(behind);
+        if resize != Resize::Done && following.length > 0 {
+            self.put(following);
             // The block alone may be a single mapping, even if it was two together with the range after it.
             resize = mmap::resize_in_place(address, old, new);
         }
@@ -306,8 +306,8 @@ impl Extents {
     #[inline(never)]
     fn take_cached(&self, length: usize, align: usize) -> (usize, usize) {
         self.gather(clock::now_ms());
-        let (taken, behind) = self.with_cache(|cache| cache.take(length, align));
-        self.unmap(behind);
+        let (taken, remainder) = self.with_cache(|cache| cache.take(length, align));
+        self.unmap(remainder);
         (taken.address, taken.length)
     }
 

@@ -1,4 +1,4 @@
-//! Tests of what a block does that cannot grow in place.
+//! Tests of blocks that cannot grow in place.
 
 use super::Extents;
 use crate::meta::page_map::{self, GRANULE, Owner};
@@ -14,22 +14,23 @@ const PAGE: usize = 4096 / size_of::<usize>();
 
 /// The words of `length` bytes of a block.
 fn words(block: *mut u8, length: usize) -> &'static mut [usize] {
-    // SAFETY: the block has as many bytes, is aligned to a page, and is the test's, which has no other view of it.
+    // SAFETY: the block has `length` bytes and is aligned to a page. It is the test's, which has no other reference to
+    // it.
     unsafe { slice::from_raw_parts_mut(block.cast(), length / size_of::<usize>()) }
 }
 
-/// Resizes a block of these extents. Unless the result is null, it is not used afterwards.
+/// Resizes a block of these extents, which is used afterwards only if the result is null.
 fn realloc(extents: &Extents, block: *mut u8, size: usize) -> *mut u8 {
-    // SAFETY: the test's own block.
+    // SAFETY: the tests' blocks are from these extents, with this alignment, and are used afterwards only after a null.
     unsafe { extents.realloc(ID, block, size, GRANULE) }
 }
 
-/// A block of `OLD` bytes with nothing but other mappings behind it, and the number of each page in the page.
+/// A block of `OLD` bytes, directly followed by another mapping. Each page begins with its index.
 fn block(extents: &Extents) -> *mut u8 {
     let block = extents.alloc(ID, OLD, GRANULE);
     assert!(!block.is_null());
     words(block, OLD).iter_mut().enumerate().step_by(PAGE).for_each(|(index, word)| *word = index);
-    // Whether it is this mapping or another one does not matter.
+    // If this fails, another mapping is there already.
     mmap::map_at(block.addr() + OLD, mmap::page_size(), Access::Reserved);
     block
 }
@@ -46,7 +47,7 @@ fn resize(extents: &Extents, block: *mut u8) {
     assert_eq!(page_map::owner(block.addr()), Owner::Nobody);
     assert_eq!(page_map::owner(moved.addr()), Owner::Large(ID, NEW));
     assert_eq!(page_map::owner(moved.addr() + NEW - 1), Owner::LargeRest(ID));
-    // SAFETY: a block of these extents, not used afterwards.
+    // SAFETY: the block is from these extents and is not used afterwards.
     let freed = unsafe { FreeBlock::from_raw(moved) };
     assert!(extents.dealloc(ID, freed), "nothing is cached, so it is time to look at the clock");
     assert_eq!(page_map::owner(moved.addr()), Owner::Nobody);
@@ -64,7 +65,7 @@ fn a_block_of_several_mappings_is_copied() {
     let extents = Extents::new(0);
     let block = block(&extents);
     let (half, length) = (block.wrapping_add(OLD / 2), OLD / 2);
-    // SAFETY: the second half of a block of ours. That it is not copied by a fork makes it a mapping of its own.
+    // SAFETY: the second half of a block of ours. Because a fork does not copy it, it becomes a mapping of its own.
     assert_eq!(unsafe { libc::madvise(half.cast(), length, libc::MADV_DONTFORK) }, 0);
     assert_eq!(mmap::resize_in_place(block.addr(), OLD, NEW), Resize::Split);
     resize(&extents, block);
@@ -74,7 +75,7 @@ fn a_block_of_several_mappings_is_copied() {
 fn a_refused_move_leaves_the_block() {
     let extents = Extents::new(0);
     let block = block(&extents);
-    // No such amount of address space.
+    // More than the address space has free.
     assert!(realloc(&extents, block, 1 << 46).is_null());
     assert_eq!(page_map::owner(block.addr()), Owner::Large(ID, OLD));
     resize(&extents, block);

@@ -46,10 +46,10 @@ pub(crate) fn allocate(bytes: usize) -> usize {
     address
 }
 
-/// Allocates an all-zero `T` followed by `bytes_behind` bytes of zeroes. `None`: the system has no memory.
-pub(crate) fn zeroed<T: Zeroed>(bytes_behind: usize) -> Option<&'static T> {
+/// Allocates an all-zero `T` followed by `extra_bytes` bytes of zeroes. `None`: the system has no memory.
+pub(crate) fn zeroed<T: Zeroed>(extra_bytes: usize) -> Option<&'static T> {
     const { assert!(align_of::<T>() <= ALIGN) };
-    let address = allocate(size_of::<T>().checked_add(bytes_behind)?);
+    let address = allocate(size_of::<T>().checked_add(extra_bytes)?);
     // SAFETY: null, or arena memory: long enough, aligned (asserted above), never unmapped, and handed out to nobody
     // else. It is all zero, which `Zeroed` makes a valid `T` that threads may share.
     unsafe { ptr::with_exposed_provenance::<T>(address).as_ref() }

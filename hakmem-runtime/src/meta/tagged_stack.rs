@@ -21,7 +21,7 @@ pub(crate) const NODE_SHIFT: u32 = 7;
 const _: () = assert!(47 - NODE_SHIFT == NODE_BITS, "a node is an address of 47 bits without the low ones");
 const _: () = assert!(arena::ALIGN == 1 << NODE_SHIFT, "what is in the arena can be put on a stack");
 
-/// A stack of nodes. A node is a number of 40 bits, 0 for none, and has a link word of its own.
+/// A stack of nodes. A node is a number of 40 bits, 0 for none, and has a link word.
 #[derive(Debug, Default)]
 pub struct TaggedStack<W = AtomicU64>(W);
 

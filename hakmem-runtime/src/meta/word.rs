@@ -4,7 +4,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// An atomic number, as wide as what is stored in it.
+/// An atomic integer, wide enough for what its user stores.
 pub trait Word {
     /// Reads it.
     fn load(&self, order: Ordering) -> u64;

@@ -39,7 +39,7 @@ pub(crate) trait ForkHook: Sync {
 
 type Hook = &'static dyn ForkHook;
 
-/// A hook's place in the list of hooks.
+/// A hook's links in the list of hooks.
 pub(crate) struct ForkLink {
     previous: Cell<Option<Hook>>,
     next: Cell<Option<Hook>>,

@@ -22,7 +22,7 @@ const FORKING: usize = 2;
 /// usually outlasts it.
 const SPINS: u32 = 100;
 
-/// A value behind a futex lock.
+/// A value protected by a futex lock.
 ///
 /// # Invariants
 /// `state == FREE`, or `state == holder | flags`, where `holder` is [`thread::current`] of the one thread that may

@@ -117,7 +117,8 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
 pub(crate) fn unmap(address: usize, length: usize) {
     if length > 0 {
         errno::preserve(|| {
-            // SAFETY: the range is a mapping, or a part of one, that the caller owns and nobody uses (see the module).
+            // SAFETY: the range is a mapping, or a part of one, that the caller owns and no longer uses (see the
+            // module).
             unsafe { libc::munmap(ptr::with_exposed_provenance_mut(address), length) };
         });
     }
@@ -133,7 +134,7 @@ pub(crate) fn commit(address: usize, length: usize) -> bool {
     })
 }
 
-/// Returns the memory behind a range to the kernel; the range stays mapped and reads as zero. `false`: the kernel
+/// Returns a range's memory to the kernel; the range stays mapped and reads as zero. `false`: the kernel
 /// refused, as it does for locked memory.
 pub(crate) fn purge(address: usize, length: usize) -> bool {
     advise(address, length, libc::MADV_DONTNEED)

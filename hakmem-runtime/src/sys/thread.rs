@@ -11,8 +11,8 @@ pub(crate) fn current() -> usize {
     unsafe { libc::pthread_self() as usize }
 }
 
-/// Starts a thread with all signals blocked, so that the program's own threads take them. `false`: the system has no more
-/// threads.
+/// Starts a thread with all signals blocked, so that the program's own threads take them. `false`: the system has no
+/// more threads.
 pub(crate) fn spawn(
     run: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void,
     argument: *mut libc::c_void,
