@@ -97,7 +97,7 @@ pub struct Worker {
     listed: AtomicBool,
     /// What a fork does first. This is a field and not a static for the sake of programs without a worker: the compiler
     /// would see that a static is the only early hook that can exist, and link its functions into every program.
-    rounds: EarlyHook,
+    fork_hook: EarlyHook,
 }
 
 /// Every worker that was ever started, newest first.
@@ -113,7 +113,7 @@ impl Worker {
             thread: AtomicUsize::new(0),
             next: AtomicPtr::new(ptr::null_mut()),
             listed: AtomicBool::new(false),
-            rounds: EarlyHook { hold, release_in_parent: release, release_in_child },
+            fork_hook: EarlyHook { hold, release_in_parent: release, release_in_child },
         }
     }
 
@@ -152,7 +152,7 @@ impl Worker {
         if self.listed.swap(true, Ordering::Relaxed) {
             return;
         }
-        fork::set_early_hook(&self.rounds);
+        fork::set_early_hook(&self.fork_hook);
         let worker = ptr::from_ref(self).cast_mut();
         let mut newest = NEWEST.load(Ordering::Relaxed);
         loop {
@@ -226,36 +226,36 @@ extern "C" fn run(worker: *mut libc::c_void) -> *mut libc::c_void {
     ptr::null_mut()
 }
 
-/// The newest of the workers whose rounds a fork holds; more may be started in the meantime. Read and written by the
+/// The newest of the workers whose rounds a fork holds; more may be started during the fork. Accessed only by the
 /// thread that holds the oldest worker's round.
 static HELD: AtomicPtr<Worker> = AtomicPtr::new(ptr::null_mut());
 
 /// All workers, newest first.
 fn workers() -> impl Iterator<Item = &'static Worker> {
-    from(NEWEST.load(Ordering::Acquire))
+    starting_at(NEWEST.load(Ordering::Acquire))
 }
 
-/// `worker` and those that were started before it.
-fn from(worker: *mut Worker) -> impl Iterator<Item = &'static Worker> {
+/// `worker` and those started before it, newest first.
+fn starting_at(worker: *mut Worker) -> impl Iterator<Item = &'static Worker> {
     iter::successors(worker_at(worker), |worker| worker_at(worker.next.load(Ordering::Relaxed)))
 }
 
 /// Before a fork, first of all: holds the rounds, so that each worker is between two of them and holds no other lock.
 fn hold() {
     let newest = NEWEST.load(Ordering::Acquire);
-    for worker in from(newest) {
+    for worker in starting_at(newest) {
         worker.round.hold_for_fork();
     }
     HELD.store(newest, Ordering::Relaxed);
 }
 
 fn release() {
-    for worker in from(HELD.load(Ordering::Relaxed)) {
+    for worker in starting_at(HELD.load(Ordering::Relaxed)) {
         worker.round.release_after_fork();
     }
 }
 
-/// The workers' threads exist in the parent only.
+/// In the child, which has none of the workers' threads.
 fn release_in_child() {
     let held = HELD.load(Ordering::Relaxed).cast_const();
     for worker in workers().take_while(|&worker| !ptr::eq(worker, held)) {

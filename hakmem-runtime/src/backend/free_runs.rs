@@ -107,7 +107,7 @@ impl FreeRunBins {
         self.youngest = Some(superslab);
     }
 
-    /// When the first SuperSlab in the queue was queued.
+    /// When the oldest SuperSlab in the queue was queued.
     pub(super) fn oldest_since(&self) -> Option<u32> {
         self.oldest.map(|superslab| superslab.since.get())
     }

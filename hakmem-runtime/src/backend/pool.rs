@@ -27,7 +27,7 @@ const MAX_LISTED: u32 = 16;
 /// quarter of the delay late.
 pub(crate) const TICKS: u32 = 4;
 
-/// What the pool needs to know of the spec.
+/// The pool's settings, from the spec.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PoolConfig {
     pub(crate) geometry: Geometry,
@@ -86,7 +86,7 @@ impl Pool {
     /// have reclaimed it, filled it or used it for another class, and abandoned it again.
     pub(crate) fn take_partial(&self, class: u32) -> Option<&'static Slab> {
         let stack = self.partial.get(class as usize)?;
-        // A slab that `leave_stack` refuses was reclaimed by a free while it was on the stack, and has an owner.
+        // If `leave_stack` returns `false`, a free reclaimed the slab while it was on the stack: it has an owner.
         iter::from_fn(|| pop(stack)).find(|slab| slab.remote.leave_stack())
     }
 

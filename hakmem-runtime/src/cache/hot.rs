@@ -2,7 +2,7 @@
 //!
 //! A refill takes a run of adjacent blocks from the thread's slab; an allocation takes the lowest and bumps a pointer.
 //! No block is touched to hand it out, and consecutive allocations are adjacent. Freed blocks go to a list, which
-//! serves once the run is used up. When both are empty, the next refill brings another run.
+//! serves when the run is used up. When both are empty, the next refill brings another run.
 //!
 //! The list is bounded like that of [`unified`](super::Unified): frees count down, and at zero the length is checked.
 //!

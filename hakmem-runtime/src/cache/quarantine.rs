@@ -197,7 +197,7 @@ impl<const N: usize> Quarantine<N> {
 /// The words of a block that the program may use when it is allocated: without the next block's header.
 fn words<'a>(block: &'a mut FreeBlock, below: &impl Below) -> &'a mut [usize] {
     let words = below.class().usable as usize / size_of::<usize>();
-    // SAFETY: a `FreeBlock` is borrowed mutably, so nothing else uses its bytes. It is of the class of `below`
-    // (`Layer`), whose blocks have `usable` initialised bytes or more, aligned to a word.
+    // SAFETY: a `FreeBlock` owns its memory and is borrowed mutably, so nothing else uses the bytes. It is of the class
+    // of `below` (`Layer`), whose blocks have at least `usable` bytes and are aligned to a word.
     unsafe { slice::from_raw_parts_mut(block.as_ptr().cast(), words) }
 }

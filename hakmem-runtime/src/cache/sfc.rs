@@ -45,12 +45,12 @@ unsafe impl<const N: usize> Layer for Sfc<N> {
         self.array.push(block).is_none()
     }
 
-    fn refill(&self, &Limit(most): &Limit, below: &mut impl Below) -> Option<FreeBlock> {
-        let batch = below.class().batch.min(most);
-        let capacity = self.capacity(most, batch);
+    fn refill(&self, &Limit(max): &Limit, below: &mut impl Below) -> Option<FreeBlock> {
+        let batch = below.class().batch.min(max);
+        let capacity = self.capacity(max, batch);
         let flushed = self.flushed.replace(0);
-        if (1..=most).contains(&flushed) {
-            self.array.set_limit(capacity.saturating_add(flushed).min(most));
+        if (1..=max).contains(&flushed) {
+            self.array.set_limit(capacity.saturating_add(flushed).min(max));
         }
         let want = if flushed == 0 { batch.max(capacity / 2) } else { batch };
         self.array.refill(want, below)
@@ -60,8 +60,8 @@ unsafe impl<const N: usize> Layer for Sfc<N> {
         self.array.take(batch);
     }
 
-    fn put(&self, batch: Batch<'_>, &Limit(most): &Limit, below: &mut impl Below) {
-        self.capacity(most, below.class().batch.min(most));
+    fn put(&self, batch: Batch<'_>, &Limit(max): &Limit, below: &mut impl Below) {
+        self.capacity(max, below.class().batch.min(max));
         self.array.put(batch, below);
     }
 
@@ -70,15 +70,15 @@ unsafe impl<const N: usize> Layer for Sfc<N> {
         self.flushed.set(0);
     }
 
-    fn put_one(&self, block: FreeBlock, &Limit(most): &Limit, below: &mut impl Below) {
-        let batch = below.class().batch.min(most);
-        let capacity = self.capacity(most, batch);
+    fn put_one(&self, block: FreeBlock, &Limit(max): &Limit, below: &mut impl Below) {
+        let batch = below.class().batch.min(max);
+        let capacity = self.capacity(max, batch);
         let Some(block) = self.array.push(block) else {
             return; // The first operation of the thread.
         };
         let flushed = self.flushed.get().saturating_add(self.array.push_full(block, below));
         self.flushed.set(flushed);
-        if flushed > most {
+        if flushed > max {
             self.array.set_limit((capacity / 2).max(batch));
         }
     }
@@ -86,9 +86,9 @@ unsafe impl<const N: usize> Layer for Sfc<N> {
 
 impl<const N: usize> Sfc<N> {
     /// The capacity, initialised if this is the thread's first operation.
-    fn capacity(&self, most: u32, batch: u32) -> u32 {
+    fn capacity(&self, max: u32, batch: u32) -> u32 {
         if self.array.limit() == 0 {
-            self.array.set_limit((most / INITIAL_FRACTION).max(batch));
+            self.array.set_limit((max / INITIAL_FRACTION).max(batch));
         }
         self.array.limit()
     }

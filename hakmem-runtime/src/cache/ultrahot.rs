@@ -33,7 +33,7 @@ fn take(slot: &Cell<*mut u8>, state: *mut u8) -> Option<FreeBlock> {
     (held.addr() > OPEN.addr()).then(|| unsafe { FreeBlock::from_raw(held) })
 }
 
-// SAFETY: a block is stored in one slot and handed out when the slot becomes open.
+// SAFETY: a block is stored in one slot, and leaves it once, when the slot gets another value.
 unsafe impl<const N: usize> Layer for UltraHot<N> {
     type Shared = Limit;
 

@@ -18,7 +18,7 @@ use crate::sys::mmap::{self, Access, Resize, round_up};
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-/// The exact cache has at most this fraction (1/4) of all that is cached.
+/// The exact cache has at most this fraction (1/4) of the limit.
 const EXACT_SHARE: usize = 4;
 
 /// Frees between two checks of the clock, which cost a call and a division.

@@ -11,7 +11,7 @@
 //! The arena comes last because it is registered first, before any allocator.
 //!
 //! The program's fork handlers may run while the locks are held: those registered before ours run later before the
-//! fork, and earlier after it. They may allocate, so the forking thread may pass the locks that it holds for the fork
+//! fork, and earlier after it. They may allocate, so the forking thread may lock again what it holds for the fork
 //! (see [`Lock::hold_for_fork`]). They may even fork; forks in progress are counted, and the outermost one releases.
 //!
 //! The child keeps what the parent's other threads had allocated. Free memory in those threads' heaps stays unused in

@@ -1,7 +1,7 @@
 //! A lock of one word: its holder, or 0 if it is free, and two flags (after Drepper, "Futexes are tricky").
 //!
-//! std's locks may allocate or panic; this one waits on a futex and does neither. It records its holder for two cases,
-//! checked only before a wait. A thread that holds the lock for a fork may pass it, because the program's fork
+//! Unlike std's locks, which may allocate or panic, it only waits on a futex. It records its holder for two cases,
+//! checked only before a wait. A thread that holds the lock for a fork may lock it again, because the program's fork
 //! handlers, which run in between, may allocate. And a thread that would wait for itself aborts with a message: a
 //! signal handler has called the allocator while it held the lock.
 

@@ -7,8 +7,8 @@ pub(crate) const STANDARD_ERROR: i32 = 2;
 
 /// The value of an environment variable. Valid until the program changes its environment, so for use at its start.
 pub(crate) fn variable(name: &CStr) -> Option<&'static CStr> {
-    // SAFETY: `getenv` returns null or a C string. That no other thread changes
-    // the environment is up to the program, as with any `getenv` (`std::env::set_var` is `unsafe` for this reason).
+    // SAFETY: `getenv` returns null or a C string. That no other thread changes the environment is up to the program,
+    // as with any `getenv`; `std::env::set_var` is `unsafe` for this reason.
     unsafe {
         let value = libc::getenv(name.as_ptr());
         (!value.is_null()).then(|| CStr::from_ptr(value))
