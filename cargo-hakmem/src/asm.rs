@@ -1,12 +1,12 @@
 //! `cargo hakmem asm`: the hit path of each class, from the built program, against the spec's budgets.
 //!
 //! The program is built as usual, and with `--cfg hakmem_anchors`: the macro adds two functions for each class, its
-//! *anchors*, whose bodies are the hit paths of allocation and free. They are read from the linked program, so accesses to
-//! thread-local storage have their final form. Anchors hardly change the other functions: some may be inlined differently.
-//! `--shipped` compares them with the program that the user has built.
+//! *anchors*, whose bodies are the hit paths of allocation and free. They are read from the linked program, so accesses
+//! to thread-local storage have their final form. Anchors hardly change the other functions: some may be inlined
+//! differently. `--shipped` compares them with the program that the user has built.
 //!
-//! Above 1,024 bytes all classes share one function, which selects the group. The path shown is the shortest through it;
-//! if these groups have different layers, that may be another group's.
+//! Above 1,024 bytes all classes share one function, which selects the group. The path shown is the shortest through
+//! it; if these groups have different layers, that may be another group's.
 
 use std::path::{Path, PathBuf};
 

@@ -24,7 +24,8 @@ pub(crate) enum SpecAt {
     Default,
     /// `struct Heap = "classes.toml";`, relative to the package.
     File(String),
-    /// `struct Heap { … }`: the text inside the braces as a range of bytes of the file, and its line and column, from 1.
+    /// `struct Heap { … }`: the text inside the braces as a range of bytes of the file, and its line and column, from
+    /// 1.
     Inline { range: Range<usize>, line: usize, column: usize },
 }
 
@@ -38,8 +39,8 @@ pub(crate) struct Findings {
 }
 
 impl Findings {
-    /// Reads one file, or the Rust files of a folder without those in `except`. A file that is not valid Rust is skipped: the
-    /// compiler reports it.
+    /// Reads one file, or the Rust files of a folder without those in `except`. A file that is not valid Rust is
+    /// skipped: the compiler reports it.
     pub(crate) fn of(path: &Path, except: &[PathBuf]) -> Self {
         let mut findings = Self::default();
         for file in rust_files(path, except) {

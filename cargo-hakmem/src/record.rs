@@ -32,8 +32,8 @@ pub(crate) struct Arguments {
 /// Records runs. If the program fails, its profile is written and the command fails, too.
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     let project = Project::find(&arguments.selection)?;
-    // A long run should not be lost because the profile cannot be written, and the errors of a spec are better than those
-    // of the failed build that it causes.
+    // A long run should not be lost because the profile cannot be written, and the errors of a spec are better than
+    // those of the failed build that it causes.
     project.spec()?;
     if !arguments.output.parent().is_none_or(|folder| folder.as_os_str().is_empty() || folder.is_dir()) {
         return fail(format!("cannot write the profile {}: there is no such folder", arguments.output.display()));
@@ -75,8 +75,8 @@ fn run_folder(project: &Project) -> Outcome<PathBuf> {
     Ok(folder)
 }
 
-/// The sum of the profiles in a folder. If there are several, one that is incomplete because its process was killed is left
-/// out.
+/// The sum of the profiles in a folder. If there are several, one that is incomplete because its process was killed is
+/// left out.
 fn merge(folder: &Path) -> Outcome<Recording> {
     let mut profiles = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<Outcome<Vec<PathBuf>>>()?;
     profiles.sort();

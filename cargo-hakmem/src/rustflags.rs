@@ -1,9 +1,9 @@
 //! The flags that cargo passes to rustc here, so that one can be added and none is lost.
 //!
 //! Cargo reads them from one of `CARGO_ENCODED_RUSTFLAGS`, `RUSTFLAGS`, `target.*.rustflags` and `build.rustflags`: the
-//! first that is set hides the others. Which one that is depends on the environment, every `config.toml` on the way up and
-//! the target's cfgs. Cargo tells the outcome to build scripts (as `CARGO_ENCODED_RUSTFLAGS`), so an empty package is
-//! checked whose build script prints it.
+//! first that is set hides the others. Which one that is depends on the environment, every `config.toml` on the way up
+//! and the target's cfgs. Cargo tells the outcome to build scripts (as `CARGO_ENCODED_RUSTFLAGS`), so an empty package
+//! is checked whose build script prints it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -36,7 +36,8 @@ const FILES: [(&str, &str); 3] = [
     ),
 ];
 
-/// The flags in force for `cargo` and `--cfg NAME`, as the value of [`ENCODED`]. The empty package is written to `folder`.
+/// The flags in force for `cargo` and `--cfg NAME`, as the value of [`ENCODED`]. The empty package is written to
+/// `folder`.
 pub(crate) fn with_cfg(cargo: Command, folder: &Path, name: &str) -> Outcome<String> {
     let mut flags: Vec<String> = in_force(cargo, folder)?;
     flags.extend(["--cfg".to_owned(), name.to_owned()]);

@@ -26,8 +26,8 @@ pub struct Config {
     pub large_cache: usize,
 }
 
-/// An allocator: what its heaps share, and what makes it known to the process. Generated code has one in a static and never
-/// drops it.
+/// An allocator: what its heaps share, and what makes it known to the process. Generated code has one in a static and
+/// never drops it.
 #[derive(Debug)]
 pub struct Allocator {
     backing: Backing,
@@ -94,8 +94,8 @@ impl Allocator {
         let mut hooks = fork::hooks();
         if self.ready.load(Ordering::Relaxed) == 0 {
             self.backing.key().create(exit);
-            // The arena's hook is number 0, so allocators count from 1. More than 255 allocators in one program share the last
-            // number; only `owns` can tell.
+            // The arena's hook is number 0, so allocators count from 1. More than 255 allocators in one program share
+            // the last number; only `owns` can tell.
             arena::register(&mut hooks);
             self.backing.set_id(hooks.register(self));
             self.ready.store(1, Ordering::Release);
@@ -112,7 +112,7 @@ impl Allocator {
     #[inline(never)]
     pub fn alloc_large(&'static self, size: usize, align: usize) -> *mut u8 {
         self.initialise();
-        self.or_trimmed(|| self.backing.extents().alloc(self.backing.id(), size, align))
+        self.or_trimmed(move || self.backing.extents().alloc(self.backing.id(), size, align))
     }
 
     /// Allocates zeroed memory without writing to it. Null: no memory.
@@ -120,7 +120,7 @@ impl Allocator {
     #[inline(never)]
     pub fn alloc_zeroed_large(&'static self, size: usize, align: usize) -> *mut u8 {
         self.initialise();
-        self.or_trimmed(|| self.backing.extents().alloc_zeroed(self.backing.id(), size, align))
+        self.or_trimmed(move || self.backing.extents().alloc_zeroed(self.backing.id(), size, align))
     }
 
     /// Frees a large block. What is none stops the program.
@@ -135,26 +135,31 @@ impl Allocator {
     /// Resizes. Null: no memory, and the block is as it was.
     ///
     /// # Safety
-    /// `block` is a large block of this allocator, allocated with this alignment. It is not used any more unless the result is
-    /// null or the same address.
+    /// `block` is a large block of this allocator, allocated with this alignment. It is not used any more unless the
+    /// result is null or the same address.
     #[cold]
     #[inline(never)]
     pub unsafe fn realloc_large(&'static self, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
-        // SAFETY: the caller passes a large block with its alignment. If the first attempt returns null, the block is as it was.
-        let new =
-            self.or_trimmed(|| unsafe { self.backing.extents().realloc(self.backing.id(), block, new_size, align) });
+        // SAFETY: the caller passes a large block with its alignment. If the first attempt returns null, the block is
+        // as it was.
+        let new = self
+            .or_trimmed(move || unsafe { self.backing.extents().realloc(self.backing.id(), block, new_size, align) });
         if new != block {
             self.backing.purge_if_due(None, clock::now_ms());
         }
         new
     }
 
-    /// What `attempt` returns; if that is null, what it returns after all that is only cached was given back.
+    /// What `attempt` returns; if that is null, what it returns after all memory that is only cached was given back.
+    #[inline(always)]
     fn or_trimmed(&self, attempt: impl Fn() -> *mut u8) -> *mut u8 {
         let block = attempt();
-        if !block.is_null() {
-            return block;
-        }
+        if block.is_null() { self.trim_and_retry(attempt) } else { block }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn trim_and_retry(&self, attempt: impl Fn() -> *mut u8) -> *mut u8 {
         self.backing.trim_all();
         attempt()
     }

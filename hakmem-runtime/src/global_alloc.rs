@@ -1,7 +1,7 @@
 //! From a layout to a group, and the methods of `GlobalAlloc`.
 //!
-//! Generated code implements [`CompiledSpec`] on the user's type: tables, types and the allocator's static. What follows from them for
-//! any spec is written once, here, and compiled in the application's crate.
+//! Generated code implements [`CompiledSpec`] on the user's type: tables, types and the allocator's static. What
+//! follows from them for any spec is written once, here, and compiled in the application's crate.
 
 use crate::cache::Slabs;
 use crate::global::Allocator;
@@ -13,15 +13,15 @@ use crate::slab::class::Class;
 use crate::thread_cache::ThreadCache;
 use core::ptr;
 
-/// The smallest request for which `alloc_zeroed` asks the slab for fresh memory. For less, a `memset` is cheaper than the way to
-/// the slab.
+/// The smallest request for which `alloc_zeroed` asks the slab for fresh memory. For less, a `memset` is cheaper than
+/// the way to the slab.
 const ZERO_WORTHWHILE: usize = 2048;
 
 /// What the macro generates.
 ///
 /// # Safety
-/// An entry of a table is `NO_OFFSET`, or the class offset of a class that serves the layouts of that entry, and that is of the groups
-/// named at the table. The groups are those of `allocator`, and `Cache` is the cache of its threads.
+/// An entry of a table is `NO_OFFSET`, or the class offset of a class that serves the layouts of that entry, and that
+/// is of the groups named at the table. The groups are those of `allocator`, and `Cache` is the cache of its threads.
 pub unsafe trait CompiledSpec: Sized + 'static {
     /// The thread cache.
     type Cache: ThreadCache;
@@ -53,7 +53,8 @@ pub unsafe trait CompiledSpec: Sized + 'static {
     /// The table of small sizes.
     fn small() -> &'static SmallTable;
 
-    /// The table of larger sizes, by the size in units of `MEDIUM_GRAIN` bytes, rounded up: class offsets. Empty where there are none.
+    /// The table of larger sizes, by the size in units of `MEDIUM_GRAIN` bytes, rounded up: class offsets. Empty where
+    /// there are none.
     fn medium() -> &'static [u16];
 
     /// The class indices, smallest class first.
@@ -110,7 +111,8 @@ pub(crate) fn offset_in_tables<S: CompiledSpec>(size: usize, align: usize) -> Op
     }
 }
 
-/// The offset of the smallest class that serves a layout, by a search: for unusual alignments, and for sizes that no class serves.
+/// The offset of the smallest class that serves a layout, by a search: for unusual alignments, and for sizes that no
+/// class serves.
 #[cold]
 #[inline(never)]
 fn find_class_slow<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
@@ -158,8 +160,8 @@ pub unsafe fn dealloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize
     }
 }
 
-/// Allocates what is not small, or has an alignment that not every class has. Cold, so that the two comparisons before it become two branches never taken and not one
-/// computed condition.
+/// Allocates what is not small, or has an alignment that not every class has. Cold, so that the two comparisons before
+/// it become two branches never taken and not one computed condition.
 #[cold]
 #[inline(never)]
 fn alloc_uncommon<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
@@ -225,8 +227,8 @@ pub fn alloc_zeroed<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     }
 }
 
-/// Of the class at `offset`. A block that is cached is cleared: taking fresh memory instead would make the program larger, not
-/// faster.
+/// Of the class at `offset`. A block that is cached is cleared: taking fresh memory instead would make the program
+/// larger, not faster.
 #[inline(always)]
 fn zeroed_of_class<S: CompiledSpec>(offset: usize, size: usize) -> *mut u8 {
     let block = S::Groups::pop(offset);
@@ -300,7 +302,8 @@ pub unsafe fn realloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize
 /// From the class at one offset to that at another, with `kept` bytes.
 ///
 /// # Safety
-/// The block is of the class at `old`, both classes have as many bytes, and it is not used any more if the result is not null.
+/// The block is of the class at `old`, both classes have as many bytes, and it is not used any more if the result is
+/// not null.
 #[inline(never)]
 unsafe fn move_block<S: CompiledSpec>(block: *mut u8, old: usize, new: usize, kept: usize) -> *mut u8 {
     // SAFETY: the caller's contract.
@@ -316,8 +319,8 @@ unsafe fn move_block<S: CompiledSpec>(block: *mut u8, old: usize, new: usize, ke
 unsafe fn realloc_slow<S: CompiledSpec>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
     let kept = size.min(new_size);
     let (old, new) = (offset_of::<S>(size, align), offset_of::<S>(new_size, align));
-    // SAFETY: the caller's contract. An offset is that of the block's class; where there is none, the block is a large one; and
-    // both blocks have as many bytes as are kept.
+    // SAFETY: the caller's contract. An offset is that of the block's class; where there is none, the block is a large
+    // one; and both blocks have as many bytes as are kept.
     unsafe {
         match (old, new) {
             (Some(old), Some(new)) if old == new => block,
@@ -335,8 +338,8 @@ unsafe fn realloc_slow<S: CompiledSpec>(block: *mut u8, size: usize, align: usiz
 /// Copies so many bytes to `target` and frees the old block. Null, and nothing happens, where that is.
 ///
 /// # Safety
-/// `target` is null or a block of the caller's; it and `block` have as many bytes. The block is not used any more unless the result is
-/// null, and `free` takes blocks of its class.
+/// `target` is null or a block of the caller's; it and `block` have as many bytes. The block is not used any more
+/// unless the result is null, and `free` takes blocks of its class.
 #[inline(always)]
 pub(crate) unsafe fn copy_and_free(
     block: *mut u8,
@@ -354,7 +357,8 @@ pub(crate) unsafe fn copy_and_free(
     target
 }
 
-/// Fills the calling thread's cache for a layout, so that the first request is a hit. `false`: no memory, or no such layout.
+/// Fills the calling thread's cache for a layout, so that the first request is a hit. `false`: no memory, or no such
+/// layout.
 pub fn prewarm<S: CompiledSpec>(size: usize, align: usize) -> bool {
     // `GlobalAlloc` is never asked for zero bytes, and no class may serve them.
     let size = size.max(1);

@@ -1,10 +1,10 @@
-//! The paths of a group: of classes with the same stack of layers. Hits are inlined into the application; misses and overflows
-//! are calls.
+//! The paths of a group: of classes with the same stack of layers. Hits are inlined into the application; misses and
+//! overflows are calls.
 //!
-//! Generated code says what a group is made of ([`Group`]); the code here is generic, and compiled in the application's crate for
-//! each group. A hit addresses the state of a class's first layer by its **class offset**, the distance
-//! from the start of the thread cache, which the size table yields ready to use. Only cold code turns an offset back into the
-//! class's index.
+//! Generated code says what a group is made of ([`Group`]); the code here is generic, and compiled in the application's
+//! crate for each group. A hit addresses the state of a class's first layer by its **class offset**, the distance from
+//! the start of the thread cache, which the size table yields ready to use. Only cold code turns an offset back into
+//! the class's index.
 
 use crate::cache::{Layer, Rest, SharedPair, Slabs, Under};
 use crate::header;
@@ -31,8 +31,9 @@ pub enum Inlining {
 /// What a group is made of.
 ///
 /// # Safety
-/// `Cache` has a `[First; CLASSES]` at `FIRST_OFFSET` and a `[Rest; CLASSES]` at `REST_OFFSET`; `shared` has as many elements. They belong
-/// to the allocator's classes from `FIRST_CLASS` on, all of which have a header if `HEADER` and a tagged owner if `TAGGED`.
+/// `Cache` has a `[First; CLASSES]` at `FIRST_OFFSET` and a `[Rest; CLASSES]` at `REST_OFFSET`; `shared` has as many
+/// elements. They belong to the allocator's classes from `FIRST_CLASS` on, all of which have a header if `HEADER` and a
+/// tagged owner if `TAGGED`.
 pub unsafe trait Group: Sized + 'static {
     /// The thread cache.
     type Cache: ThreadCache;
@@ -97,8 +98,8 @@ fn owner_tag<G: Group>(cache: &G::Cache) -> usize {
     cache.owner() | G::TAGGED as usize
 }
 
-/// Whether the thread has not started, where that matters: where all such threads share an empty cache, and the first layer would
-/// write to it.
+/// Whether the thread has not started, where that matters: where all such threads share an empty cache, and the first
+/// layer would write to it.
 #[inline(always)]
 fn is_unstarted<G: Group>() -> bool {
     G::Cache::BESIDE_HEAP && !G::First::INERT && !G::Cache::has_started()
@@ -108,8 +109,9 @@ fn is_unstarted<G: Group>() -> bool {
 #[inline(always)]
 pub(crate) fn first<G: Group>(cache: &G::Cache, offset: usize) -> &G::First {
     debug_assert!(index_in_group::<G>(offset) < G::CLASSES);
-    // SAFETY: the tables have no offset but those of the groups that are named beside them (`CompiledSpec`), and which of these an
-    // offset belongs to, `Groups` tells. At such an offset there is such a state (`Group`), part of the cache.
+    // SAFETY: the tables have no offset but those of the groups that are named beside them (`CompiledSpec`), and which
+    // of these an offset belongs to, `Groups` tells. At such an offset there is such a state (`Group`), part of the
+    // cache.
     unsafe { &*ptr::from_ref(cache).byte_add(offset * G::Cache::UNIT).cast() }
 }
 
@@ -169,8 +171,8 @@ fn alloc_call<G: Group>(offset: usize) -> *mut u8 {
 
 /// The calling thread's slabs of the class at `index` in the group.
 pub(crate) fn slabs<G: Group>(heap: Option<&Heap>, index: usize) -> Slabs<'_> {
-    // SAFETY: the heap is the calling thread's (`ThreadCache::heap`), or there is none. The slabs are put below layers of this
-    // class alone.
+    // SAFETY: the heap is the calling thread's (`ThreadCache::heap`), or there is none. The slabs are put below layers
+    // of this class alone.
     unsafe { Slabs::new(G::Cache::backing(), heap, G::FIRST_CLASS + index) }
 }
 
@@ -227,7 +229,8 @@ fn dealloc_call<G: Group>(block: FreeBlock, offset: usize) {
     dealloc_inline::<G>(block, offset);
 }
 
-/// Gives a block to the first layer. `false`: [`overflow`] must be called, which knows whether the layer kept the block.
+/// Gives a block to the first layer. `false`: [`overflow`] must be called, which knows whether the layer kept the
+/// block.
 #[inline(always)]
 pub(crate) fn push<G: Group>(block: FreeBlock, offset: usize) -> bool {
     if is_unstarted::<G>() {
@@ -248,8 +251,8 @@ pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: usize) {
     let done = G::Cache::with_started(true, |cache| {
         let Some(shared) = G::shared().get(index) else { return };
         let state = first::<G>(cache, offset);
-        // SAFETY: if the thread had not started, the failed push did nothing, and is done here. Either way, a push of the block to this
-        // state has just returned `false`.
+        // SAFETY: if the thread had not started, the failed push did nothing, and is done here. Either way, a push of
+        // the block to this state has just returned `false`.
         unsafe {
             if had_started || !state.push(FreeBlock::from_raw(block), owner_tag::<G>(cache)) {
                 let mut slabs = slabs::<G>(cache.heap().get(), index);

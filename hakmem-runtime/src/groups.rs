@@ -7,8 +7,8 @@ use crate::slab::FreeBlock;
 use crate::thread_cache::ThreadCache;
 use core::ptr;
 
-/// Some of the groups of an allocator, as a binary tree of tuples: `(G,)` is a leaf, and `(L, R)` has the groups of `L`, then those of
-/// `R`. A class offset below `L::END` belongs to a group of `L`.
+/// Some of the groups of an allocator, as a binary tree of tuples: `(G,)` is a leaf, and `(L, R)` has the groups of
+/// `L`, then those of `R`. A class offset below `L::END` belongs to a group of `L`.
 ///
 /// # Safety
 /// All groups are of `Cache` and of one allocator, and their states stand in the cache in this order.
@@ -31,8 +31,8 @@ pub unsafe trait Groups<Cache: ThreadCache>: 'static {
     /// Frees a block of the class at `offset`.
     fn dealloc(block: FreeBlock, offset: usize);
 
-    /// Frees a block whose class offset `offset` returns. Only an overflow calls it if the first layer pushes blocks of any class
-    /// ([`Layer::PUSHES_ANY_CLASS`]).
+    /// Frees a block whose class offset `offset` returns. Only an overflow calls it if the first layer pushes blocks of
+    /// any class ([`Layer::PUSHES_ANY_CLASS`]).
     #[inline(always)]
     fn dealloc_lazy(block: FreeBlock, offset: impl Fn() -> usize) {
         Self::dealloc(block, offset());
@@ -53,8 +53,8 @@ pub unsafe trait Groups<Cache: ThreadCache>: 'static {
     /// Empties every layer into the slabs of the thread's heap.
     fn drain(cache: &Cache);
 
-    /// Flushes a portion of the blocks that layers share between threads to the slabs. `true`: there were any. `heap` is the calling
-    /// thread's.
+    /// Flushes a portion of the blocks that layers share between threads to the slabs. `true`: there were any. `heap`
+    /// is the calling thread's.
     fn trim(heap: Option<&Heap>, portion: Portion) -> bool;
 
     /// Adds what the thread counted to what all threads did.
@@ -67,7 +67,8 @@ pub unsafe trait Groups<Cache: ThreadCache>: 'static {
     fn queue(class_index: usize) -> Option<&'static Queue>;
 }
 
-/// The states of a group's classes, first layer and below, with what all threads share of each, and the class's index in the group.
+/// The states of a group's classes, first layer and below, with what all threads share of each, and the class's index
+/// in the group.
 fn states<G: Group>(cache: &G::Cache) -> impl Iterator<Item = (usize, &G::First, &G::Rest, &'static Shared<G>)> {
     G::shared().iter().enumerate().map(|(index, shared)| {
         let offset = (G::FIRST_OFFSET + index * stride::<G>()) / G::Cache::UNIT;
@@ -85,8 +86,8 @@ fn shared_of<G: Group>(class_index: usize) -> Option<&'static Shared<G>> {
 fn dealloc_any<G: Group>(block: FreeBlock, offset: impl Fn() -> usize) {
     debug_assert!(G::First::PUSHES_ANY_CLASS);
     let address = block.into_raw();
-    // SAFETY: the block is the caller's, and the state of the group's first class takes blocks of any class. An overflow directly
-    // follows the push that returned `false`.
+    // SAFETY: the block is the caller's, and the state of the group's first class takes blocks of any class. An
+    // overflow directly follows the push that returned `false`.
     unsafe {
         if !group::push::<G>(FreeBlock::from_raw(address), G::FIRST_OFFSET / G::Cache::UNIT) {
             overflow_any::<G>(address, offset);
@@ -222,7 +223,8 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
     fn counts(class_index: usize, position: usize) -> Option<&'static Counts> {
         let shared = shared_of::<G>(class_index)?;
         let of_first = |position: usize| G::First::counts(&shared.first, position);
-        // How many layers of the spec the first one is: more than one if it is `Inline`. Either all layers of a class count, or none.
+        // How many layers of the spec the first one is: more than one if it is `Inline`. Either all layers of a class
+        // count, or none.
         let layers = || (0..).take_while(|&position| of_first(position).is_some()).count();
         of_first(position).or_else(|| G::Rest::counts(&shared.second, position.checked_sub(layers())?))
     }

@@ -13,9 +13,9 @@
 //! pointer from elsewhere end the program with a message. Two classes whose indices differ by a multiple of 16 have the
 //! same byte. This check does not tell them apart; the slab does, if the block is flushed to it.
 //!
-//! The page before a pointer at the start of a page may not be readable: the pointer may be a large block, or come right
-//! after unmapped memory of a region. So for such a pointer the page map and the slab must say first that the byte in
-//! front is in a slab of the layout's class.
+//! The page before a pointer at the start of a page may not be readable: the pointer may be a large block, or come
+//! right after unmapped memory of a region. So for such a pointer the page map and the slab must say first that the
+//! byte in front is in a slab of the layout's class.
 
 use crate::heap::Backing;
 use crate::slab::{FreeBlock, NO_CLASS};

@@ -1,25 +1,22 @@
 //! A linked list whose bound costs allocations nothing: the cold paths of `unified`, and of the freed blocks of `hot`.
 
 use super::Below;
-use crate::slab::{Batch, BatchBuffer, FreeList};
+use crate::slab::free_list::Walked;
+use crate::slab::{Batch, FreeList};
 use core::cell::Cell;
 
 /// Flushes every block of a list.
 pub(super) fn flush_list(list: &FreeList, below: &mut impl Below) {
-    while !list.is_empty() {
-        let buffer = BatchBuffer::new();
-        let mut batch = buffer.batch(u32::MAX);
-        batch.fill(|| list.pop());
-        below.flush(batch);
+    if !list.is_empty() {
+        below.flush(Batch::of_list(list.take_all(), None));
     }
 }
 
 /// Refills a list with up to `want` blocks, and returns how many.
 pub(super) fn refill_list(list: &FreeList, want: u32, below: &mut impl Below) -> u32 {
-    let buffer = BatchBuffer::new();
-    let mut batch = buffer.batch(want);
+    let mut batch = Batch::new_list(want);
     below.refill(&mut batch);
-    let count = batch.len() as u32;
+    let count = want.wrapping_sub(batch.room());
     list.push_batch(batch);
     count
 }
@@ -41,24 +38,24 @@ pub(super) struct BoundedList<'a> {
 impl BoundedList<'_> {
     /// After a push that exceeded the room: measures the list, and flushes the older half if it is nearly full.
     pub(super) fn overflow(&self, limit: u32, below: &mut impl Below) {
-        let count = self.list.count();
+        let Some(all) = self.list.walk() else { return };
         // Allocations may have made room since the last check; then there is nothing to flush.
-        if count <= limit - limit / 4 {
-            self.set_count(count, limit);
+        if all.count <= limit - limit / 4 {
+            self.set_count(all.count, limit);
             below.tick();
         } else {
-            self.halve(count, limit, below);
+            self.halve(all, limit, below);
         }
     }
 
     /// Takes in a batch, and flushes the older half if the list is then too long, so that the next frees find room.
     pub(super) fn put(&self, batch: Batch<'_>, limit: u32, below: &mut impl Below) {
-        let count = self.list.count().saturating_add(batch.len() as u32);
         self.list.push_batch(batch);
-        if count > limit {
-            self.halve(count, limit, below);
+        let Some(all) = self.list.walk() else { return self.set_count(0, limit) };
+        if all.count > limit {
+            self.halve(all, limit, below);
         } else {
-            self.set_count(count, limit);
+            self.set_count(all.count, limit);
         }
     }
 
@@ -73,11 +70,13 @@ impl BoundedList<'_> {
         self.room.set(limit.saturating_sub(count) as i32);
     }
 
-    /// Flushes all but the newest `limit / 2` blocks.
-    fn halve(&self, count: u32, limit: u32, below: &mut impl Below) {
+    /// Flushes all but the newest `limit / 2` blocks of the list, which is `all`.
+    fn halve(&self, all: Walked, limit: u32, below: &mut impl Below) {
         let keep = (limit / 2).max(1);
         let older = self.list.split_off(keep);
-        self.set_count(keep.min(count), limit);
-        flush_list(&older, below);
+        self.set_count(keep.min(all.count), limit);
+        if let Some(behind) = all.behind(keep) {
+            below.flush(Batch::of_list(older, Some(behind)));
+        }
     }
 }

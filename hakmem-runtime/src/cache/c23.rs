@@ -55,7 +55,7 @@ unsafe impl Layer for C23 {
     }
 
     fn take(&self, batch: &mut Batch<'_>, _: &Limit, _: &mut impl Below) {
-        batch.fill(|| self.list.pop());
+        batch.fill_from(&self.list);
     }
 
     fn put(&self, batch: Batch<'_>, limit: &Limit, below: &mut impl Below) {
@@ -92,7 +92,7 @@ impl C23 {
 
     /// Flushes the whole list if it is longer than `limit`.
     fn flush_if_long(&self, limit: &Limit, below: &mut impl Below) {
-        if self.list.count_to(limit.0.saturating_add(1)) > limit.0 {
+        if self.list.len_up_to(limit.0.saturating_add(1)) > limit.0 {
             flush_list(&self.list, below);
         }
     }

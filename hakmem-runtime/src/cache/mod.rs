@@ -1,8 +1,9 @@
 //! Layers: the mechanisms that a spec composes a class's part of the thread cache from.
 //!
-//! A layer is a file here, a `pub use` below, and an entry in `hakmem-spec`'s catalogue. Its type is the thread-local state of one class; generated code keeps an array of it per group, and a group
-//! (`group.rs`) calls the first layer's [`Layer::pop`] and [`Layer::push`] inline. Everything else is cold and reaches the rest
-//! of the stack through [`Below`]:
+//! A layer is a file here, a `pub use` below, and an entry in `hakmem-spec`'s catalogue. Its type is the thread-local
+//! state of one class; generated code keeps an array of it per group, and a group (`group.rs`) calls the first layer's
+//! [`Layer::pop`] and [`Layer::push`] inline. Everything else is cold and reaches the rest of the stack through
+//! [`Below`]:
 //!
 //! ```text
 //!            hit path (inlined)          cold, out of line, one per group
@@ -10,7 +11,8 @@
 //!  free  ──▶ Layer::push ── false ─────▶ Layer::overflow   ── Below::flush(batch) ───▶ Layer::put of the next, … slabs
 //! ```
 //!
-//! What goes between two layers is a [`Batch`]: pointers in an array, so that a layer that keeps pointers touches no block.
+//! What goes between two layers is a [`Batch`]: pointers in an array, so that a layer that keeps pointers touches no
+//! block, or a list, so that between two layers that link blocks none is linked anew.
 
 mod array;
 mod below;
@@ -61,9 +63,9 @@ use crate::slab::{Batch, FreeBlock};
 
 /// One mechanism of the thread cache.
 ///
-/// The cold methods get what all threads share of this state's class as `shared`, and what is below this state as `below`. Both are of
-/// the state's class, by the contract of [`Slabs::new`], as slabs are at the bottom of every `below`; so are blocks, by that of
-/// [`FreeBlock::from_raw`].
+/// The cold methods get what all threads share of this state's class as `shared`, and what is below this state as
+/// `below`. Both are of the state's class, by the contract of [`Slabs::new`], as slabs are at the bottom of every
+/// `below`; so are blocks, by that of [`FreeBlock::from_raw`].
 ///
 /// # Safety
 /// An implementation hands out no block that it was not given, and each at most once for each time that it was given.
@@ -72,32 +74,33 @@ pub unsafe trait Layer: Sized {
     /// a `const fn new(limit: u32)`, which generated code calls in a static.
     type Shared: Sync + 'static;
 
-    /// The state of a thread that has not allocated yet, all zero so that it costs a new thread nothing. Its `pop` misses
-    /// and its first `push` returns `false`, so a thread's first operation of either kind reaches the cold path, which starts the
-    /// thread. A hit need not test for that, except where threads that have not started share an empty cache and the layer is not
-    /// [`INERT`](Layer::INERT).
+    /// The state of a thread that has not allocated yet, all zero so that it costs a new thread nothing. Its `pop`
+    /// misses and its first `push` returns `false`, so a thread's first operation of either kind reaches the cold path,
+    /// which starts the thread. A hit need not test for that, except where threads that have not started share an empty
+    /// cache and the layer is not [`INERT`](Layer::INERT).
     const EMPTY: Self;
 
-    /// Whether a `pop` and a `push` of [`EMPTY`](Layer::EMPTY) write nothing, to the state or to the block, so that threads that have
-    /// not started can share one empty state.
+    /// Whether a `pop` and a `push` of [`EMPTY`](Layer::EMPTY) write nothing, to the state or to the block, so that
+    /// threads that have not started can share one empty state.
     const INERT: bool = false;
 
     /// Whether threads share blocks in it: whether [`Layer::trim`] does anything.
     const TRIMS: bool = false;
 
-    /// For `pages`: whether free blocks are on lists of their slabs, which the heap moves to the bitmaps while memory waits for its
-    /// purge.
+    /// For `pages`: whether free blocks are on lists of their slabs, which the heap moves to the bitmaps while memory
+    /// waits for its purge.
     const LISTS_IN_SLABS: bool = false;
 
-    /// For `pages`: whether the state of any class takes a `push` of any class's block. Then a free whose size is not a constant looks
-    /// its class up on the cold path only.
+    /// For `pages`: whether the state of any class takes a `push` of any class's block. Then a free whose size is not a
+    /// constant looks its class up on the cold path only.
     const PUSHES_ANY_CLASS: bool = false;
 
     /// Takes a block; `None` is a miss. Inlined into the application.
     fn pop(&self) -> Option<FreeBlock>;
 
-    /// Takes a block in. `false`: [`Layer::overflow`] must be called, which knows whether the block was kept. Inlined into the
-    /// application. `owner` is the owner tag of the thread's slabs of this class, for a layer that asks whose slab the block is in.
+    /// Takes a block in. `false`: [`Layer::overflow`] must be called, which knows whether the block was kept. Inlined
+    /// into the application. `owner` is the owner tag of the thread's slabs of this class, for a layer that asks whose
+    /// slab the block is in.
     fn push(&self, block: FreeBlock, owner: usize) -> bool;
 
     /// After `pop` missed: gets blocks from below, keeps what it can, and returns one. `None`: no memory.
@@ -107,8 +110,8 @@ pub unsafe trait Layer: Sized {
     /// goes on to `below` by itself.
     fn take(&self, batch: &mut Batch<'_>, shared: &Self::Shared, below: &mut impl Below);
 
-    /// Takes in what the layer above had no room for, perhaps nothing, and flushes to `below` what exceeds the limit. Afterwards
-    /// `push` has room.
+    /// Takes in what the layer above had no room for, perhaps nothing, and flushes to `below` what exceeds the limit.
+    /// Afterwards `push` has room.
     fn put(&self, batch: Batch<'_>, shared: &Self::Shared, below: &mut impl Below);
 
     /// Flushes everything to `below` and returns to [`Layer::EMPTY`].
@@ -119,8 +122,8 @@ pub unsafe trait Layer: Sized {
         Batch::with_one(block, |batch| self.put(batch, shared, below));
     }
 
-    /// After `push` of the block at `block` returned `false`. A layer whose `push` keeps the block although it returns `false` writes a
-    /// method of its own; others have it put.
+    /// After `push` of the block at `block` returned `false`. A layer whose `push` keeps the block although it returns
+    /// `false` writes a method of its own; others have it put.
     ///
     /// # Safety
     /// This follows that push.
@@ -140,8 +143,8 @@ pub unsafe trait Layer: Sized {
         let _ = shared;
     }
 
-    /// What the layer at `position` in this one did, under `stats = true`. (Positions other than 0: [`Inline`] is two layers of the
-    /// spec.)
+    /// What the layer at `position` in this one did, under `stats = true`. (Positions other than 0: [`Inline`] is two
+    /// layers of the spec.)
     fn counts(shared: &'static Self::Shared, position: usize) -> Option<&'static Counts> {
         let _ = (shared, position);
         None

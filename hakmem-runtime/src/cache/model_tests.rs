@@ -1,5 +1,5 @@
-//! Every layer, alone and on top of another, against the simplest model there is: a set of blocks, each in one place. Once over a
-//! bottom that makes blocks and counts them, and once over the slabs of a real heap, which `pages` needs.
+//! Every layer, alone and on top of another, against the simplest model there is: a set of blocks, each in one place.
+//! Once over a bottom that makes blocks and counts them, and once over the slabs of a real heap, which `pages` needs.
 
 use super::heapv2::Depot;
 use super::stacked::SharedPair;

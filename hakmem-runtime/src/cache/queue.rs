@@ -7,7 +7,7 @@ use super::bounded_list::flush_list;
 use super::counted::Counts;
 use super::{Below, Rest};
 use crate::heap::{Heap, Portion};
-use crate::slab::{Batch, BatchBuffer, FreeList};
+use crate::slab::{Batch, FreeList};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
@@ -56,8 +56,7 @@ impl Queue {
     pub(crate) fn fill(&self, heap: &Heap, class_index: u32, blocks: u32) {
         for slot in &self.ready {
             if slot.load(Ordering::Relaxed).is_null() {
-                let buffer = BatchBuffer::new();
-                let mut batch = buffer.batch(blocks);
+                let mut batch = Batch::new_list(blocks);
                 heap.refill_batch(class_index, &mut batch);
                 let list = FreeList::EMPTY;
                 list.push_batch(batch);
@@ -95,7 +94,7 @@ unsafe impl Rest for Queued {
         let list = queue.take();
         // The miss wakes the worker at its end. SeqCst: in one total order with the worker's state (see `worker.rs`).
         queue.wanted.store(true, Ordering::SeqCst);
-        batch.fill(|| list.pop());
+        batch.fill_from(&list);
         flush_list(&list, bottom);
         if batch.is_empty() {
             bottom.refill(batch);

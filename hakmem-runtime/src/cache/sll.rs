@@ -57,7 +57,8 @@ unsafe impl Layer for Sll {
     }
 
     fn take(&self, batch: &mut Batch<'_>, _: &Limit, _: &mut impl Below) {
-        batch.fill(|| self.pop());
+        let taken = batch.fill_from(&self.list);
+        self.room.set(self.room.get().wrapping_add(taken as i32));
     }
 
     fn put(&self, batch: Batch<'_>, &Limit(limit): &Limit, below: &mut impl Below) {

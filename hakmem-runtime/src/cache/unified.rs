@@ -50,7 +50,7 @@ unsafe impl Layer for Unified {
     }
 
     fn take(&self, batch: &mut Batch<'_>, _: &Limit, _: &mut impl Below) {
-        batch.fill(|| self.list.pop());
+        batch.fill_from(&self.list);
     }
 
     fn put(&self, batch: Batch<'_>, &Limit(limit): &Limit, below: &mut impl Below) {

@@ -65,8 +65,7 @@ impl Extents {
     }
 
     /// Allocates `size` bytes at a multiple of `align` for the allocator with this id. Null: refused.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     pub(crate) fn alloc(&self, id: u8, size: usize, align: usize) -> *mut u8 {
         let Some(length) = round_up(size, mmap::page_size()) else { return ptr::null_mut() };
         let mut address = self.take(id, length, align);
@@ -77,14 +76,13 @@ impl Extents {
     }
 
     /// [`Extents::alloc`] of zeroed memory, without writing to it: a new mapping, or a cached range, purged.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     pub(crate) fn alloc_zeroed(&self, id: u8, size: usize, align: usize) -> *mut u8 {
         let Some(length) = round_up(size, mmap::page_size()) else { return ptr::null_mut() };
         let mut address = self.take(id, length, align);
         if address != 0 && !mmap::purge(address, length) {
             // The kernel refuses to purge locked memory.
-            self.free(id, address);
+            self.free_cold(id, address);
             address = 0;
         }
         if address == 0 {
@@ -95,8 +93,7 @@ impl Extents {
 
     /// Frees a block. `true`: it is time to check the clock, and to purge if due: a program that uses only large blocks
     /// has no other slow path. Aborts if `block` is not a large block.
-    #[cold]
-    #[inline(never)]
+    #[inline]
     pub(crate) fn dealloc(&self, id: u8, block: FreeBlock) -> bool {
         self.free(id, block.into_raw().expose_provenance())
     }
@@ -142,7 +139,7 @@ impl Extents {
         // `target` is a block of `new` bytes, more than `old`, that was just allocated, so nobody else uses it and the
         // two do not overlap.
         unsafe { ptr::copy_nonoverlapping(block, target, old) };
-        self.free(id, address);
+        self.free_cold(id, address);
         target
     }
 
@@ -219,7 +216,15 @@ impl Extents {
         address
     }
 
+    /// [`Extents::free`] where it is not all that is done.
+    #[cold]
+    #[inline(never)]
+    fn free_cold(&self, id: u8, address: usize) {
+        self.free(id, address);
+    }
+
     /// Frees the block at `address`, which is no longer in use. `true`: it is time to check the clock.
+    #[inline(always)]
     fn free(&self, id: u8, address: usize) -> bool {
         let block = Self::block(id, address, "invalid free: not a large block");
         // A cached range is no block: a second free must not find one there.

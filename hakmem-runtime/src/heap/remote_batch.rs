@@ -96,7 +96,7 @@ impl OwnSlab<'_> {
 /// thread's; it has none if there was no memory for one. A block that is not of the class at `class_index` ends the
 /// program.
 pub(crate) fn flush(backing: &'static Backing, heap: Option<&Heap>, class_index: u32, mut batch: Batch<'_>) {
-    if batch.len() == 1 {
+    if batch.is_one_pointer() {
         if let Some(block) = batch.pop() {
             flush_one(backing, heap, class_index, block);
         }
@@ -159,7 +159,8 @@ pub(crate) fn flush_one(backing: &'static Backing, heap: Option<&Heap>, class_in
     }
 }
 
-/// The slab of `block` in an allocator of this geometry; ends the program if the slab is not of the class at `class_index`.
+/// The slab of `block` in an allocator of this geometry; ends the program if the slab is not of the class at
+/// `class_index`.
 #[inline(always)]
 fn slab_of(block: &FreeBlock, geometry: Geometry, class_index: u32) -> &'static Slab {
     // SAFETY: a `FreeBlock` is a block of a class of this allocator, so it is in a region of its geometry.

@@ -14,8 +14,8 @@ impl<T: Sync + 'static> AtomicRef<T> {
     }
 
     pub(super) fn get(&self) -> Option<&'static T> {
-        // SAFETY: the pointer is null or was a `&'static T`, because the methods below store nothing else. The acquire load
-        // makes the value visible that was written before the reference was stored; `T: Sync` allows to share it.
+        // SAFETY: the pointer is null or was a `&'static T`, because the methods below store nothing else. The acquire
+        // load makes the value visible that was written before the reference was stored; `T: Sync` allows to share it.
         unsafe { self.0.load(Acquire).as_ref() }
     }
 

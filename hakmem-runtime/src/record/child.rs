@@ -1,7 +1,7 @@
 //! The child of a `fork`, which starts a profile of its own.
 //!
-//! The blocks of its parent are in its memory, but they are in the parent's profile. So the child's counters start at zero,
-//! and frees of blocks that are older than the fork (by the time in their header) are not counted.
+//! The blocks of its parent are in its memory, but they are in the parent's profile. So the child's counters start at
+//! zero, and frees of blocks that are older than the fork (by the time in their header) are not counted.
 
 use super::{counters, process, profile, requests, timeline};
 use crate::sys::fork;

@@ -1,7 +1,7 @@
 //! The recorder behind `cargo hakmem record`: exact counts of a program's requests for memory.
 //!
-//! It is compiled only under `--cfg hakmem_record`, where the macro has the four methods of `GlobalAlloc` call the functions
-//! in `wrap`. Each file uses only those below it:
+//! It is compiled only under `--cfg hakmem_record`, where the macro has the four methods of `GlobalAlloc` call the
+//! functions in `wrap`. Each file uses only those below it:
 //!
 //! ```text
 //! wrap        the methods of GlobalAlloc; a header in front of each block holds when it was allocated, and by which thread
@@ -17,8 +17,8 @@
 //! ticks, output, atomic_ref   the clock; text output; a reference that threads share
 //! ```
 //!
-//! A thread's counters are read when the profile is written, so they are atomics; since only that thread writes to them, it
-//! increments them with a load and a store. What several threads write to is updated in batches.
+//! A thread's counters are read when the profile is written, so they are atomics; since only that thread writes to
+//! them, it increments them with a load and a store. What several threads write to is updated in batches.
 
 mod atomic_ref;
 mod block_header;

@@ -45,8 +45,8 @@ impl Iterator for Run {
 impl Slab {
     /// One word of the bitmap.
     fn word(&self, word: u32) -> &Cell<u64> {
-        // SAFETY: `init` set the bitmap, which has a bit for each block and lies in the region's metadata; only the owner
-        // reads and writes it.
+        // SAFETY: `init` set the bitmap, which has a bit for each block and lies in the region's metadata; only the
+        // owner reads and writes it.
         unsafe { &*self.bitmap.get().cast::<Cell<u64>>().wrapping_add(word as usize) }
     }
 
@@ -91,8 +91,8 @@ impl Slab {
         Some((unsafe { FreeList::from_head(head) }, count))
     }
 
-    /// Takes at most `want` blocks and passes each to `each`: the free ones first, lowest address first; then memory never
-    /// used. Returns how many; 0 when every block is handed out.
+    /// Takes at most `want` blocks and passes each to `each`: the free ones first, lowest address first; then memory
+    /// never used. Returns how many; 0 when every block is handed out.
     #[inline]
     pub(crate) fn take_each(&self, want: u32, mut each: impl FnMut(FreeBlock)) -> u32 {
         if self.free_count() == 0 && !self.collect_remote() {
@@ -126,8 +126,8 @@ impl Slab {
         count
     }
 
-    /// Carves up to `want` blocks, but beyond the first of them not past the end of the current page or of what was touched before, so
-    /// that no page is touched without need.
+    /// Carves up to `want` blocks, but beyond the first of them not past the end of the current page or of what was
+    /// touched before, so that no page is touched without need.
     pub(super) fn carve(&self, want: u32) -> Run {
         let size = self.block_size.get();
         let offset = self.carved().wrapping_mul(size);
@@ -171,7 +171,8 @@ mod tests {
         let geometry = Geometry::new(4 * SLAB, SLAB);
         let region = mmap::map(geometry.region_size(), geometry.region_size(), Access::ReadWrite);
         let slabs = ptr::with_exposed_provenance::<Slab>(region);
-        // SAFETY: the region stays, and is all zero, which is a slab never used; this entry is behind those of the metadata's own.
+        // SAFETY: the region stays, and is all zero, which is a slab never used; this entry is behind those of the
+        // metadata's own.
         let slab = unsafe { &*slabs.add(geometry.slabs_per_region() / 2) };
         let class = Class::new((BLOCK, BLOCK, 16), (1, 0, SLAB / BLOCK, 0), 4, &[]);
         let init = || slab.init(0, &class, 2, geometry.memory_of(slab));

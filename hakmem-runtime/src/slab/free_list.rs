@@ -9,8 +9,8 @@ use core::ptr::{self, NonNull};
 /// A free block. The value owns it.
 ///
 /// # Invariants
-/// It points to at least a word of writable memory, aligned to a word, which is a block of some class and which nobody else
-/// reads or writes.
+/// It points to at least a word of writable memory, aligned to a word, which is a block of some class and which nobody
+/// else reads or writes.
 #[repr(transparent)]
 #[derive(Debug, PartialEq, Eq, Hash)]
 #[must_use = "a block that is dropped is leaked"]
@@ -35,8 +35,8 @@ impl FreeBlock {
     /// Takes ownership of the block at `block`.
     ///
     /// # Safety
-    /// `block` is a block of some class that the caller owns and does not use any more, and what it is given to (layers, a batch,
-    /// slabs) is of that class.
+    /// `block` is a block of some class that the caller owns and does not use any more, and what it is given to
+    /// (layers, a batch, slabs) is of that class.
     #[inline(always)]
     pub unsafe fn from_raw(block: *mut u8) -> FreeBlock {
         // SAFETY: a block's address is not null.
@@ -121,9 +121,31 @@ impl FreeList {
 
     /// Puts the blocks of `batch` first; the last that went into the batch is the last to come off.
     pub(crate) fn push_batch(&self, mut batch: Batch<'_>) {
+        // A list is not linked anew: its last block leads to what was here.
+        let listed = batch.list.take_all();
+        if !listed.is_empty() {
+            if !self.is_empty()
+                && let Some(Walked { last, .. }) = batch.walked.or_else(|| listed.walk())
+            {
+                next(last).set(self.head.get());
+            }
+            self.head.set(listed.head.get());
+        }
         while let Some(block) = batch.pop() {
             self.push(block);
         }
+    }
+
+    /// Walks the list to its end; `None` if there is no block. A list without an end ends the program.
+    pub(crate) fn walk(&self) -> Option<Walked> {
+        let mut found = Walked { count: 1, last: self.head.get()? };
+        while let Some(block) = next(found.last).get() {
+            found = Walked { count: found.count.wrapping_add(1), last: block };
+            if found.count > LONGEST {
+                fatal("double free: cyclic free list", block.addr().get());
+            }
+        }
+        Some(found)
     }
 
     /// Splits off all but the first `keep` blocks.
@@ -137,7 +159,7 @@ impl FreeList {
     }
 
     /// How many blocks there are, by walking, but `most` at the most. A list without an end ends the program.
-    pub(crate) fn count_to(&self, most: u32) -> u32 {
+    pub(crate) fn len_up_to(&self, most: u32) -> u32 {
         let mut count = 0_u32;
         let mut link = self.head.get();
         while count < most
@@ -153,8 +175,8 @@ impl FreeList {
     }
 
     /// How many blocks there are, by walking.
-    pub(crate) fn count(&self) -> u32 {
-        self.count_to(u32::MAX)
+    pub(crate) fn len(&self) -> u32 {
+        self.len_up_to(u32::MAX)
     }
 
     /// Has the processor fetch the first block: one instruction, for which nothing waits.
@@ -300,21 +322,42 @@ impl BatchBuffer {
     }
 }
 
-/// Free blocks of one class on their way from one layer to the next, as pointers: no block is read or written.
+/// Free blocks of one class on their way from one layer to the next. Layers that keep pointers make batches of
+/// pointers, so that no block is read or written; layers that link their blocks make lists, so that none is linked
+/// twice.
 ///
 /// # Invariants
-/// `slots[..len]` point to blocks that the batch owns.
+/// The batch owns the blocks that `slots[..len]` point to, in a batch of pointers; in a list, those of `list`, of which
+/// `walked` is true if it is there. There is room for `slots.len() - len` pointers, or for `room` blocks in the list.
 #[derive(Debug)]
 #[must_use = "the blocks of a batch that is dropped are leaked"]
 pub struct Batch<'a> {
     slots: &'a [Slot],
     len: usize,
+    list: FreeList,
+    walked: Option<Walked>,
+    room: u32,
+}
+
+/// What a walk along a list found: how many blocks there are, at least one, and which is the last.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Walked {
+    pub(crate) count: u32,
+    last: NonNull<Link>,
+}
+
+impl Walked {
+    /// The same of the list behind the first `first` blocks; `None` if there is none.
+    pub(crate) fn behind(self, first: u32) -> Option<Walked> {
+        let count = self.count.checked_sub(first).filter(|&count| count > 0)?;
+        Some(Walked { count, last: self.last })
+    }
 }
 
 impl<'a> Batch<'a> {
     /// No blocks, and room for as many as there are slots.
     pub fn new(slots: &'a [Slot]) -> Batch<'a> {
-        Batch { slots, len: 0 }
+        Batch { slots, len: 0, list: FreeList::EMPTY, walked: None, room: 0 }
     }
 
     /// The blocks that `slots` point to.
@@ -322,44 +365,102 @@ impl<'a> Batch<'a> {
     /// # Safety
     /// Each slot points to a block of one class that the caller owns and hands over.
     pub unsafe fn full(slots: &'a [Slot]) -> Batch<'a> {
-        Batch { slots, len: slots.len() }
+        Batch { slots, len: slots.len(), list: FreeList::EMPTY, walked: None, room: 0 }
+    }
+
+    /// An empty list with room for `most` blocks.
+    pub(crate) fn new_list(most: u32) -> Batch<'static> {
+        Batch { slots: &[], len: 0, list: FreeList::EMPTY, walked: None, room: most }
+    }
+
+    /// The blocks of a list, and what a walk along it found. There is no room for others.
+    pub(crate) fn of_list(list: FreeList, walked: Option<Walked>) -> Batch<'static> {
+        debug_assert!(walked.is_none_or(|walked| walked.count == list.len()));
+        Batch { slots: &[], len: 0, list, walked, room: 0 }
     }
 
     /// Calls `with` with the batch of `block` alone.
     pub(crate) fn with_one(block: FreeBlock, with: impl FnOnce(Batch<'_>)) {
         let slot = [Slot::EMPTY];
         slot[0].set(block);
-        with(Batch { slots: &slot, len: 1 });
+        with(Batch { slots: &slot, len: 1, list: FreeList::EMPTY, walked: None, room: 0 });
     }
 
-    /// How many blocks there are.
+    /// How many blocks there are. A list may have to be walked.
     pub fn len(&self) -> usize {
-        self.len
+        let listed = self.walked.map_or_else(|| self.list.len(), |walked| walked.count);
+        self.len.wrapping_add(listed as usize)
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len == 0 && self.list.is_empty()
+    }
+
+    /// Whether it is one pointer and no more.
+    pub(crate) fn is_one_pointer(&self) -> bool {
+        self.len == 1
     }
 
     /// How many more blocks there is room for.
     pub fn room(&self) -> u32 {
-        self.slots.len().wrapping_sub(self.len) as u32
+        (self.slots.len().wrapping_sub(self.len) as u32).wrapping_add(self.room)
     }
 
     /// Takes a block in. Without room it comes back.
     #[inline]
     pub fn push(&mut self, block: FreeBlock) -> Option<FreeBlock> {
-        let Some(slot) = self.slots.get(self.len) else { return Some(block) };
-        slot.set(block);
-        self.len = self.len.wrapping_add(1);
+        if let Some(slot) = self.slots.get(self.len) {
+            slot.set(block);
+            self.len = self.len.wrapping_add(1);
+            return None;
+        }
+        let Some(room) = self.room.checked_sub(1) else { return Some(block) };
+        self.room = room;
+        next(block.0).set(None);
+        self.append(block.0, Walked { count: 1, last: block.0 });
         None
     }
 
-    /// Takes the block out that came in last.
+    /// Puts the blocks from `first` on at the end of the list.
+    #[inline]
+    fn append(&mut self, first: NonNull<Link>, mut more: Walked) {
+        match self.walked.or_else(|| self.list.walk()) {
+            Some(Walked { count, last }) => {
+                next(last).set(Some(first));
+                more.count = more.count.wrapping_add(count);
+            }
+            None => self.list.head.set(Some(first)),
+        }
+        self.walked = Some(more);
+    }
+
+    /// Takes the first blocks of `list` in, as far as there is room, and returns how many.
+    pub(crate) fn fill_from(&mut self, list: &FreeList) -> u32 {
+        let before = self.room();
+        if self.room == 0 {
+            self.fill(|| list.pop());
+        } else if let Some(first) = list.head.get() {
+            let mut found = Walked { count: 1, last: first };
+            while found.count < self.room
+                && let Some(block) = next(found.last).get()
+            {
+                found = Walked { count: found.count.wrapping_add(1), last: block };
+            }
+            list.head.set(next(found.last).take());
+            self.room = self.room.wrapping_sub(found.count);
+            self.append(first, found);
+        }
+        before.wrapping_sub(self.room())
+    }
+
+    /// Takes the block out that came in last; of a list, the first one.
     #[inline]
     pub fn pop(&mut self) -> Option<FreeBlock> {
-        let last = self.len.checked_sub(1)?;
+        let Some(last) = self.len.checked_sub(1) else {
+            self.walked = None;
+            return self.list.pop();
+        };
         let slot = self.slots.get(last)?;
         self.len = last;
         // SAFETY: below `len` each slot points to a block that the batch owned until now.
@@ -376,8 +477,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The longest run of neighbours, `size` bytes apart, that begins with the block that came in first; and the other blocks. The
-    /// caller owns the run's blocks: none where the batch has none.
+    /// The longest run of neighbours, `size` bytes apart, that begins with the block that came in first; and the other
+    /// blocks. The caller owns the run's blocks: none where the batch has none.
     pub(crate) fn split_run(self, size: usize) -> (Range<usize>, Batch<'a>) {
         let blocks = self.slots.get(..self.len).unwrap_or_default();
         // SAFETY: below `len` each slot points to a block that the batch owns; only addresses are read.
@@ -385,7 +486,7 @@ impl<'a> Batch<'a> {
         let start = addresses.clone().next().unwrap_or(0);
         let count = addresses.enumerate().take_while(|&(index, at)| at == start.wrapping_add(index * size)).count();
         let others = blocks.get(count..).unwrap_or_default();
-        (start..start.wrapping_add(count * size), Batch { slots: others, len: others.len() })
+        (start..start.wrapping_add(count * size), Batch { slots: others, len: others.len(), ..self })
     }
 
     /// The number of blocks, which the owner of the slots owns from now on: they are in the first slots, in order.
@@ -402,8 +503,8 @@ impl<'a> Batch<'a> {
         self.len as u32
     }
 
-    /// Like [`into_slots`](Batch::into_slots), but in reverse order: an array that hands out its last block first hands them out in the
-    /// order in which they came.
+    /// Like [`into_slots`](Batch::into_slots), but in reverse order: an array that hands out its last block first hands
+    /// them out in the order in which they came.
     pub(crate) fn into_slots_reversed(self) -> u32 {
         for index in 0..self.len / 2 {
             if let (Some(one), Some(other)) = (self.slots.get(index), self.slots.get(self.len - 1 - index)) {

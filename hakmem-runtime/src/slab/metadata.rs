@@ -13,9 +13,9 @@ use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 /// The class of a slab that has none.
 pub(crate) const NO_CLASS: u32 = u32::MAX;
 
-/// The owner of a free or abandoned slab. No thread has this owner tag: it is neither 0, which a thread without a heap has
-/// under `tls = "native"`, nor the address of a heap or placeholder. (Bit 0 of a tag is set under `tls = "initial-exec"`
-/// alone, where no thread's address is 0.)
+/// The owner of a free or abandoned slab. No thread has this owner tag: it is neither 0, which a thread without a heap
+/// has under `tls = "native"`, nor the address of a heap or placeholder. (Bit 0 of a tag is set under `tls =
+/// "initial-exec"` alone, where no thread's address is 0.)
 pub(crate) const NOBODY: usize = 1;
 
 /// A number that only the slab's owner writes and that other threads may read, for statistics and for checks. Relaxed
