@@ -55,7 +55,7 @@ pub unsafe trait Group: Sized + 'static {
     const INLINING: Inlining;
     /// Whether blocks have a header.
     const HEADER: bool = false;
-    /// Whether slabs have a tagged owner ([`Heap::owner_tag`]).
+    /// Whether slabs have a tagged owner (`Heap::owner_tag`).
     const TAGGED: bool = false;
 
     /// What all threads share of each class.
