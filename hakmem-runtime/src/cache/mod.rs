@@ -18,6 +18,7 @@ mod array;
 mod below;
 mod bounded_list;
 mod c23;
+mod circle;
 mod counted;
 mod deferred;
 mod fast;

@@ -10,10 +10,10 @@
 //!
 //! A hit: load, compare, branch, load, increment, and, store.
 
+use super::circle::Circle;
 use super::{Below, Layer, Limit};
-use crate::slab::{Batch, FreeBlock, Slot};
+use crate::slab::{Batch, FreeBlock};
 use crate::sys::fatal::fatal;
-use core::cell::Cell;
 use core::ptr;
 use core::slice;
 
@@ -26,44 +26,31 @@ const WORD: usize = usize::from_ne_bytes([PATTERN; size_of::<usize>()]);
 /// The state of one class. `N` is a power of two, a quarter above the limit or more.
 ///
 /// # Invariants
-/// All positions are below `N`, and differences are modulo `N`:
+/// With the mark as `wait`:
 ///
 /// ```text
 /// tail - head ≤ N - 1
 /// tail - wait ≤ limit
 /// ```
 ///
-/// `slots[head .. tail]` are the blocks, the first freed first. Those from `wait` on are waiting: each is full of the
-/// pattern, or was written to after it was freed.
-#[repr(C)]
+/// The blocks from `wait` on are waiting: each is full of the pattern, or was written to after it was freed.
+#[repr(transparent)]
 #[derive(Debug)]
-pub struct Quarantine<const N: usize> {
-    head: Cell<u32>,
-    wait: Cell<u32>,
-    tail: Cell<u32>,
-    slots: [Slot; N],
-}
+pub struct Quarantine<const N: usize>(Circle<N>);
 
 // SAFETY: a free or a refill of a block stores it once, and it is handed out once, from the head, when it no longer
 // waits.
 unsafe impl<const N: usize> Layer for Quarantine<N> {
     type Shared = Limit;
 
-    const EMPTY: Self =
-        Quarantine { head: Cell::new(0), wait: Cell::new(0), tail: Cell::new(0), slots: [const { Slot::EMPTY }; N] };
+    const EMPTY: Self = Quarantine(Circle::EMPTY);
 
     const INERT: bool = true;
 
     #[inline(always)]
     fn pop(&self) -> Option<FreeBlock> {
-        let head = self.head.get();
-        if head == self.wait.get() {
-            return None;
-        }
-        // SAFETY: `head` is below `N`. It is not `wait`, so its slot holds a block, which leaves the ring now.
-        let block = unsafe { self.slots.get_unchecked(head as usize).take() };
-        self.head.set(Self::wrap(head.wrapping_add(1)));
-        Some(block)
+        // SAFETY: the mark is between the head and the tail.
+        unsafe { self.0.pop_before(self.0.mark.get()) }
     }
 
     #[inline(always)]
@@ -72,18 +59,18 @@ unsafe impl<const N: usize> Layer for Quarantine<N> {
     }
 
     fn refill(&self, _: &Limit, below: &mut impl Below) -> Option<FreeBlock> {
-        let head = self.head.get() as usize;
+        let head = self.0.head.get() as usize;
         // The free slots just before the head, up to the start of the array.
         let end = if head == 0 { N } else { head };
-        let room = (N - 1 - self.length() as usize).min(end);
+        let room = (N - 1 - self.0.length() as usize).min(end);
         let start = end - room.min(below.class().batch as usize);
-        let mut batch = Batch::new(self.slots.get(start..end).unwrap_or_default());
+        let mut batch = Batch::new(self.0.slots.get(start..end).unwrap_or_default());
         if batch.room() > 0 {
             below.refill(&mut batch);
         }
         let count = batch.into_slots_at_end();
         if count > 0 {
-            self.head.set(end as u32 - count);
+            self.0.head.set(end as u32 - count);
         } else if self.waiting() > 0 {
             // Out of memory: reuse a waiting block early.
             self.release_oldest(below);
@@ -105,35 +92,20 @@ unsafe impl<const N: usize> Layer for Quarantine<N> {
         while self.waiting() > 0 {
             self.release_oldest(below);
         }
-        self.flush_oldest(self.length(), below);
-        self.head.set(0);
-        self.wait.set(0);
-        self.tail.set(0);
+        self.0.drain(below);
     }
 
     fn put_one(&self, block: FreeBlock, &Limit(limit): &Limit, below: &mut impl Below) {
         self.enter(block, limit, below);
-        if self.tail.get() == 0 {
+        if self.0.tail.get() == 0 {
             below.tick(); // Once per trip around the ring.
         }
     }
 }
 
 impl<const N: usize> Quarantine<N> {
-    const POWER: () = assert!(N.is_power_of_two());
-
-    #[inline(always)]
-    fn wrap(position: u32) -> u32 {
-        let () = Self::POWER;
-        position & (N as u32).wrapping_sub(1)
-    }
-
-    fn length(&self) -> u32 {
-        Self::wrap(self.tail.get().wrapping_sub(self.head.get()))
-    }
-
     fn waiting(&self) -> u32 {
-        Self::wrap(self.tail.get().wrapping_sub(self.wait.get()))
+        Circle::<N>::wrap(self.0.tail.get().wrapping_sub(self.0.mark.get()))
     }
 
     /// Takes in a freed block, and releases the one that has waited longest if enough wait.
@@ -148,21 +120,17 @@ impl<const N: usize> Quarantine<N> {
         if self.waiting() >= limit {
             self.release_oldest(below);
         }
-        if self.length() == N as u32 - 1 {
+        if self.0.length() == N as u32 - 1 {
             // Fewer than `limit < N` wait, so some of the blocks do not.
-            self.flush_oldest(self.length().wrapping_sub(self.waiting()).div_ceil(2), below);
+            self.0.flush_oldest(self.0.length().wrapping_sub(self.waiting()).div_ceil(2), below);
         }
-        let tail = self.tail.get();
-        if let Some(slot) = self.slots.get(tail as usize) {
-            slot.set(block);
-        }
-        self.tail.set(Self::wrap(tail.wrapping_add(1)));
+        self.0.append(block);
     }
 
     /// Checks the block that has waited longest, of which there is one, and releases it for reuse.
     fn release_oldest(&self, below: &impl Below) {
-        let wait = self.wait.get();
-        if let Some(slot) = self.slots.get(wait as usize) {
+        let wait = self.0.mark.get();
+        if let Some(slot) = self.0.slots.get(wait as usize) {
             // SAFETY: `wait` is not `tail`, so the slot holds a block that the ring owns. The slot keeps the pointer;
             // this value is used for the check alone.
             let mut block = unsafe { slot.take() };
@@ -172,25 +140,14 @@ impl<const N: usize> Quarantine<N> {
                 fatal("write after free", address);
             }
         }
-        self.wait.set(Self::wrap(wait.wrapping_add(1)));
+        self.0.mark.set(Circle::<N>::wrap(wait.wrapping_add(1)));
     }
 
     /// Whether a block is in the ring.
     fn holds(&self, block: *mut u8) -> bool {
-        let mut positions = (0..self.length()).map(|offset| Self::wrap(self.head.get().wrapping_add(offset)));
-        positions.any(|position| self.slots.get(position as usize).is_some_and(|slot| slot.holds(block)))
-    }
-
-    /// Flushes the first `count` blocks, none of which waits, in two pieces if they wrap around the array's end.
-    fn flush_oldest(&self, count: u32, below: &mut impl Below) {
-        let (head, count) = (self.head.get() as usize, count as usize);
-        let first = count.min(N - head);
-        for piece in [head..head + first, 0..count - first] {
-            // SAFETY: the `count` slots from the head on hold blocks (`count ≤ length`). The head moves past them
-            // below, before this state is used again.
-            below.flush(unsafe { Batch::full(self.slots.get(piece).unwrap_or_default()) });
-        }
-        self.head.set(Self::wrap((head + count) as u32));
+        let mut positions =
+            (0..self.0.length()).map(|offset| Circle::<N>::wrap(self.0.head.get().wrapping_add(offset)));
+        positions.any(|position| self.0.slots.get(position as usize).is_some_and(|slot| slot.holds(block)))
     }
 }
 

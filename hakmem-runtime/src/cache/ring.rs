@@ -9,47 +9,33 @@
 //! A hit: load, compare, branch, load, increment, and, store; a free: load, compare, branch, store, increment, and,
 //! store.
 
+use super::circle::Circle;
 use super::{Below, Layer, Limit};
-use crate::slab::{Batch, FreeBlock, Slot};
-use core::cell::Cell;
+use crate::slab::{Batch, FreeBlock};
 
 /// The state of one class. `N` is a power of two above the limit.
 ///
 /// # Invariants
-/// All positions are below `N`, and differences are modulo `N`:
+/// With the mark as `end`:
 ///
 /// ```text
 /// length = tail - head ≤ limit ≤ N - 1
 /// end - tail ≤ limit - length
 /// ```
-///
-/// `slots[head .. tail]` are the blocks, oldest first.
-#[repr(C)]
+#[repr(transparent)]
 #[derive(Debug)]
-pub struct Ring<const N: usize> {
-    head: Cell<u32>,
-    tail: Cell<u32>,
-    end: Cell<u32>,
-    slots: [Slot; N],
-}
+pub struct Ring<const N: usize>(Circle<N>);
 
 // SAFETY: each push, refill or put of a block stores it once, at the tail, and it is handed out once, at the head.
 unsafe impl<const N: usize> Layer for Ring<N> {
     type Shared = Limit;
 
-    const EMPTY: Self =
-        Ring { head: Cell::new(0), tail: Cell::new(0), end: Cell::new(0), slots: [const { Slot::EMPTY }; N] };
+    const EMPTY: Self = Ring(Circle::EMPTY);
 
     #[inline(always)]
     fn pop(&self) -> Option<FreeBlock> {
-        let head = self.head.get();
-        if head == self.tail.get() {
-            return None;
-        }
-        // SAFETY: `head` is below `N`. It is not `tail`, so its slot holds a block, which leaves the ring now.
-        let block = unsafe { self.slots.get_unchecked(head as usize).take() };
-        self.head.set(Self::wrap(head.wrapping_add(1)));
-        Some(block)
+        // SAFETY: up to the tail.
+        unsafe { self.0.pop_before(self.0.tail.get()) }
     }
 
     #[inline(always)]
@@ -59,10 +45,10 @@ unsafe impl<const N: usize> Layer for Ring<N> {
 
     fn refill(&self, &Limit(limit): &Limit, below: &mut impl Below) -> Option<FreeBlock> {
         let want = below.class().batch.min(limit) as usize;
-        let mut batch = Batch::new(self.slots.get(..want).unwrap_or_default());
+        let mut batch = Batch::new(self.0.slots.get(..want).unwrap_or_default());
         below.refill(&mut batch);
-        self.head.set(0);
-        self.tail.set(batch.into_slots());
+        self.0.head.set(0);
+        self.0.tail.set(batch.into_slots());
         self.open(limit);
         self.pop()
     }
@@ -73,7 +59,7 @@ unsafe impl<const N: usize> Layer for Ring<N> {
 
     fn put(&self, mut batch: Batch<'_>, &Limit(limit): &Limit, below: &mut impl Below) {
         self.open(limit);
-        while self.tail.get() != self.end.get()
+        while self.0.tail.get() != self.0.mark.get()
             && let Some(block) = batch.pop()
         {
             // There is room.
@@ -83,16 +69,13 @@ unsafe impl<const N: usize> Layer for Ring<N> {
     }
 
     fn drain(&self, _: &Limit, below: &mut impl Below) {
-        self.flush_oldest(self.length(), below);
-        self.head.set(0);
-        self.tail.set(0);
-        self.end.set(0);
+        self.0.drain(below);
     }
 
     fn put_one(&self, block: FreeBlock, &Limit(limit): &Limit, below: &mut impl Below) {
         // Allocations may have made room since `end` was set; then there is nothing to flush.
-        if self.length() > limit - limit.div_ceil(4) {
-            self.flush_oldest(limit.div_ceil(2).min(self.length()), below);
+        if self.0.length() > limit - limit.div_ceil(4) {
+            self.0.flush_oldest(limit.div_ceil(2).min(self.0.length()), below);
         } else {
             below.tick();
         }
@@ -103,45 +86,18 @@ unsafe impl<const N: usize> Layer for Ring<N> {
 }
 
 impl<const N: usize> Ring<N> {
-    const POWER: () = assert!(N.is_power_of_two());
-
-    #[inline(always)]
-    fn wrap(position: u32) -> u32 {
-        let () = Self::POWER;
-        position & (N as u32).wrapping_sub(1)
-    }
-
-    fn length(&self) -> u32 {
-        Self::wrap(self.tail.get().wrapping_sub(self.head.get()))
-    }
-
     /// Stores a block at the tail; returns it if there is no room.
     #[inline(always)]
     fn store(&self, block: FreeBlock) -> Option<FreeBlock> {
-        let tail = self.tail.get();
-        if tail == self.end.get() {
+        if self.0.tail.get() == self.0.mark.get() {
             return Some(block);
         }
-        // SAFETY: `tail` is a position, so it is below `N`.
-        unsafe { self.slots.get_unchecked(tail as usize) }.set(block);
-        self.tail.set(Self::wrap(tail.wrapping_add(1)));
+        self.0.append(block);
         None
     }
 
     /// Sets `end` to where the ring is full as of now.
     fn open(&self, limit: u32) {
-        self.end.set(Self::wrap(self.head.get().wrapping_add(limit.min(N as u32 - 1))));
-    }
-
-    /// Flushes the `count ≤ length` oldest blocks, in two pieces if they wrap around the array's end.
-    fn flush_oldest(&self, count: u32, below: &mut impl Below) {
-        let (head, count) = (self.head.get() as usize, count as usize);
-        let first = count.min(N - head);
-        for piece in [head..head + first, 0..count - first] {
-            // SAFETY: the `count` slots from the head on hold blocks (`count ≤ length`). The head moves past them
-            // below, before this state is used again.
-            below.flush(unsafe { Batch::full(self.slots.get(piece).unwrap_or_default()) });
-        }
-        self.head.set(Self::wrap((head + count) as u32));
+        self.0.mark.set(Circle::<N>::wrap(self.0.head.get().wrapping_add(limit.min(N as u32 - 1))));
     }
 }
