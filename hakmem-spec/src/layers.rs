@@ -25,8 +25,7 @@ pub static LAYERS: &[LayerKind] = &[
         .array(Array::Stack)
         .inline(),
     bounded("heapv2", "HeapV2", "two magazines of pointers, exchanged whole with a depot that all threads share")
-        .per_block("capacity", 8192, 2, 64)
-        .shares(),
+        .per_block("capacity", 8192, 2, 64),
     bounded("hot", "Hot", "a run of neighbouring blocks to allocate from, and a list of freed ones")
         .per_block("capacity", 16384, 2, 256),
     unbounded("pages", "Pages", "free lists in the slabs; a free finds its slab by masking the address")
@@ -57,8 +56,6 @@ pub struct LayerKind {
     /// Whether it must be the first of its stack, where it is tried inline together with the next layer and takes no
     /// part in refills and flushes.
     pub inline: bool,
-    /// Whether it keeps blocks that all threads share, which the runtime may take back.
-    pub shares: bool,
     /// What its type is generic over.
     pub arguments: Arguments,
     /// What it is, in one line.
@@ -159,7 +156,7 @@ impl Parameter {
 /// An entry of the catalogue: a layer that refuses a block when it is full.
 pub(crate) const fn bounded(name: &'static str, type_name: &'static str, summary: &'static str) -> LayerKind {
     let arguments = Arguments::None;
-    LayerKind { name, type_name, parameter: None, bounded: true, inline: false, shares: false, arguments, summary }
+    LayerKind { name, type_name, parameter: None, bounded: true, inline: false, arguments, summary }
 }
 
 /// An entry of the catalogue: a layer that takes every block.
@@ -204,11 +201,6 @@ impl LayerKind {
     /// It is tried inline, together with the next layer.
     pub(crate) const fn inline(self) -> Self {
         Self { inline: true, ..self }
-    }
-
-    /// It has blocks that all threads share.
-    pub(crate) const fn shares(self) -> Self {
-        Self { shares: true, ..self }
     }
 
     /// It keeps free blocks in their slabs.
