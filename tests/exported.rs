@@ -1,12 +1,14 @@
 //! `hakmem::export_malloc!` in a program: its own allocations, std's and the C library's all go there, and each function
 //! does what POSIX, C23 and glibc's manual say.
 
+#[path = "common/dies.rs"]
+mod dies;
 #[path = "common/rerun.rs"]
 mod rerun;
 
+use dies::dies;
 use libc::{EINVAL, ENOMEM, c_int, c_void, size_t};
 use rerun::{is_child, isolated, rerun, rerun_with, text};
-use std::os::unix::process::ExitStatusExt;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::thread;
@@ -568,21 +570,6 @@ fn tables_at_exit() {
     let stderr = text(&output.stderr);
     assert!(output.status.success(), "{stderr}");
     assert!(stderr.contains("blocks live") && stderr.contains("unified"), "{stderr}");
-}
-
-/// Runs `body` in a process of its own, which has to end with one line.
-fn dies(test: &str, body: impl FnOnce(), message: &str) {
-    if is_child() {
-        body();
-        println!("survived");
-        return;
-    }
-    let output = rerun(test);
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}\n{stdout}\n{stderr}", output.status);
-    let lines: Vec<&str> = stderr.lines().collect();
-    let [line] = lines[..] else { panic!("one line was expected:\n{stderr}") };
-    assert!(line.starts_with(&format!("hakmem: {message} (pointer 0x")), "{line}");
 }
 
 #[test]

@@ -2,10 +2,9 @@
 //! that names the pointer, the class expected and the class found.
 
 use crate::blocks::{Piece, Subject, blocks_live, layout, slabs, subjects};
-use crate::rerun::{is_child, rerun, text};
+use crate::dies::last_line;
 use std::alloc::{GlobalAlloc, Layout};
 use std::collections::VecDeque;
-use std::os::unix::process::ExitStatusExt;
 use std::ptr;
 
 mod all {
@@ -103,18 +102,9 @@ fn say(pointer: *mut u8) -> *mut u8 {
 
 /// Runs `body`, which never returns if all is well, in a process of its own; and looks at its last words, which must have
 /// each of `parts` and the pointer that `body` said.
+#[track_caller]
 fn dies(test: &str, body: impl FnOnce(), parts: &[&str]) {
-    if is_child() {
-        body();
-        println!("survived");
-        return;
-    }
-    let output = rerun(test);
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}\n{stdout}\n{stderr}", output.status);
-    assert!(!stdout.contains("survived"));
-    let lines: Vec<&str> = stderr.lines().collect();
-    let [line] = lines[..] else { panic!("one line was expected:\n{stderr}") };
+    let Some((stdout, line)) = last_line(test, body) else { return };
     let pointer =
         stdout.rsplit_once('@').map(|(_, rest)| rest.lines().next().unwrap_or_default()).expect("it was said");
     assert!(line.starts_with("hakmem: ") && line.contains(&format!("(pointer {pointer}")), "{pointer}: {line}");

@@ -8,6 +8,8 @@ extern crate hakmem as other;
 mod address_space;
 #[path = "../common/blocks.rs"]
 mod blocks;
+#[path = "../common/dies.rs"]
+mod dies;
 #[path = "../common/forks.rs"]
 mod forks;
 #[path = "../common/rerun.rs"]

@@ -1,9 +1,8 @@
 //! Misuse that the slow paths notice ends the program with one line on standard error, and by `abort`.
 
 use crate::blocks::layout;
-use crate::rerun::{is_child, rerun, text};
+use crate::dies::dies;
 use std::alloc::GlobalAlloc;
-use std::os::unix::process::ExitStatusExt;
 
 hakmem::allocator! {
     pub(crate) struct Heap;
@@ -31,22 +30,6 @@ mod quarantined {
             sizes = [64, 1024]
         }
     }
-}
-
-/// Runs `body`, which never returns if all is well, in a process of its own, and looks at that one's end.
-fn dies(test: &str, body: impl FnOnce(), message: &str) {
-    if is_child() {
-        body();
-        println!("survived");
-        return;
-    }
-    let output = rerun(test);
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{}\n{stdout}\n{stderr}", output.status);
-    assert!(!stdout.contains("survived"));
-    let lines: Vec<&str> = stderr.lines().collect();
-    let [line] = lines[..] else { panic!("one line was expected:\n{stderr}") };
-    assert!(line.starts_with(&format!("hakmem: {message} (pointer 0x")), "{line}");
 }
 
 /// Frees as many blocks of `allocated` bytes as blocks of `freed` bytes as it takes for some to reach their slabs.
