@@ -10,9 +10,11 @@
 //!
 //! The arena comes last because it is registered first, before any allocator.
 //!
-//! The program's fork handlers may run while the locks are held: those registered before ours run later before the
-//! fork, and earlier after it. They may allocate, so the forking thread may lock again what it holds for the fork
-//! (see [`Lock::hold_for_fork`]). They may even fork; forks in progress are counted, and the outermost one releases.
+//! Our handlers are registered before `main`, so nearly all of the program's run outside of them and may wait for
+//! threads that allocate: the last registered are called first before a fork, and last after it. A handler that a
+//! constructor registered before ours runs while the locks are held. It may allocate, so the forking thread may lock
+//! again what it holds for the fork (see [`Lock::hold_for_fork`]). It may even fork; forks in progress are counted, and
+//! the outermost one releases.
 //!
 //! The child keeps what the parent's other threads had allocated. Free memory in those threads' heaps stays unused in
 //! the child, because a heap may have been in the middle of a change.
@@ -138,7 +140,20 @@ fn early_hook() -> Option<&'static EarlyHook> {
     unsafe { EARLY.load(Ordering::Acquire).as_ref() }
 }
 
-/// Installs the fork handlers, once. The caller must hold no lock of the runtime, as the C library may allocate here.
+/// Installs the handlers when the program or library is loaded. The first use of an allocator would be too late: a fork
+/// by one thread, while another is between that first use and the end of `pthread_atfork`, would not see the handlers,
+/// and its child may find a lock held by a third.
+#[used]
+// SAFETY: the section holds pointers to functions that the C library calls, with arguments that `at_start` ignores.
+#[unsafe(link_section = ".init_array")]
+static AT_START: extern "C" fn() = at_start;
+
+extern "C" fn at_start() {
+    install();
+}
+
+/// Installs the fork handlers, once. Allocators call it at their first use, which may be in a constructor that runs
+/// before ours. The caller must hold no lock of the runtime, as the C library may allocate here.
 pub(crate) fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if !INSTALLED.swap(true, Ordering::Relaxed) {
