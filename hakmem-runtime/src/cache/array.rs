@@ -78,10 +78,8 @@ impl<const N: usize> Array<N> {
         let (older, newer) = self.slots.get(..count).unwrap_or_default().split_at(older as usize);
         // SAFETY: below `count` there are blocks; these are not counted any more before anybody looks.
         below.flush(unsafe { Batch::full(older) });
-        for (index, slot) in newer.iter().enumerate() {
-            if let Some(place) = self.slots.get(index) {
-                place.copy(slot);
-            }
+        for (place, slot) in self.slots.iter().zip(newer) {
+            place.copy(slot);
         }
         self.count.set(newer.len() as u32);
         older.len() as u32

@@ -34,10 +34,7 @@ impl Heap {
     /// only if there is no memory.
     pub(crate) fn refill_batch(&self, class_index: u32, batch: &mut Batch<'_>) {
         self.refill(class_index, |slab| {
-            let count = slab.take_each(batch.room(), |block| {
-                // `take_each` passes at most `batch.room()` blocks, so none comes back.
-                let _none = batch.push(block);
-            });
+            let count = slab.take(batch.room(), |run| batch.push_run(run));
             (count > 0).then_some(())
         });
     }

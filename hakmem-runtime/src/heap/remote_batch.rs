@@ -106,7 +106,7 @@ pub(crate) fn flush(backing: &'static Backing, heap: Option<&Heap>, class_index:
     let span = (backing.class(class_index).slabs as usize) << geometry.slab_shift;
     let mut gathered: [Option<RemoteBatch>; ENTRIES] = [const { None }; ENTRIES];
     let mut own: Option<OwnSlab> = None;
-    while let Some(block) = batch.pop() {
+    for block in batch.into_blocks() {
         if let Some(own) = &own
             && block.addr().wrapping_sub(own.base) < own.length
         {

@@ -10,7 +10,7 @@ use core::ptr;
 /// Bits in a word of the bitmap.
 const WORD: u32 = u64::BITS;
 
-/// Adjacent blocks that were carved just now. Nothing is written to them.
+/// Adjacent blocks that a slab hands out. Nothing is written to them.
 #[derive(Debug)]
 #[must_use = "the blocks of a run that is dropped are leaked"]
 pub(crate) struct Run {
@@ -37,7 +37,7 @@ impl Iterator for Run {
         self.count = self.count.checked_sub(1)?;
         let address = self.next;
         self.next = address.wrapping_add(self.size);
-        // SAFETY: `carve_blocks` handed the blocks of the run out for the first time; each is yielded once.
+        // SAFETY: the slab made the run of blocks that it hands out, and each is yielded once.
         Some(unsafe { FreeBlock::from_raw(ptr::with_exposed_provenance_mut(address)) })
     }
 }
@@ -91,14 +91,14 @@ impl Slab {
         Some((unsafe { FreeList::from_head(head) }, count))
     }
 
-    /// Takes at most `want` blocks and passes each to `each`: the free ones first, lowest address first; then memory
-    /// never used. Returns how many; 0 when every block is handed out.
+    /// Takes at most `want` blocks and passes them to `each`, in ascending order: the free ones, or memory never used if
+    /// none is free. Returns how many; 0 when every block is handed out.
     #[inline]
-    pub(crate) fn take_each(&self, want: u32, mut each: impl FnMut(FreeBlock)) -> u32 {
+    pub(crate) fn take(&self, want: u32, mut each: impl FnMut(Run)) -> u32 {
         if self.free_count() == 0 && !self.collect_remote() {
             let run = self.carve(want);
             let count = run.count;
-            run.for_each(each);
+            each(run);
             return count;
         }
         let count = want.min(self.free_count());
@@ -109,11 +109,12 @@ impl Slab {
             let mut bits = self.word(word).get();
             let word_base = self.base().wrapping_add(word as usize * WORD as usize * size);
             while bits != 0 && left > 0 {
-                let address = word_base.wrapping_add(bits.trailing_zeros() as usize * size);
-                bits &= bits.wrapping_sub(1);
-                left = left.wrapping_sub(1);
-                // SAFETY: the block's bit said that it is free, and is cleared: it is handed out once.
-                each(unsafe { FreeBlock::from_raw(ptr::with_exposed_provenance_mut(address)) });
+                let first = bits.trailing_zeros();
+                let count = (bits >> first).trailing_ones().min(left);
+                // The blocks' bits say that they are free, and are cleared: they are handed out once.
+                bits &= !((u64::MAX >> (WORD - count)) << first);
+                left = left.wrapping_sub(count);
+                each(Run { next: word_base.wrapping_add(first as usize * size), size, count });
             }
             self.word(word).set(bits);
             if bits == 0 {

@@ -8,10 +8,12 @@
 //! bitmap     free blocks as bits; memory that no block was carved from yet
 //! page_list  free blocks as lists, for the layer `pages`
 //! remote     the word through which other threads free blocks, and by which a slab changes owners
-//! free_list  a free block, a list of free blocks, a batch of pointers to free blocks
+//! free_list  a free block, and a list of free blocks
+//! batch      free blocks on their way between layers: pointers to them, or a list
 //! slab_list  a list of slabs
 //! ```
 
+mod batch;
 mod bitmap;
 pub(crate) mod class;
 pub(crate) mod free_list;
@@ -21,8 +23,9 @@ pub(crate) mod page_list;
 pub(crate) mod remote;
 pub(crate) mod slab_list;
 
-pub(crate) use free_list::BatchBuffer;
-pub use free_list::{Batch, FreeBlock, FreeList, Slot};
+pub(crate) use batch::BatchBuffer;
+pub use batch::{Batch, Slot};
+pub use free_list::{FreeBlock, FreeList};
 pub(crate) use geometry::Geometry;
 pub use metadata::Slab;
 pub(crate) use metadata::{NO_CLASS, NOBODY};

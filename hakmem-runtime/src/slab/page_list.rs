@@ -105,7 +105,7 @@ impl Slab {
     /// bitmap is empty.
     pub(crate) fn fill_free_from_bitmap(&self, want: u32) -> u32 {
         let mut list = ListBuilder::new();
-        let count = self.take_each(want, |block| list.push(block));
+        let count = self.take(want, |run| run.for_each(|block| list.push(block)));
         self.sub_used(count);
         self.free.set(list.finish());
         count
