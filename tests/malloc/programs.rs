@@ -24,6 +24,7 @@ struct Work {
 /// `$TOP` is this repository, `$PORT` a port of loopback. What varies from run to run is filtered out by the scripts.
 const WORKS: &[Work] = &[
     Work { name: "python's own tests", needs: "python3", script: include_str!("../programs/python.sh") },
+    Work { name: "python, many small objects", needs: "python3", script: include_str!("../programs/words.sh") },
     Work { name: "perl", needs: "perl", script: include_str!("../programs/perl.sh") },
     Work { name: "gawk", needs: "gawk", script: include_str!("../programs/gawk.sh") },
     Work { name: "sqlite3", needs: "sqlite3", script: include_str!("../programs/sqlite3.sh") },

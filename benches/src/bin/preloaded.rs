@@ -22,7 +22,7 @@ use serde::Serialize;
 
 /// A program and the script that drives it.
 const PROGRAMS: [(&str, &str); 7] = [
-    ("python3", include_str!("../../preloaded/python.sh")),
+    ("python3", include_str!("../../../tests/programs/words.sh")),
     ("perl", include_str!("../../../tests/programs/perl.sh")),
     ("gawk", include_str!("../../../tests/programs/gawk.sh")),
     ("sqlite3", include_str!("../../../tests/programs/sqlite3.sh")),
