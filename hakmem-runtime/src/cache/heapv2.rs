@@ -12,7 +12,7 @@
 use super::{Below, Layer};
 use crate::heap::Portion;
 use crate::meta::arena;
-use crate::meta::tagged_stack::SlabStack;
+use crate::meta::tagged_stack::{NODE_SHIFT, SlabStack};
 use crate::slab::{Batch, FreeBlock, Slot};
 use core::cell::Cell;
 use core::ptr;
@@ -23,29 +23,30 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// magazine is kept. They add nothing to a program's peak: see `heap/trim.rs`.
 const MAX_FULL_BYTES: u32 = 16 << 20;
 
-/// A magazine's header, in the arena: allocated on demand, recycled, never freed. Its slots follow.
+/// A magazine's header, in the arena: allocated on demand, recycled, never freed. Its slots follow, but are not part of
+/// this type: a shared reference lets its referent change only inside of cells, and this one's referent is the link.
 ///
 /// # Invariants
 /// On the depot's full stack it holds `limit` blocks, on its empty stack none. For a thread's two magazines see
 /// [`HeapV2`].
-#[repr(C, align(128))]
+#[repr(C)]
 #[derive(Debug)]
 struct Magazine {
     link: AtomicU64,
-    // Followed by `limit` slots, beginning right here.
+    // Followed in memory by `limit` slots.
 }
+
+const _: () = assert!(size_of::<Magazine>() == size_of::<AtomicU64>(), "a reference to the header covers no slot");
+const _: () = assert!(size_of::<Magazine>().is_multiple_of(align_of::<Slot>()), "slots begin right after the header");
 
 // SAFETY: its one field is an atomic, for which 0 is a value and which threads may share.
 unsafe impl arena::Zeroed for Magazine {}
 
-/// The low bits of a magazine's address that are 0.
-const ALIGN_BITS: u32 = align_of::<Magazine>().trailing_zeros();
-
 impl Magazine {
     /// The address of its first slot.
     fn first_slot(&'static self) -> *const Slot {
-        // By the address, because the reference covers the header alone and slots extend past it.
-        ptr::with_exposed_provenance(ptr::from_ref(self).addr() + size_of::<AtomicU64>())
+        // By the address, because the slots are not part of what the reference refers to.
+        ptr::with_exposed_provenance(ptr::from_ref(self).addr() + size_of::<Magazine>())
     }
 
     /// Its first `count` slots.
@@ -53,19 +54,21 @@ impl Magazine {
     /// # Safety
     /// The magazine was allocated with at least `count` slots, and the caller owns it.
     unsafe fn slots(&'static self, count: u32) -> &'static [Slot] {
-        // SAFETY: the caller promises that as many slots follow the link. They are in the arena, which is never
-        // unmapped and was zero at first, a valid `Slot`; slots are cells, and the caller owns them.
+        // SAFETY: the caller promises that as many slots follow the header. They are in the arena, whose memory has its
+        // provenance exposed, is never unmapped, and was zero at first, which is a valid `Slot`; slots are cells, and the
+        // caller owns them.
         unsafe { core::slice::from_raw_parts(self.first_slot(), count as usize) }
     }
 
-    /// The magazine as a node of a stack: its address without the zero bits.
+    /// The magazine as a node of a stack: its address without the low bits, which are 0, as those of everything in the
+    /// arena.
     fn node(&'static self) -> u64 {
-        (ptr::from_ref(self).expose_provenance() >> ALIGN_BITS) as u64
+        (ptr::from_ref(self).expose_provenance() >> NODE_SHIFT) as u64
     }
 
     /// The magazine at a node of a depot's stack.
     fn of_node(node: u64) -> &'static Magazine {
-        let magazine = ptr::with_exposed_provenance::<Magazine>((node as usize) << ALIGN_BITS);
+        let magazine = ptr::with_exposed_provenance::<Magazine>((node as usize) << NODE_SHIFT);
         // SAFETY: nodes on these stacks come from `node`, that is from a `&'static Magazine` whose provenance was
         // exposed there; the bits shifted out are 0.
         unsafe { &*magazine }
@@ -109,8 +112,7 @@ impl Depot {
         if let Some(node) = self.empty.pop(Magazine::link_of) {
             return Some(Magazine::of_node(node));
         }
-        let bytes = size_of::<AtomicU64>() + self.limit as usize * size_of::<Slot>();
-        arena::zeroed(bytes.saturating_sub(size_of::<Magazine>()))
+        arena::zeroed(self.limit as usize * size_of::<Slot>())
     }
 
     /// Takes a full magazine.

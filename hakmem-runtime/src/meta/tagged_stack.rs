@@ -15,7 +15,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 const NODE_BITS: u32 = 40;
 const NODE: u64 = (1 << NODE_BITS) - 1;
 
-/// How many low bits of an address a node leaves out.
+/// How many low bits of an address a node leaves out: those that are 0 in the address of a slab entry, and of whatever
+/// the arena hands out.
 pub(crate) const NODE_SHIFT: u32 = 7;
 
 const _: () = assert!(47 - NODE_SHIFT == NODE_BITS, "a node is an address of 47 bits without the low ones");
