@@ -236,6 +236,7 @@ pub mod __private {
     extern crate std;
 
     pub use crate::failed::NoCache;
+    pub use crate::tls::hash;
     pub use crate::{__failed_spec as failed_spec, __initial_exec_tls as initial_exec_tls, __native_tls as native_tls};
     // `cargo hakmem` sets these cfgs for the whole build. They are read here because code that the macro emits would be
     // checked against the cfgs of the user's crate.

@@ -1,6 +1,18 @@
 //! How a thread finds its thread cache: the code that the macro puts into the application's crate, for each choice of
 //! `tls`.
 
+/// The 64-bit FNV-1a hash of a text.
+#[doc(hidden)]
+pub const fn hash(text: &str) -> u64 {
+    let mut hash = 0xCBF2_9CE4_8422_2325_u64;
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        hash = (hash ^ *byte as u64).wrapping_mul(0x100_0000_01B3);
+        rest = after;
+    }
+    hash
+}
+
 /// `tls = "native"`: the cache is a `thread_local!`.
 #[doc(hidden)]
 #[macro_export]
@@ -93,16 +105,29 @@ macro_rules! __initial_exec_tls {
         /// What it points to after the thread's heap has ended: frees after that do not start another.
         static ENDED: EmptyThread = EmptyThread::new($cache::EMPTY);
 
+        /// The end of the word's symbol, unique to each allocator of a program: two may have one name, in two modules,
+        /// even at the same place of two files, or in two crates of one name; and one macro may write several.
+        const PLACE: u64 = $crate::__private::hash(::core::concat!(
+            ::core::module_path!(),
+            " ",
+            ::core::file!(),
+            ":",
+            ::core::line!(),
+            ":",
+            ::core::column!(),
+        ));
+
         ::core::arch::global_asm!(
-            ::core::concat!(".pushsection .tdata.", $word, ",\"awT\",@progbits"),
+            ::core::concat!(".pushsection .tdata.", $word, "{place},\"awT\",@progbits"),
             ".p2align 3",
-            ::core::concat!(".globl ", $word),
-            ::core::concat!(".hidden ", $word),
-            ::core::concat!(".type ", $word, ", @object"),
-            ::core::concat!(".size ", $word, ", 8"),
-            ::core::concat!($word, ":"),
+            ::core::concat!(".globl ", $word, "{place}"),
+            ::core::concat!(".hidden ", $word, "{place}"),
+            ::core::concat!(".type ", $word, "{place}, @object"),
+            ::core::concat!(".size ", $word, "{place}, 8"),
+            ::core::concat!($word, "{place}:"),
             ".quad {unstarted}",
             ".popsection",
+            place = const PLACE,
             unstarted = sym UNSTARTED,
         );
 
@@ -113,9 +138,10 @@ macro_rules! __initial_exec_tls {
             // SAFETY: the word is in static thread-local memory, at the offset that the linker or loader knows.
             unsafe {
                 ::core::arch::asm!(
-                    ::core::concat!("mov {word}, qword ptr [rip + ", $word, "@GOTTPOFF]"),
+                    ::core::concat!("mov {word}, qword ptr [rip + ", $word, "{place}@GOTTPOFF]"),
                     "mov {word}, qword ptr fs:[{word}]",
                     word = out(reg) heap,
+                    place = const PLACE,
                     options(pure, readonly, nostack, preserves_flags),
                 );
             }
@@ -131,10 +157,11 @@ macro_rules! __initial_exec_tls {
             // SAFETY: the word is in static thread-local memory, at the offset that the linker or loader knows.
             unsafe {
                 ::core::arch::asm!(
-                    ::core::concat!("mov {word}, qword ptr [rip + ", $word, "@GOTTPOFF]"),
+                    ::core::concat!("mov {word}, qword ptr [rip + ", $word, "{place}@GOTTPOFF]"),
                     "mov qword ptr fs:[{word}], {heap}",
                     word = out(reg) _,
                     heap = in(reg) heap,
+                    place = const PLACE,
                     options(nostack, preserves_flags),
                 );
             }

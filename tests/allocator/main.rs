@@ -30,5 +30,6 @@ mod model;
 mod out_of_memory;
 mod policies;
 mod purger;
+mod same_name;
 mod stacks;
 mod threads;

@@ -109,9 +109,9 @@ fn workers(context: &Context, name: &Ident) -> TokenStream {
     quote! { #filler #purger }
 }
 
-/// The symbol of the thread-local word under `tls = "initial-exec"`, unique to each allocator of a program.
+/// The symbol of the thread-local word under `tls = "initial-exec"`, as far as it is for people to read. The wrapper
+/// macro of the `hakmem` crate appends a number, which sets allocators of one name apart.
 fn word(name: &Ident) -> String {
     let crate_name = std::env::var("CARGO_CRATE_NAME").unwrap_or_default();
-    let place = name.span().start();
-    format!("__hakmem_{crate_name}_{}_{}_{}", name.unraw(), place.line, place.column)
+    format!("__hakmem_{crate_name}_{}_", name.unraw())
 }
