@@ -20,8 +20,10 @@ const ZERO_WORTHWHILE: usize = 2048;
 /// What the macro generates.
 ///
 /// # Safety
-/// An entry of a table is `NO_OFFSET`, or the class offset of a class that serves the layouts of that entry, and that
-/// is of the groups named at the table. The groups are those of `allocator`, and `Cache` is the cache of its threads.
+/// `Groups` are those of `allocator`, whose classes are `CLASSES`; `Cache` is the cache of its threads. `offsets` has the
+/// class offset of each class. An entry of a table is `NO_OFFSET`, or the class offset of a class that serves the layouts
+/// of that entry, and that is of the groups named at the table. It is never `NO_OFFSET` in the first row of `small` up
+/// to `SMALL_MAX`, nor in `medium` from there up to `LARGEST`.
 pub unsafe trait CompiledSpec: Sized + 'static {
     /// The thread cache.
     type Cache: ThreadCache;
@@ -34,7 +36,7 @@ pub unsafe trait CompiledSpec: Sized + 'static {
     /// Those in `medium`.
     type Medium: Groups<Self::Cache>;
 
-    /// The classes, by class index: classes with the same layers stand side by side.
+    /// The classes, by class index: those of a group are adjacent.
     const CLASSES: &'static [Class];
     /// The largest size that `small` serves.
     const SMALL_MAX: usize;
@@ -139,7 +141,8 @@ pub(crate) fn offset_of<S: CompiledSpec>(size: usize, align: usize) -> Option<us
 #[inline(always)]
 pub fn alloc<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
-        S::Small::alloc(offset_of_small::<S>(size))
+        // SAFETY: in this row, up to this size, the offset is that of a class of `Small` (`CompiledSpec`).
+        unsafe { S::Small::alloc(offset_of_small::<S>(size)) }
     } else {
         alloc_uncommon::<S>(size, align)
     }
@@ -154,7 +157,8 @@ pub unsafe fn dealloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize
     // SAFETY: the caller gives the block up, and the class that it goes to is that of the layout.
     let block = unsafe { FreeBlock::from_raw(block) };
     if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
-        S::Small::dealloc_lazy(block, move || offset_of_small::<S>(size));
+        // SAFETY: in this row, up to this size, the offset is that of a class of `Small` (`CompiledSpec`).
+        unsafe { S::Small::dealloc_lazy(block, move || offset_of_small::<S>(size)) };
     } else {
         dealloc_uncommon::<S>(block, size, align);
     }
@@ -168,10 +172,12 @@ fn alloc_uncommon<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     if !S::Aligned::IS_EMPTY
         && let Some(offset) = offset_of_aligned::<S>(size, align)
     {
-        return S::Aligned::alloc(offset);
+        // SAFETY: the offset is that of a class of the groups named at these rows (`CompiledSpec`).
+        return unsafe { S::Aligned::alloc(offset) };
     }
     if let Some(offset) = offset_of_medium::<S>(size, align) {
-        return S::Medium::alloc(offset);
+        // SAFETY: the same, of this table.
+        return unsafe { S::Medium::alloc(offset) };
     }
     alloc_slow::<S>(size, align)
 }
@@ -181,7 +187,8 @@ fn alloc_uncommon<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
 #[inline(never)]
 fn alloc_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     match find_class_slow::<S>(size, align) {
-        Some(offset) => S::Groups::alloc(offset),
+        // SAFETY: the offset is that of a class.
+        Some(offset) => unsafe { S::Groups::alloc(offset) },
         None => S::allocator().alloc_large(size, align),
     }
 }
@@ -193,10 +200,12 @@ fn dealloc_uncommon<S: CompiledSpec>(block: FreeBlock, size: usize, align: usize
     if !S::Aligned::IS_EMPTY
         && let Some(offset) = offset_of_aligned::<S>(size, align)
     {
-        return S::Aligned::dealloc(block, offset);
+        // SAFETY: the offset is that of a class of the groups named at these rows (`CompiledSpec`).
+        return unsafe { S::Aligned::dealloc(block, offset) };
     }
     if let Some(offset) = offset_of_medium::<S>(size, align) {
-        return S::Medium::dealloc(block, offset);
+        // SAFETY: the same, of this table.
+        return unsafe { S::Medium::dealloc(block, offset) };
     }
     dealloc_slow::<S>(block, size, align);
 }
@@ -206,7 +215,8 @@ fn dealloc_uncommon<S: CompiledSpec>(block: FreeBlock, size: usize, align: usize
 #[inline(never)]
 fn dealloc_slow<S: CompiledSpec>(block: FreeBlock, size: usize, align: usize) {
     match find_class_slow::<S>(size, align) {
-        Some(offset) => S::Groups::dealloc(block, offset),
+        // SAFETY: the offset is that of a class.
+        Some(offset) => unsafe { S::Groups::dealloc(block, offset) },
         None => dealloc_large::<S>(block),
     }
 }
@@ -222,33 +232,38 @@ pub(crate) fn dealloc_large<S: CompiledSpec>(block: FreeBlock) {
 #[inline]
 pub fn alloc_zeroed<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     match offset_in_tables::<S>(size, align) {
-        Some(offset) => zeroed_of_class::<S>(offset, size),
+        // SAFETY: the offset is that of a class that serves `size` bytes.
+        Some(offset) => unsafe { zeroed_of_class::<S>(offset, size) },
         None => alloc_zeroed_slow::<S>(size, align),
     }
 }
 
 /// Of the class at `offset`. A block that is cached is cleared: taking fresh memory instead would make the program
 /// larger, not faster.
+///
+/// # Safety
+/// `offset` is that of a class that serves `size` bytes.
 #[inline(always)]
-fn zeroed_of_class<S: CompiledSpec>(offset: usize, size: usize) -> *mut u8 {
-    let block = S::Groups::pop(offset);
-    if block.is_null() {
-        return zeroed_miss::<S>(offset, size);
+unsafe fn zeroed_of_class<S: CompiledSpec>(offset: usize, size: usize) -> *mut u8 {
+    // SAFETY: the caller's contract. A block that is popped has `size` bytes, and was allocated just now.
+    unsafe {
+        let block = S::Groups::pop(offset);
+        if block.is_null() { zeroed_miss::<S>(offset, size) } else { clear(block, size) }
     }
-    // SAFETY: a block of a class that serves `size` bytes, allocated just now.
-    unsafe { clear(block, size) }
 }
 
+/// # Safety
+/// As [`zeroed_of_class`].
 #[cold]
 #[inline(never)]
-fn zeroed_miss<S: CompiledSpec>(offset: usize, size: usize) -> *mut u8 {
+unsafe fn zeroed_miss<S: CompiledSpec>(offset: usize, size: usize) -> *mut u8 {
     if size >= ZERO_WORTHWHILE {
         let zero = carve_zeroed::<S>(offset);
         if !zero.is_null() {
             return zero;
         }
     }
-    // SAFETY: null, or a block of a class that serves `size` bytes, allocated just now.
+    // SAFETY: the caller's contract: null, or a block of a class that serves `size` bytes, allocated just now.
     unsafe { clear(S::Groups::alloc(offset), size) }
 }
 
@@ -277,7 +292,8 @@ fn carve_zeroed<S: CompiledSpec>(offset: usize) -> *mut u8 {
 #[inline(never)]
 fn alloc_zeroed_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     match find_class_slow::<S>(size, align) {
-        Some(offset) => zeroed_of_class::<S>(offset, size),
+        // SAFETY: the offset is that of a class that serves `size` bytes.
+        Some(offset) => unsafe { zeroed_of_class::<S>(offset, size) },
         None => S::allocator().alloc_zeroed_large(size, align),
     }
 }
@@ -302,8 +318,8 @@ pub unsafe fn realloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize
 /// From the class at one offset to that at another, with `kept` bytes.
 ///
 /// # Safety
-/// The block is of the class at `old`, both classes have as many bytes, and it is not used any more if the result is
-/// not null.
+/// The offsets are those of two classes, each of blocks of at least `kept` bytes. The block is of the class at `old`,
+/// and is not used any more if the result is not null.
 #[inline(never)]
 unsafe fn move_block<S: CompiledSpec>(block: *mut u8, old: usize, new: usize, kept: usize) -> *mut u8 {
     // SAFETY: the caller's contract.

@@ -1,5 +1,5 @@
-//! The paths of a group: of classes with the same stack of layers. Hits are inlined into the application; misses and
-//! overflows are calls.
+//! The hit and miss paths of a group: the classes with the same layers and policies. [`Inlining`] says how hits are
+//! compiled; misses and overflows are calls.
 //!
 //! Generated code says what a group is made of ([`Group`]); the code here is generic, and compiled in the application's
 //! crate for each group. A hit addresses the state of a class's first layer by its **class offset**, the distance from
@@ -22,7 +22,7 @@ pub type Shared<G> = SharedPair<<<G as Group>::First as Layer>::Shared, <<G as G
 pub enum Inlining {
     /// `#[inline(always)]`.
     Always,
-    /// `#[inline]`: for functions that are not inlined themselves.
+    /// `#[inline]`: the callers are out of line already.
     Hint,
     /// `#[inline(never)]`: one copy.
     Never,
@@ -31,9 +31,9 @@ pub enum Inlining {
 /// What a group is made of.
 ///
 /// # Safety
-/// `Cache` has a `[First; CLASSES]` at `FIRST_OFFSET` and a `[Rest; CLASSES]` at `REST_OFFSET`; `shared` has as many
-/// elements. They belong to the allocator's classes from `FIRST_CLASS` on, all of which have a header if `HEADER` and a
-/// tagged owner if `TAGGED`.
+/// `CLASSES` is not 0. `Cache` has a `[First; CLASSES]` at `FIRST_OFFSET` and a `[Rest; CLASSES]` at `REST_OFFSET`;
+/// `shared` has as many elements. They belong to the allocator's classes from `FIRST_CLASS` on, all of which have a
+/// header if `HEADER`, and a tagged owner if `TAGGED` and only then.
 pub unsafe trait Group: Sized + 'static {
     /// The thread cache.
     type Cache: ThreadCache;
@@ -98,37 +98,44 @@ fn owner_tag<G: Group>(cache: &G::Cache) -> usize {
     cache.owner() | G::TAGGED as usize
 }
 
-/// Whether the thread has not started, where that matters: where all such threads share an empty cache, and the first
-/// layer would write to it.
+/// Whether a hit would write to the empty cache that unstarted threads share.
 #[inline(always)]
 fn is_unstarted<G: Group>() -> bool {
     G::Cache::BESIDE_HEAP && !G::First::INERT && !G::Cache::has_started()
 }
 
 /// The state of the first layer of the class at `offset`.
+///
+/// # Safety
+/// `offset` is that of a class of `G`.
 #[inline(always)]
-pub(crate) fn first<G: Group>(cache: &G::Cache, offset: usize) -> &G::First {
+pub(crate) unsafe fn first<G: Group>(cache: &G::Cache, offset: usize) -> &G::First {
     debug_assert!(index_in_group::<G>(offset) < G::CLASSES);
-    // SAFETY: the tables have no offset but those of the groups that are named beside them (`CompiledSpec`), and which
-    // of these an offset belongs to, `Groups` tells. At such an offset there is such a state (`Group`), part of the
-    // cache.
+    // SAFETY: at the offset of a class of the group, the cache has such a state (`Group`).
     unsafe { &*ptr::from_ref(cache).byte_add(offset * G::Cache::UNIT).cast() }
 }
 
-/// The states of the layers below it.
-pub(crate) fn rest<G: Group>(cache: &G::Cache, index: usize) -> &G::Rest {
+/// The state of the layers below the first, of the class at `index` in the group.
+///
+/// # Safety
+/// `index < G::CLASSES`.
+pub(crate) unsafe fn rest<G: Group>(cache: &G::Cache, index: usize) -> &G::Rest {
     debug_assert!(index < G::CLASSES);
-    // SAFETY: `REST_OFFSET` is where an array of them starts (`Group`), of which this is one.
+    // SAFETY: at `REST_OFFSET` the cache has an array of `CLASSES` such states (`Group`).
     unsafe { &*ptr::from_ref(cache).byte_add(G::REST_OFFSET).cast::<G::Rest>().add(index) }
 }
 
 /// Takes a block from the first layer; null is a miss.
+///
+/// # Safety
+/// `offset` is that of a class of `G`.
 #[inline(always)]
-pub(crate) fn pop<G: Group>(offset: usize) -> *mut u8 {
+pub(crate) unsafe fn pop<G: Group>(offset: usize) -> *mut u8 {
     if is_unstarted::<G>() {
         return ptr::null_mut();
     }
-    let block = G::Cache::with(|cache| first::<G>(cache, offset).pop());
+    // SAFETY: the caller's contract.
+    let block = G::Cache::with(|cache| unsafe { first::<G>(cache, offset) }.pop());
     hand_out::<G>(block, offset)
 }
 
@@ -144,48 +151,71 @@ pub(crate) fn hand_out<G: Group>(block: Option<FreeBlock>, offset: usize) -> *mu
 }
 
 /// Allocates: a hit, or the way down the stack.
+///
+/// # Safety
+/// `offset` is that of a class of `G`.
 #[inline(always)]
-pub(crate) fn alloc<G: Group>(offset: usize) -> *mut u8 {
-    match G::INLINING {
-        Inlining::Always => alloc_inline::<G>(offset),
-        Inlining::Hint => alloc_hint::<G>(offset),
-        Inlining::Never => alloc_call::<G>(offset),
+pub(crate) unsafe fn alloc<G: Group>(offset: usize) -> *mut u8 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match G::INLINING {
+            Inlining::Always => alloc_inline::<G>(offset),
+            Inlining::Hint => alloc_hint::<G>(offset),
+            Inlining::Never => alloc_call::<G>(offset),
+        }
     }
 }
 
+/// # Safety
+/// As [`alloc`].
 #[inline(always)]
-fn alloc_inline<G: Group>(offset: usize) -> *mut u8 {
-    let block = pop::<G>(offset);
-    if block.is_null() { refill::<G>(offset) } else { block }
+unsafe fn alloc_inline<G: Group>(offset: usize) -> *mut u8 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let block = pop::<G>(offset);
+        if block.is_null() { refill::<G>(offset) } else { block }
+    }
 }
 
+/// # Safety
+/// As [`alloc`].
 #[inline]
-fn alloc_hint<G: Group>(offset: usize) -> *mut u8 {
-    alloc_inline::<G>(offset)
+unsafe fn alloc_hint<G: Group>(offset: usize) -> *mut u8 {
+    // SAFETY: the caller's contract.
+    unsafe { alloc_inline::<G>(offset) }
 }
 
+/// # Safety
+/// As [`alloc`].
 #[inline(never)]
-fn alloc_call<G: Group>(offset: usize) -> *mut u8 {
-    alloc_inline::<G>(offset)
+unsafe fn alloc_call<G: Group>(offset: usize) -> *mut u8 {
+    // SAFETY: the caller's contract.
+    unsafe { alloc_inline::<G>(offset) }
 }
 
-/// The calling thread's slabs of the class at `index` in the group.
-pub(crate) fn slabs<G: Group>(heap: Option<&Heap>, index: usize) -> Slabs<'_> {
-    // SAFETY: the heap is the calling thread's (`ThreadCache::heap`), or there is none. The slabs are put below layers
-    // of this class alone.
+/// The calling thread's slabs of the class at `index` in the group, to put below the layers of that class.
+///
+/// # Safety
+/// `heap`, if there is one, is the calling thread's, of this allocator. `index < G::CLASSES`.
+pub(crate) unsafe fn slabs<G: Group>(heap: Option<&Heap>, index: usize) -> Slabs<'_> {
+    // SAFETY: the caller's contract. The class is one of the allocator's (`Group`).
     unsafe { Slabs::new(G::Cache::backing(), heap, G::FIRST_CLASS + index) }
 }
 
 /// Allocates when the first layer is empty: fills it from below.
+///
+/// # Safety
+/// `offset` is that of a class of `G`.
 #[cold]
 #[inline(never)]
-fn refill<G: Group>(offset: usize) -> *mut u8 {
+unsafe fn refill<G: Group>(offset: usize) -> *mut u8 {
     let index = index_in_group::<G>(offset);
     let block = G::Cache::with_started(false, |cache| {
         let shared = G::shared().get(index)?;
-        let mut slabs = slabs::<G>(cache.heap().get(), index);
-        let mut below = Under::new(rest::<G>(cache, index), &shared.second, &mut slabs);
-        let block = first::<G>(cache, offset).refill(&shared.first, &mut below);
+        // SAFETY: the caller's contract, from which `index` follows. The heap in a thread's cache is the thread's.
+        let (first, rest, mut slabs) =
+            unsafe { (first::<G>(cache, offset), rest::<G>(cache, index), slabs::<G>(cache.heap().get(), index)) };
+        let block = first.refill(&shared.first, &mut Under::new(rest, &shared.second, &mut slabs));
         if G::Rest::QUEUED {
             cache.wake_filler();
         }
@@ -195,23 +225,31 @@ fn refill<G: Group>(offset: usize) -> *mut u8 {
     hand_out::<G>(block.flatten(), offset)
 }
 
-/// Frees: a hit, or the way down the stack. The block is of the class at `offset`.
+/// Frees a block of the class at `offset`: a hit, or the way down the stack.
+///
+/// # Safety
+/// `offset` is that of a class of `G`.
 #[inline(always)]
-pub(crate) fn dealloc<G: Group>(block: FreeBlock, offset: usize) {
-    match G::INLINING {
-        Inlining::Always => dealloc_inline::<G>(block, offset),
-        Inlining::Hint => dealloc_hint::<G>(block, offset),
-        Inlining::Never => dealloc_call::<G>(block, offset),
+pub(crate) unsafe fn dealloc<G: Group>(block: FreeBlock, offset: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match G::INLINING {
+            Inlining::Always => dealloc_inline::<G>(block, offset),
+            Inlining::Hint => dealloc_hint::<G>(block, offset),
+            Inlining::Never => dealloc_call::<G>(block, offset),
+        }
     }
 }
 
+/// # Safety
+/// As [`dealloc`].
 #[inline(always)]
-fn dealloc_inline<G: Group>(block: FreeBlock, offset: usize) {
+unsafe fn dealloc_inline<G: Group>(block: FreeBlock, offset: usize) {
     if G::HEADER {
         header::check(G::Cache::backing(), &block, class_index::<G>(offset));
     }
     let address = block.into_raw();
-    // SAFETY: the block is the caller's, and an overflow follows the push that calls for it.
+    // SAFETY: the caller's contract. The block is the caller's, and an overflow follows the push that calls for it.
     unsafe {
         if !push::<G>(FreeBlock::from_raw(address), offset) {
             overflow::<G>(address, offset);
@@ -219,30 +257,40 @@ fn dealloc_inline<G: Group>(block: FreeBlock, offset: usize) {
     }
 }
 
+/// # Safety
+/// As [`dealloc`].
 #[inline]
-fn dealloc_hint<G: Group>(block: FreeBlock, offset: usize) {
-    dealloc_inline::<G>(block, offset);
+unsafe fn dealloc_hint<G: Group>(block: FreeBlock, offset: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { dealloc_inline::<G>(block, offset) };
 }
 
+/// # Safety
+/// As [`dealloc`].
 #[inline(never)]
-fn dealloc_call<G: Group>(block: FreeBlock, offset: usize) {
-    dealloc_inline::<G>(block, offset);
+unsafe fn dealloc_call<G: Group>(block: FreeBlock, offset: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { dealloc_inline::<G>(block, offset) };
 }
 
 /// Gives a block to the first layer. `false`: [`overflow`] must be called, which knows whether the layer kept the
 /// block.
+///
+/// # Safety
+/// `offset` is that of a class of `G`.
 #[inline(always)]
-pub(crate) fn push<G: Group>(block: FreeBlock, offset: usize) -> bool {
+pub(crate) unsafe fn push<G: Group>(block: FreeBlock, offset: usize) -> bool {
     if is_unstarted::<G>() {
         return false;
     }
-    G::Cache::with(|cache| first::<G>(cache, offset).push(block, owner_tag::<G>(cache)))
+    // SAFETY: the caller's contract.
+    G::Cache::with(|cache| unsafe { first::<G>(cache, offset) }.push(block, owner_tag::<G>(cache)))
 }
 
 /// Frees when the first layer had no room: makes some, by flushing blocks to those below.
 ///
 /// # Safety
-/// This follows the push of `block` that failed.
+/// This follows the push of `block`, with the same offset, that returned `false`.
 #[cold]
 #[inline(never)]
 pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: usize) {
@@ -250,10 +298,11 @@ pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: usize) {
     let had_started = G::Cache::has_started();
     let done = G::Cache::with_started(true, |cache| {
         let Some(shared) = G::shared().get(index) else { return };
-        let state = first::<G>(cache, offset);
-        // SAFETY: if the thread had not started, the failed push did nothing, and is done here. Either way, a push of
-        // the block to this state has just returned `false`.
+        // SAFETY: the offset is that of a class of the group, as the push's was, and `index` follows from it. The heap in
+        // a thread's cache is the thread's. If the thread had not started, the push did nothing, and is done here.
+        // Either way, a push of the block to this state has just returned `false`.
         unsafe {
+            let state = first::<G>(cache, offset);
             if had_started || !state.push(FreeBlock::from_raw(block), owner_tag::<G>(cache)) {
                 let mut slabs = slabs::<G>(cache.heap().get(), index);
                 let mut below = Under::new(rest::<G>(cache, index), &shared.second, &mut slabs);
@@ -263,7 +312,7 @@ pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: usize) {
         cache.after_slow_path();
     });
     if done.is_none() {
-        // SAFETY: there was no cache to push to, so no layer has the block.
-        slabs::<G>(None, index).flush_one(unsafe { FreeBlock::from_raw(block) });
+        // SAFETY: as above, and there is no heap. There was no cache to push to, so no layer has the block.
+        unsafe { slabs::<G>(None, index).flush_one(FreeBlock::from_raw(block)) };
     }
 }

@@ -11,7 +11,7 @@ use core::ptr;
 /// `L`, then those of `R`. A class offset below `L::END` belongs to a group of `L`.
 ///
 /// # Safety
-/// All groups are of `Cache` and of one allocator, and their states stand in the cache in this order.
+/// All groups are of `Cache` and of one allocator, and their states are in the cache in this order.
 pub unsafe trait Groups<Cache: ThreadCache>: 'static {
     /// Whether [`Layer::TRIMS`] holds for a layer of any.
     const TRIMS: bool;
@@ -23,25 +23,38 @@ pub unsafe trait Groups<Cache: ThreadCache>: 'static {
     const END: usize;
 
     /// A hit of the class at `offset`, or null.
-    fn pop(offset: usize) -> *mut u8;
+    ///
+    /// # Safety
+    /// `offset` is that of a class of these groups.
+    unsafe fn pop(offset: usize) -> *mut u8;
 
     /// Allocates from the class at `offset`. Null: no memory.
-    fn alloc(offset: usize) -> *mut u8;
+    ///
+    /// # Safety
+    /// `offset` is that of a class of these groups.
+    unsafe fn alloc(offset: usize) -> *mut u8;
 
     /// Frees a block of the class at `offset`.
-    fn dealloc(block: FreeBlock, offset: usize);
+    ///
+    /// # Safety
+    /// `offset` is that of a class of these groups.
+    unsafe fn dealloc(block: FreeBlock, offset: usize);
 
     /// Frees a block whose class offset `offset` returns. Only an overflow calls it if the first layer pushes blocks of
     /// any class ([`Layer::PUSHES_ANY_CLASS`]).
-    #[inline(always)]
-    fn dealloc_lazy(block: FreeBlock, offset: impl Fn() -> usize) {
-        Self::dealloc(block, offset());
-    }
-
-    /// What follows a push that failed.
     ///
     /// # Safety
-    /// The push was of `block`, of the class at `offset`, right before.
+    /// `offset` returns that of a class of these groups.
+    #[inline(always)]
+    unsafe fn dealloc_lazy(block: FreeBlock, offset: impl Fn() -> usize) {
+        // SAFETY: the caller's contract.
+        unsafe { Self::dealloc(block, offset()) };
+    }
+
+    /// What follows a push that returned `false`.
+    ///
+    /// # Safety
+    /// The push was of `block`, of the class at `offset`, which is one of these groups', right before.
     unsafe fn overflow(block: *mut u8, offset: usize);
 
     /// The pointer that an allocation of the class at `offset` returns for a block.
@@ -72,7 +85,9 @@ pub unsafe trait Groups<Cache: ThreadCache>: 'static {
 fn states<G: Group>(cache: &G::Cache) -> impl Iterator<Item = (usize, &G::First, &G::Rest, &'static Shared<G>)> {
     G::shared().iter().enumerate().map(|(index, shared)| {
         let offset = (G::FIRST_OFFSET + index * stride::<G>()) / G::Cache::UNIT;
-        (index, group::first::<G>(cache, offset), group::rest::<G>(cache, index), shared)
+        // SAFETY: `shared` has an element for each class (`Group`), so the class at `index` is one of the group.
+        let (first, rest) = unsafe { (group::first::<G>(cache, offset), group::rest::<G>(cache, index)) };
+        (index, first, rest, shared)
     })
 }
 
@@ -82,12 +97,15 @@ fn shared_of<G: Group>(class_index: usize) -> Option<&'static Shared<G>> {
 }
 
 /// Frees a block of any class whose first layer is `G::First`.
+///
+/// # Safety
+/// `offset` returns that of a class of `G`.
 #[inline(always)]
-fn dealloc_any<G: Group>(block: FreeBlock, offset: impl Fn() -> usize) {
+unsafe fn dealloc_any<G: Group>(block: FreeBlock, offset: impl Fn() -> usize) {
     debug_assert!(G::First::PUSHES_ANY_CLASS);
     let address = block.into_raw();
-    // SAFETY: the block is the caller's, and the state of the group's first class takes blocks of any class. An
-    // overflow directly follows the push that returned `false`.
+    // SAFETY: the block is the caller's, and the state of the group's first class, of which there is one, takes blocks
+    // of any class. The overflow, of the state of the block's class, directly follows the push that returned `false`.
     unsafe {
         if !group::push::<G>(FreeBlock::from_raw(address), G::FIRST_OFFSET / G::Cache::UNIT) {
             overflow_any::<G>(address, offset);
@@ -113,15 +131,15 @@ unsafe impl<Cache: ThreadCache> Groups<Cache> for () {
     const IS_EMPTY: bool = true;
     const END: usize = 0;
 
-    fn pop(_: usize) -> *mut u8 {
+    unsafe fn pop(_: usize) -> *mut u8 {
         ptr::null_mut()
     }
 
-    fn alloc(_: usize) -> *mut u8 {
+    unsafe fn alloc(_: usize) -> *mut u8 {
         ptr::null_mut()
     }
 
-    fn dealloc(_: FreeBlock, _: usize) {}
+    unsafe fn dealloc(_: FreeBlock, _: usize) {}
 
     unsafe fn overflow(_: *mut u8, _: usize) {}
 
@@ -157,26 +175,32 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
     const END: usize = (G::FIRST_OFFSET + G::CLASSES * stride::<G>()) / G::Cache::UNIT;
 
     #[inline(always)]
-    fn pop(offset: usize) -> *mut u8 {
-        group::pop::<G>(offset)
+    unsafe fn pop(offset: usize) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { group::pop::<G>(offset) }
     }
 
     #[inline(always)]
-    fn alloc(offset: usize) -> *mut u8 {
-        group::alloc::<G>(offset)
+    unsafe fn alloc(offset: usize) -> *mut u8 {
+        // SAFETY: the caller's contract.
+        unsafe { group::alloc::<G>(offset) }
     }
 
     #[inline(always)]
-    fn dealloc(block: FreeBlock, offset: usize) {
-        group::dealloc::<G>(block, offset);
+    unsafe fn dealloc(block: FreeBlock, offset: usize) {
+        // SAFETY: the caller's contract.
+        unsafe { group::dealloc::<G>(block, offset) };
     }
 
     #[inline(always)]
-    fn dealloc_lazy(block: FreeBlock, offset: impl Fn() -> usize) {
-        if G::First::PUSHES_ANY_CLASS && !G::HEADER && G::INLINING == Inlining::Always {
-            dealloc_any::<G>(block, offset);
-        } else {
-            group::dealloc::<G>(block, offset());
+    unsafe fn dealloc_lazy(block: FreeBlock, offset: impl Fn() -> usize) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if G::First::PUSHES_ANY_CLASS && !G::HEADER && G::INLINING == Inlining::Always {
+                dealloc_any::<G>(block, offset);
+            } else {
+                group::dealloc::<G>(block, offset());
+            }
         }
     }
 
@@ -195,7 +219,8 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
 
     fn drain(cache: &G::Cache) {
         for (index, first, rest, shared) in states::<G>(cache) {
-            let mut slabs = group::slabs::<G>(cache.heap().get(), index);
+            // SAFETY: the heap in a thread's cache is the thread's; `states` yields the indices of the group's classes.
+            let mut slabs = unsafe { group::slabs::<G>(cache.heap().get(), index) };
             first.drain(&shared.first, &mut slabs);
             rest.drain(&shared.second, &mut slabs);
         }
@@ -205,7 +230,9 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
         let mut any = false;
         if Self::TRIMS {
             for (index, shared) in G::shared().iter().enumerate() {
-                let mut slabs = group::slabs::<G>(heap, index);
+                // SAFETY: a reference to a `Heap`, which is not `Sync`, is in the hands of the heap's thread, and the heaps
+                // of an allocator call this for its own groups. `shared` has an element for each class (`Group`).
+                let mut slabs = unsafe { group::slabs::<G>(heap, index) };
                 any |= G::First::trim(&shared.first, portion, &mut slabs);
                 any |= G::Rest::trim(&shared.second, portion, &mut slabs);
             }
@@ -234,29 +261,35 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
     }
 }
 
-// SAFETY: the groups on the left stand in front of those on the right.
+// SAFETY: the groups on the left come before those on the right.
 unsafe impl<C: ThreadCache, L: Groups<C>, R: Groups<C>> Groups<C> for (L, R) {
     const TRIMS: bool = L::TRIMS || R::TRIMS;
     const LISTS_IN_SLABS: bool = L::LISTS_IN_SLABS || R::LISTS_IN_SLABS;
     const END: usize = R::END;
 
+    // In all of these, a class offset below `L::END` is of a group of `L`, and another one of `R`: the states are in the
+    // cache in the order of the groups.
+
     #[inline(always)]
-    fn pop(offset: usize) -> *mut u8 {
-        if offset < L::END { L::pop(offset) } else { R::pop(offset) }
+    unsafe fn pop(offset: usize) -> *mut u8 {
+        // SAFETY: the caller's contract, and the order.
+        unsafe { if offset < L::END { L::pop(offset) } else { R::pop(offset) } }
     }
 
     #[inline(always)]
-    fn alloc(offset: usize) -> *mut u8 {
-        if offset < L::END { L::alloc(offset) } else { R::alloc(offset) }
+    unsafe fn alloc(offset: usize) -> *mut u8 {
+        // SAFETY: the caller's contract, and the order.
+        unsafe { if offset < L::END { L::alloc(offset) } else { R::alloc(offset) } }
     }
 
     #[inline(always)]
-    fn dealloc(block: FreeBlock, offset: usize) {
-        if offset < L::END { L::dealloc(block, offset) } else { R::dealloc(block, offset) }
+    unsafe fn dealloc(block: FreeBlock, offset: usize) {
+        // SAFETY: the caller's contract, and the order.
+        unsafe { if offset < L::END { L::dealloc(block, offset) } else { R::dealloc(block, offset) } }
     }
 
     unsafe fn overflow(block: *mut u8, offset: usize) {
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller's contract, and the order.
         unsafe { if offset < L::END { L::overflow(block, offset) } else { R::overflow(block, offset) } }
     }
 

@@ -9,6 +9,7 @@ use super::superslab::SuperSlab;
 use crate::meta::page_map::{self, GRANULE, Owner};
 use crate::slab::{Geometry, Slab};
 use crate::sys::mmap::{self, Access};
+use core::sync::atomic::Ordering;
 
 /// How many SuperSlabs of a bin are compared to find the fullest.
 const CANDIDATES: u32 = 4;
@@ -76,7 +77,7 @@ impl FreeRunBins {
         let superslab = fullest(*self.bins.get(enough.trailing_zeros() as usize)?)?;
         let (first, fresh) = self.update(superslab, |superslab| superslab.take(slabs))?;
         for offset in 0..slabs {
-            superslab.slab(first.wrapping_add(offset), geometry).span_offset.set(offset as u16);
+            superslab.slab(first.wrapping_add(offset), geometry).span_offset.store(offset as u16, Ordering::Relaxed);
         }
         let slab = superslab.slab(first, geometry);
         slab.fresh.set(fresh);

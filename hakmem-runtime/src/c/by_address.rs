@@ -67,7 +67,8 @@ pub(super) fn alloc_hit<S: ByAddress>(size: usize) -> *mut u8 {
     if !S::C_ROW_IS_FULL && offset == NO_OFFSET {
         return core::ptr::null_mut();
     }
-    S::C::pop(offset.into())
+    // SAFETY: an entry of this row that is not `NO_OFFSET` is the offset of a class of `C` (`ByAddress`).
+    unsafe { S::C::pop(offset.into()) }
 }
 
 /// Frees a block if a layer that finds slabs by address takes it at once. `false`: nothing happened.
@@ -97,15 +98,15 @@ pub(super) unsafe fn dealloc_hit<S: ByAddress>(block: *mut u8) -> bool {
 #[inline(never)]
 unsafe extern "C" fn emptied<S: ByAddress>(block: *mut u8) {
     let backing = S::allocator().backing();
-    // SAFETY: the block is one of this allocator, so in a region of its geometry; and this is right after the push that
-    // calls for it.
+    // SAFETY: the block is one of this allocator, so in a region of its geometry, and its class is of `ByAddress`, as its
+    // slab's owner has no tag; and this is right after the push that calls for it.
     unsafe {
         let class_index = backing.pool().geometry().slab_of(block.addr()).class();
         S::ByAddress::overflow(block, offset_of_class::<S>(class_index as usize));
     }
 }
 
-/// The offset of a class, from a slab in use.
+/// The offset of the class at `class_index`, which comes from a slab in use: there is such a class.
 fn offset_of_class<S: ByAddress>(class_index: usize) -> usize {
     S::offsets().get(class_index).map_or(0, |&offset| offset.into())
 }
@@ -113,7 +114,8 @@ fn offset_of_class<S: ByAddress>(class_index: usize) -> usize {
 /// Frees a block of the class at `class_index`.
 #[inline]
 pub(super) fn dealloc_of_class<S: ByAddress>(block: FreeBlock, class_index: usize) {
-    S::Groups::dealloc(block, offset_of_class::<S>(class_index));
+    // SAFETY: a block is of a class, whose offset this is.
+    unsafe { S::Groups::dealloc(block, offset_of_class::<S>(class_index)) };
 }
 
 /// The empty thread cache that all threads share until they start, `OFFSET` bytes behind a stand-in for the heap, as a

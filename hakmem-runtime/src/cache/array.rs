@@ -29,7 +29,7 @@ impl<const N: usize> Array<N> {
         }
         self.count.set(count.wrapping_sub(1));
         // SAFETY: `0 < count ≤ N`, and below `count` there are blocks, of which this one is handed out now.
-        Some(unsafe { self.slots.get_unchecked(count.wrapping_sub(1) as usize).take() })
+        Some(unsafe { self.slots.get_unchecked(count.wrapping_sub(1) as usize).read() })
     }
 
     /// Without room the block comes back.

@@ -75,8 +75,8 @@ impl BoundedList<'_> {
         let keep = (limit / 2).max(1);
         let older = self.list.split_off(keep);
         self.set_count(keep.min(all.count), limit);
-        if let Some(behind) = all.behind(keep) {
-            below.flush(Batch::of_list(older, Some(behind)));
+        if let Some(walked) = all.after(keep) {
+            below.flush(Batch::of_list(older, Some(walked)));
         }
     }
 }

@@ -47,7 +47,7 @@ impl<const N: usize> Circle<N> {
             return None;
         }
         // SAFETY: `head` is below `N`. It is before `stop`, so its slot holds a block, which leaves the circle now.
-        let block = unsafe { self.slots.get_unchecked(head as usize).take() };
+        let block = unsafe { self.slots.get_unchecked(head as usize).read() };
         self.head.set(Self::wrap(head.wrapping_add(1)));
         Some(block)
     }

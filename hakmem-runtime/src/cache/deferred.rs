@@ -97,14 +97,7 @@ impl<L: Layer> Deferred<L> {
         self.room.set(BATCH - 1);
         let owner = below.owner();
         for block in self.queue.take_all() {
-            let address = block.into_raw();
-            // SAFETY: the queue owned the block and has given it up, so the push may have it. The overflow directly
-            // follows that push, which returned `false`.
-            unsafe {
-                if !self.layer.push(FreeBlock::from_raw(address), owner) {
-                    self.layer.overflow(address, shared, below);
-                }
-            }
+            self.layer.push_or_overflow(block, owner, shared, below);
         }
     }
 }

@@ -185,7 +185,7 @@ unsafe impl Layer for HeapV2 {
         self.count.set(count.wrapping_sub(1));
         // SAFETY: `0 < count ≤ limit`, and the first `count` slots of the loaded magazine hold blocks. The last of them
         // is no longer counted, so it is handed out once.
-        Some(unsafe { (*self.slots.get().wrapping_add(count.wrapping_sub(1) as usize)).take() })
+        Some(unsafe { (*self.slots.get().wrapping_add(count.wrapping_sub(1) as usize)).read() })
     }
 
     #[inline(always)]

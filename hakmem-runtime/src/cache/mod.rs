@@ -12,7 +12,7 @@
 //! ```
 //!
 //! What goes between two layers is a [`Batch`]: pointers in an array, so that a layer that keeps pointers touches no
-//! block, or a list, so that between two layers that link blocks none is linked anew.
+//! block, or a list, so that between two layers that link blocks none is relinked.
 
 mod array;
 mod below;
@@ -65,17 +65,25 @@ use crate::slab::{Batch, FreeBlock};
 /// One mechanism of the thread cache.
 ///
 /// The cold methods get what all threads share of this state's class as `shared`, and what is below this state as
-/// `below`. Both are of the state's class, by the contract of [`Slabs::new`], as slabs are at the bottom of every
-/// `below`; so are blocks, by that of [`FreeBlock::from_raw`].
+/// `below`. `shared`, `below` and every block belong to the class of the state: [`Slabs::new`] and
+/// [`FreeBlock::from_raw`] demand it.
 ///
 /// # Safety
-/// An implementation hands out no block that it was not given, and each at most once for each time that it was given.
+/// Unsafe code relies on all of these:
+///
+/// - An implementation hands out no block that it was not given, and each at most once for each time that it was given.
+///   After a `push` that returned `true` it has the block. After one that returned `false`, `overflow` knows whether it
+///   has; the caller of the push does not, and uses the block for nothing but that overflow.
+/// - `EMPTY` is all zero bytes. A cache beside its heap begins as zeroed memory, to which nobody writes `EMPTY`.
+/// - If `INERT`, a `pop` and a `push` of `EMPTY` write nothing: threads that have not started share one such state.
+/// - If `PUSHES_ANY_CLASS`, `push` takes blocks of every class whose first layer is of this type, and the overflow that
+///   follows may be that of the state of the block's own class.
 pub unsafe trait Layer: Sized {
     /// What all threads share of this layer in one class: for most the number of blocks that the spec allows it. It has
     /// a `const fn new(limit: u32)`, which generated code calls in a static.
     type Shared: Sync + 'static;
 
-    /// The state of a thread that has not allocated yet, all zero so that it costs a new thread nothing. Its `pop`
+    /// The state of a thread that has not allocated yet: all zero, so that it costs a new thread nothing. Its `pop`
     /// misses and its first `push` returns `false`, so a thread's first operation of either kind reaches the cold path,
     /// which starts the thread. A hit need not test for that, except where threads that have not started share an empty
     /// cache and the layer is not [`INERT`](Layer::INERT).
@@ -92,8 +100,8 @@ pub unsafe trait Layer: Sized {
     /// waits for its purge.
     const LISTS_IN_SLABS: bool = false;
 
-    /// For `pages`: whether the state of any class takes a `push` of any class's block. Then a free whose size is not a
-    /// constant looks its class up on the cold path only.
+    /// For `pages`: whether `push` takes blocks of every class whose first layer is of this type. Then a free whose size
+    /// is not a constant looks its class up on the cold path only.
     const PUSHES_ANY_CLASS: bool = false;
 
     /// Takes a block; `None` is a miss. Inlined into the application.
@@ -107,8 +115,8 @@ pub unsafe trait Layer: Sized {
     /// After `pop` missed: gets blocks from below, keeps what it can, and returns one. `None`: no memory.
     fn refill(&self, shared: &Self::Shared, below: &mut impl Below) -> Option<FreeBlock>;
 
-    /// Hands blocks to the layer above, as far as it has any and the batch has room: perhaps none, and the layer above
-    /// goes on to `below` by itself.
+    /// Hands blocks to the layer above, as far as it has any and the batch has room. It may be none; then
+    /// [`Then`]'s `refill` asks the next layer.
     fn take(&self, batch: &mut Batch<'_>, shared: &Self::Shared, below: &mut impl Below);
 
     /// Takes in what the layer above had no room for, perhaps nothing, and flushes to `below` what exceeds the limit.
@@ -133,13 +141,25 @@ pub unsafe trait Layer: Sized {
         self.put_one(unsafe { FreeBlock::from_raw(block) }, shared, below);
     }
 
+    /// [`push`](Layer::push), and [`overflow`](Layer::overflow) if it must be called: a free on a cold path.
+    fn push_or_overflow(&self, block: FreeBlock, owner: usize, shared: &Self::Shared, below: &mut impl Below) {
+        let address = block.into_raw();
+        // SAFETY: the block was the caller's, who has given it up. The overflow directly follows the push that returned
+        // `false`.
+        unsafe {
+            if !self.push(FreeBlock::from_raw(address), owner) {
+                self.overflow(address, shared, below);
+            }
+        }
+    }
+
     /// Flushes a portion of the blocks that threads share to `below`. `true`: there were any before.
     fn trim(shared: &Self::Shared, portion: Portion, below: &mut impl Below) -> bool {
         let _ = (shared, portion, below);
         false
     }
 
-    /// Adds what this thread counted to what all threads did. Only under `stats = true` is anything counted.
+    /// Adds this thread's counts to the shared totals. Only under `stats = true` is anything counted.
     fn publish(&self, shared: &Self::Shared) {
         let _ = shared;
     }

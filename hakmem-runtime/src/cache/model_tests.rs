@@ -497,13 +497,36 @@ fn heapv2_exchanges_magazines_whole() {
     assert_eq!(bottom.home.len(), bottom.made);
 }
 
-/// Whether a pop and a push of an empty state leave it, and the block, as they were.
-fn is_inert<L: Layer + core::fmt::Debug>() -> bool {
-    let (state, mut memory) = (L::EMPTY, [7_u64; 4]);
+/// Whether a pop and a push of an empty state leave it, and the block, as they were. The block, of four words, may be
+/// written to.
+fn leaves<L: Layer + core::fmt::Debug>(freed: *mut [u64; 4]) -> bool {
+    let state = L::EMPTY;
+    // SAFETY: the caller's block.
+    unsafe { freed.write([7; 4]) };
     let before = std::format!("{state:?}");
     assert!(state.pop().is_none());
-    assert!(!state.push(block((&raw mut memory).cast()), 0));
-    std::format!("{state:?}") == before && memory == [7; 4]
+    // As of a thread that has not started, whose owner tag is an address that is no heap's.
+    assert!(!state.push(block(freed.cast()), core::ptr::from_ref(&state).addr()));
+    // SAFETY: as above; the push did not keep the block.
+    std::format!("{state:?}") == before && unsafe { freed.read() } == [7; 4]
+}
+
+fn is_inert<L: Layer + core::fmt::Debug>() -> bool {
+    leaves::<L>(&mut [0; 4])
+}
+
+/// The same of `pages`, whose push looks at the block's slab.
+fn pages_are_inert() -> bool {
+    let (limit, mut real) = (Limit::new(1), Real::new(1));
+    let stack = alone::<Page>(&limit);
+    let freed = stack.allocate(&mut real);
+    // SAFETY: the block is in a region of this geometry.
+    let slab = unsafe { real.allocator.backing().pool().geometry().slab_of(freed.addr()) };
+    let before = std::format!("{slab:?}");
+    let inert = leaves::<Page>(freed.cast()) && std::format!("{slab:?}") == before;
+    stack.free(freed, &mut real);
+    stack.drain(&mut real);
+    inert
 }
 
 #[test]
@@ -515,8 +538,9 @@ fn layers_that_say_so_are_inert() {
         (Unified::INERT, is_inert::<Unified>()),
         (Sll::INERT, is_inert::<Sll>()),
         (C23::INERT, is_inert::<C23>()),
+        (Page::INERT, pages_are_inert()),
     ] {
         assert!(is || !says);
     }
-    assert!(HeapV2::INERT && !is_inert::<Unified>());
+    assert!(HeapV2::INERT && Page::INERT && !is_inert::<Unified>());
 }

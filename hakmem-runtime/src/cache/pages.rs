@@ -104,13 +104,7 @@ unsafe impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Layer for 
     fn put(&self, mut batch: Batch<'_>, shared: &Limit, below: &mut impl Below) {
         let owner = below.owner();
         while let Some(block) = batch.pop() {
-            let address = block.into_raw();
-            // SAFETY: the block was the batch's, and the overflow directly follows the push that returned `false`.
-            unsafe {
-                if !self.push(FreeBlock::from_raw(address), owner) {
-                    self.overflow(address, shared, below);
-                }
-            }
+            self.push_or_overflow(block, owner, shared, below);
         }
     }
 

@@ -133,7 +133,7 @@ impl<const N: usize> Quarantine<N> {
         if let Some(slot) = self.0.slots.get(wait as usize) {
             // SAFETY: `wait` is not `tail`, so the slot holds a block that the ring owns. The slot keeps the pointer;
             // this value is used for the check alone.
-            let mut block = unsafe { slot.take() };
+            let mut block = unsafe { slot.read() };
             let words = words(&mut block, below);
             if words.iter().fold(0, |touched, word| touched | (word ^ WORD)) != 0 {
                 let address = words.iter().find(|&&word| word != WORD).map_or(0, |word| ptr::from_ref(word).addr());
@@ -147,7 +147,10 @@ impl<const N: usize> Quarantine<N> {
     fn holds(&self, block: *mut u8) -> bool {
         let mut positions =
             (0..self.0.length()).map(|offset| Circle::<N>::wrap(self.0.head.get().wrapping_add(offset)));
-        positions.any(|position| self.0.slots.get(position as usize).is_some_and(|slot| slot.holds(block)))
+        positions.any(|position| {
+            // SAFETY: the slots from the head on hold blocks, so they were set.
+            self.0.slots.get(position as usize).is_some_and(|slot| unsafe { slot.holds(block) })
+        })
     }
 }
 

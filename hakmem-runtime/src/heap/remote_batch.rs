@@ -48,8 +48,9 @@ impl RemoteBatch {
             let next = listed.map_or(ptr::null_mut(), |position| {
                 ptr::with_exposed_provenance_mut(base.wrapping_add(position as usize))
             });
-            // SAFETY: `tail` is the last block of the list that this batch owned. `push` calls this before the exchange
-            // that gives the list away, and not after it.
+            // SAFETY: `tail` is the last block of the list that this batch owned, and `push` calls this only before an
+            // exchange. If the exchange succeeds, the list at `next` is part of this one from then on; if it fails, the
+            // link is written again, here or below, before anyone follows it.
             unsafe { FreeList::link(tail, next) };
         });
         if outcome == RemoteFree::Queued {

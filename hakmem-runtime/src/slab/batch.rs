@@ -7,42 +7,56 @@ use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::ptr;
 
-/// A cell for a pointer to a block.
+/// A slot: a pointer to a block, or nothing yet. It does not own the block; what has the slot says who does.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct Slot(Cell<MaybeUninit<*mut u8>>);
 
 impl Slot {
-    /// A place that holds null.
+    /// A slot that was set to null.
     pub const EMPTY: Slot = Slot(Cell::new(MaybeUninit::new(ptr::null_mut())));
 
-    /// Remembers `block`.
+    /// Stores `block`.
     #[inline(always)]
     pub(crate) fn set(&self, block: FreeBlock) {
         self.0.set(MaybeUninit::new(block.into_raw()));
     }
 
-    /// Takes the block that was remembered last. (The slot is not changed.)
+    /// The block that was stored last. The slot keeps the pointer.
     ///
     /// # Safety
-    /// A block was remembered, and the caller owns it, as it was not taken since.
+    /// A block was stored, and the caller owns it: no other [`FreeBlock`] is made of this pointer.
     #[inline(always)]
-    pub(crate) unsafe fn take(&self) -> FreeBlock {
+    pub(crate) unsafe fn read(&self) -> FreeBlock {
         // SAFETY: the caller's contract.
         unsafe { FreeBlock::from_raw(self.0.get().assume_init()) }
     }
 
-    /// Whether it is `block` that was remembered last. Not for the slots of a [`BatchBuffer`].
-    pub(crate) fn holds(&self, block: *mut u8) -> bool {
-        // SAFETY: slots of layers begin with null, and are only set to blocks.
+    /// The address in the slot.
+    ///
+    /// # Safety
+    /// The slot was set.
+    #[inline(always)]
+    unsafe fn addr(&self) -> usize {
+        // SAFETY: the caller's contract.
+        unsafe { self.0.get().assume_init() }.addr()
+    }
+
+    /// Whether `block` was stored last.
+    ///
+    /// # Safety
+    /// The slot was set.
+    pub(crate) unsafe fn holds(&self, block: *mut u8) -> bool {
+        // SAFETY: the caller's contract.
         unsafe { self.0.get().assume_init() == block }
     }
 
-    /// Remembers what `other` does.
+    /// Copies `other`'s pointer, or its lack of one.
     pub(crate) fn copy(&self, other: &Slot) {
         self.0.set(other.0.get());
     }
 
+    /// Exchanges the pointers of two slots. (`Cell::swap` would first test whether they overlap.)
     fn swap(&self, other: &Slot) {
         self.0.set(other.0.replace(self.0.get()));
     }
@@ -74,8 +88,9 @@ impl BatchBuffer {
 /// twice.
 ///
 /// # Invariants
-/// The batch owns the blocks that `slots[..len]` point to, in a batch of pointers; in a list, those of `list`, of which
-/// `walked` is true if it is there. There is room for `slots.len() - len` pointers, or for `room` blocks in the list.
+/// The batch owns the blocks that `slots[..len]` point to, in a batch of pointers; in a list, those of `list`. `walked`,
+/// if `Some`, is the length and the last block of `list`. There is room for `slots.len() - len` pointers, or for `room`
+/// blocks in the list.
 #[derive(Debug)]
 #[must_use = "the blocks of a batch that is dropped are leaked"]
 pub struct Batch<'a> {
@@ -167,9 +182,7 @@ impl<'a> Batch<'a> {
             return;
         }
         self.room = self.room.wrapping_sub(count);
-        let mut list = ListBuilder::new();
-        run.for_each(|block| list.push(block));
-        self.append(list.finish_walked(count));
+        self.append(run.into_list());
     }
 
     /// Puts a list, and what a walk along it finds, at the end of this one.
@@ -202,7 +215,7 @@ impl<'a> Batch<'a> {
         let slot = self.slots.get(last)?;
         self.len = last;
         // SAFETY: below `len` each slot points to a block that the batch owned until now.
-        Some(unsafe { slot.take() })
+        Some(unsafe { slot.read() })
     }
 
     /// Each block, as `pop` takes them out.
@@ -210,7 +223,7 @@ impl<'a> Batch<'a> {
     pub(crate) fn into_blocks(self) -> impl Iterator<Item = FreeBlock> {
         let slots = self.slots.get(..self.len).unwrap_or_default().iter().rev();
         // SAFETY: below `len` each slot points to a block that the batch owned.
-        slots.map(|slot| unsafe { slot.take() }).chain(self.list)
+        slots.map(|slot| unsafe { slot.read() }).chain(self.list)
     }
 
     /// Takes blocks from `next` until there is no room or no more of them.
@@ -227,8 +240,8 @@ impl<'a> Batch<'a> {
     /// blocks. The caller owns the run's blocks: none where the batch has none.
     pub(crate) fn split_run(self, size: usize) -> (Range<usize>, Batch<'a>) {
         let blocks = self.slots.get(..self.len).unwrap_or_default();
-        // SAFETY: below `len` each slot points to a block that the batch owns; only addresses are read.
-        let addresses = blocks.iter().map(|slot| unsafe { slot.take() }.addr());
+        // SAFETY: below `len` each slot was set.
+        let addresses = blocks.iter().map(|slot| unsafe { slot.addr() });
         let start = addresses.clone().next().unwrap_or(0);
         let mut expected = start;
         let mut differences = 0;
@@ -274,11 +287,11 @@ impl FreeList {
     /// Puts the blocks of `batch` first; the last that went into the batch is the last to come off.
     pub(crate) fn push_batch(&self, batch: Batch<'_>) {
         let Batch { slots, len, list, walked, .. } = batch;
-        // A list is not linked anew: its last block leads to what was here.
+        // A list is not relinked: its last block leads to what was here.
         self.prepend(list, walked);
         for slot in slots.get(..len).unwrap_or_default().iter().rev() {
             // SAFETY: below `len` each slot points to a block that the batch owned.
-            self.push(unsafe { slot.take() });
+            self.push(unsafe { slot.read() });
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A slab's bitmap of free blocks, and its memory that is not carved into blocks yet. For the slab's owner.
 
-use super::free_list::{FreeBlock, FreeList, ListBuilder};
+use super::free_list::{FreeBlock, FreeList, ListBuilder, Walked};
 use super::metadata::Slab;
 use crate::sys::fatal::fatal;
 use crate::sys::mmap;
@@ -20,11 +20,13 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The blocks as a list, in ascending order.
-    pub(crate) fn into_list(self) -> FreeList {
+    /// The blocks as a list, in ascending order, and what a walk along it would find; `None` if there are none.
+    #[inline]
+    pub(super) fn into_list(self) -> Option<(FreeList, Walked)> {
+        let count = self.count;
         let mut list = ListBuilder::new();
         self.for_each(|block| list.push(block));
-        list.finish()
+        list.finish_walked(count)
     }
 }
 
@@ -172,7 +174,7 @@ mod tests {
         let geometry = Geometry::new(4 * SLAB, SLAB);
         let region = mmap::map(geometry.region_size(), geometry.region_size(), Access::ReadWrite);
         let slabs = ptr::with_exposed_provenance::<Slab>(region);
-        // SAFETY: the region stays, and is all zero, which is a slab never used; this entry is behind those of the
+        // SAFETY: the region stays, and is all zero, which is a slab never used; this entry is after those of the
         // metadata's own.
         let slab = unsafe { &*slabs.add(geometry.slabs_per_region() / 2) };
         let class = Class::new((BLOCK, BLOCK, 16), (1, 0, SLAB / BLOCK, 0), 4, &[]);

@@ -77,9 +77,9 @@ pub(crate) struct Walked {
 }
 
 impl Walked {
-    /// The same of the list behind the first `first` blocks; `None` if there is none.
-    pub(crate) fn behind(self, first: u32) -> Option<Walked> {
-        let count = self.count.checked_sub(first).filter(|&count| count > 0)?;
+    /// The walk of what is left after the first `skipped` blocks; `None` if nothing is.
+    pub(crate) fn after(self, skipped: u32) -> Option<Walked> {
+        let count = self.count.checked_sub(skipped).filter(|&count| count > 0)?;
         Some(Walked { count, last: self.last })
     }
 }
@@ -132,7 +132,7 @@ impl FreeList {
         self.head.set(other.head.get());
     }
 
-    /// Puts `more` first. `walked` is what a walk along it found, if there was one.
+    /// Puts `more` first. `walked`, if `Some`, is the length and the last block of `more`.
     pub(super) fn prepend(&self, more: FreeList, walked: Option<Walked>) {
         if !self.is_empty() {
             let Some(Walked { last, .. }) = walked.or_else(|| more.walk()) else { return };
@@ -143,7 +143,7 @@ impl FreeList {
         }
     }
 
-    /// Walks the list to its end; `None` if there is no block. A list without an end ends the program.
+    /// Walks the list to its end; `None` if there is no block. A cyclic list aborts.
     pub(crate) fn walk(&self) -> Option<Walked> {
         let mut found = Walked { count: 1, last: self.head.get()? };
         while let Some(block) = next(found.last).get() {
@@ -155,8 +155,8 @@ impl FreeList {
         Some(found)
     }
 
-    /// Puts `more`, which `walked` describes, at the end. `known` is what a walk along this list found, if there was one.
-    /// Returns what a walk along both finds.
+    /// Puts `more`, whose length and last block `walked` is, at the end. `known`, if `Some`, is the same of this list.
+    /// Returns the same of both.
     #[inline]
     pub(super) fn append(&self, known: Option<Walked>, more: FreeList, walked: Walked) -> Walked {
         match known.or_else(|| self.walk()) {
@@ -235,13 +235,14 @@ impl FreeList {
         FreeList { head: Cell::new(NonNull::new(head.cast())) }
     }
 
-    /// Makes `tail`, the last block of a list, lead to the block at `behind`, or to none where that is null.
+    /// Makes `tail`, the last block of a list, lead to the block at `successor`, or to none if that is null.
     ///
     /// # Safety
-    /// `tail` is a block of a list that the caller owns.
-    pub(crate) unsafe fn link(tail: *mut u8, behind: *mut u8) {
+    /// `tail` is a block of a list that the caller owns. `successor` is null, or the head of a list that becomes part of
+    /// it before anyone follows the link.
+    pub(crate) unsafe fn link(tail: *mut u8, successor: *mut u8) {
         if let Some(tail) = NonNull::new(tail.cast()) {
-            next(tail).set(NonNull::new(behind.cast()));
+            next(tail).set(NonNull::new(successor.cast()));
         }
     }
 }

@@ -14,6 +14,7 @@
 
 use super::metadata::Slab;
 use core::ptr;
+use core::sync::atomic::Ordering;
 
 /// SuperSlabs in a region.
 pub(crate) const SUPERSLABS: usize = 32;
@@ -81,7 +82,7 @@ impl Geometry {
         ptr::with_exposed_provenance_mut(region.wrapping_add(self.bitmaps_start() + index * self.bitmap_size()))
     }
 
-    /// The metadata of the slab or span that has the address `block`.
+    /// The metadata of the slab or span that has the address `block`; if that is in none, some slab's.
     ///
     /// # Safety
     /// `block` is in a region of this geometry.
@@ -91,8 +92,9 @@ impl Geometry {
         let index = (block & (self.region_size() - 1)) >> self.slab_shift;
         let entry = ptr::with_exposed_provenance::<Slab>(region).wrapping_add(index);
         // SAFETY: the region's metadata is never unmapped and has an entry for each slab. `span_offset` leads from the
-        // entry of any slab of a span to that of its first slab, which is in the same region.
-        unsafe { &*entry.wrapping_sub(usize::from((*entry).span_offset.get())) }
+        // entry of any slab of a span to that of its first slab. Of a slab that is in no span it may be out of date, but
+        // it never exceeds the number of entries before this one, so it leads to one in the same region.
+        unsafe { &*entry.wrapping_sub(usize::from((*entry).span_offset.load(Ordering::Relaxed))) }
     }
 
     /// The addresses of a slab and of its bitmap.

@@ -8,7 +8,7 @@ use super::free_list::FreeList;
 use super::remote::RemoteWord;
 use core::cell::Cell;
 use core::mem::offset_of;
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The class of a slab that has none.
 pub(crate) const NO_CLASS: u32 = u32::MAX;
@@ -76,12 +76,12 @@ pub struct Slab {
     /// The class index plus one; 0 for a slab without a class.
     class_plus_one: Count,
     /// The distance from the span's first entry to this one, in entries. Written when the span is cut, while nobody
-    /// uses its slabs.
-    pub(crate) span_offset: Cell<u16>,
+    /// uses its slabs. A check of a pointer that is no block may read it at any time, and gets some value that it had.
+    pub(crate) span_offset: AtomicU16,
     /// Whether the memory that is not carved yet is zero: nothing was written to it since it was mapped or purged.
     pub(crate) fresh: Cell<bool>,
-    /// The address of the first block.
-    base: Cell<usize>,
+    /// The address of the first block. A check of a pointer that is no block may read it at any time, as `span_offset`.
+    base: AtomicUsize,
     /// One bit for each block, set if it is free.
     pub(super) bitmap: Cell<*mut u64>,
     /// The owner tag of the heap that last acquired the slab to allocate from it. If this heap reclaims the slab by a
@@ -118,18 +118,18 @@ const _: () = assert!(offset_of!(Slab, free) == 64, "the fields that hits write 
 const _: () = assert!(offset_of!(Slab, next) < 128, "and end within it");
 
 // SAFETY:
-// - The atomics may be shared.
-// - Only the owner writes the cells. A slab changes owners through `remote`, a `SlabStack` or the pool's lock, each of
-//   which orders the writes of one owner before the accesses of the next.
-// - A thread that frees a block into a slab of another heap reads `span_offset` and `base`. They were written before
-//   the block was handed out for the first time, and stay as they are while a block of the slab is allocated; the
-//   program orders the allocation of a block before its free.
+// - The atomics may be shared. A thread that frees a block into a slab of another heap needs the values of `span_offset`
+//   and `base` that were written before the block was handed out for the first time; they stay as they are while a block
+//   of the slab is allocated, and the program orders the allocation of a block before its free. For a pointer that is no
+//   block, whatever value they had will do.
+// - Only the owner reads and writes the cells. A slab changes owners through `remote`, a `SlabStack` or the pool's lock,
+//   each of which orders the accesses of one owner before those of the next.
 unsafe impl Sync for Slab {}
 
 impl Slab {
     /// A slab never used.
     pub(crate) const fn unused() -> Slab {
-        // SAFETY: every field is made of integers, pointers and a bool, for which all zero bytes are a valid value.
+        // SAFETY: every field is made of integers, atomic or not, pointers and a bool, for which all zero bytes are a valid value.
         unsafe { core::mem::zeroed() }
     }
 
@@ -159,7 +159,7 @@ impl Slab {
 
     /// The address of the first block.
     pub(crate) fn base(&self) -> usize {
-        self.base.get()
+        self.base.load(Ordering::Relaxed)
     }
 
     /// Blocks handed out to layers and programs, for statistics: carved, not free in the bitmap, and not freed by other
@@ -172,7 +172,7 @@ impl Slab {
     /// starts at `start`, and its bitmap is at `bitmap`.
     pub(crate) fn init(&self, class_index: u32, class: &Class, owner: usize, (start, bitmap): (usize, *mut u64)) {
         self.class_plus_one.set(class_index.wrapping_add(1));
-        self.base.set(start.wrapping_add(class.first_block_offset as usize));
+        self.base.store(start.wrapping_add(class.first_block_offset as usize), Ordering::Relaxed);
         self.bitmap.set(bitmap);
         self.block_size.set(class.size);
         self.reciprocal.set((1_u64 << 32).div_ceil(u64::from(class.size.max(1))) as u32);

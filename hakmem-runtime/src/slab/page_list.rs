@@ -81,7 +81,9 @@ impl Slab {
     fn carve_to_local(&self) {
         let run = self.carve(MIN_LIST);
         self.sub_used(run.count);
-        self.local_free.set(run.into_list());
+        if let Some((blocks, _)) = run.into_list() {
+            self.local_free.set(blocks);
+        }
     }
 
     /// Fills `free` of a slab that is not bound: with `local_free`, else with what other threads freed, else with up to

@@ -44,6 +44,8 @@ pub(crate) struct Binary {
     pub(crate) constants: Vec<u8>,
     /// Bytes of thread-local memory that each thread gets for the program itself.
     pub(crate) thread_local: u64,
+    /// How many of these are copied from the program, because they are not all zero at first.
+    pub(crate) initialised: u64,
 }
 
 impl Binary {
@@ -63,6 +65,7 @@ impl Binary {
             names: names_in_data(&file, names),
             constants: constants.unwrap_or_default().to_vec(),
             thread_local: thread_local.map_or(0, |header| header.p_memsz(endian)),
+            initialised: thread_local.map_or(0, |header| header.p_filesz(endian)),
         }
     }
 

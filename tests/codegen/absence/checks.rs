@@ -120,7 +120,8 @@ pub(crate) fn contains(binary: &Binary, text: &str) -> bool {
 }
 
 /// Thread-local bytes that nobody named: the generated struct has the states of the layers and the pointer to the heap,
-/// in whole cache lines; the program has no more than that beside what it has with the system's allocator.
+/// in whole cache lines, all zero at first; the program has no more than that beside what it has with the system's
+/// allocator.
 pub(crate) fn thread_local(binary: &Binary, spec: &Spec, system: &Binary) -> Vec<String> {
     const LINE: u64 = 64;
     let layers = spec.layers.iter().flat_map(|layer| STATES.iter().find(|(name, _)| name == layer));
@@ -134,6 +135,10 @@ pub(crate) fn thread_local(binary: &Binary, spec: &Spec, system: &Binary) -> Vec
     let most = system.thread_local.next_multiple_of(LINE) + expected;
     if binary.thread_local > most {
         findings.push(format!("thread-local: the program has {} bytes, not {most}", binary.thread_local));
+    }
+    // Unsafe code takes zeroed memory for the empty state of every layer (`Layer`).
+    if binary.initialised > system.initialised {
+        findings.push(format!("thread-local: {} bytes are not zero at first", binary.initialised));
     }
     findings
 }
