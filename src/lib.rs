@@ -87,12 +87,12 @@ macro_rules! allocator {
 /// the calls that are hakmem's own.
 #[macro_export]
 macro_rules! export_malloc {
-    ($heap:ty) => {
+    ($allocator:ty) => {
         const _: () = {
             use $crate::__private::c;
 
             ::core::assert!(
-                !<$heap as c::ByAddress>::BACKGROUND,
+                !<$allocator as c::ByAddress>::BACKGROUND,
                 "`refill = \"background\"` and `purge.background` start a thread on a slow path, which would call `malloc`"
             );
 
@@ -101,42 +101,42 @@ macro_rules! export_malloc {
             static AT_START: extern "C" fn() = at_start;
 
             extern "C" fn at_start() {
-                c::at_start::<$heap>();
+                c::at_start::<$allocator>();
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn malloc(size: usize) -> *mut u8 {
-                c::malloc::<$heap>(size)
+                c::malloc::<$allocator>(size)
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn calloc(count: usize, size: usize) -> *mut u8 {
-                c::calloc::<$heap>(count, size)
+                c::calloc::<$allocator>(count, size)
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn aligned_alloc(align: usize, size: usize) -> *mut u8 {
-                c::aligned_alloc::<$heap>(align, size)
+                c::aligned_alloc::<$allocator>(align, size)
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn memalign(align: usize, size: usize) -> *mut u8 {
-                c::memalign::<$heap>(align, size)
+                c::memalign::<$allocator>(align, size)
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn valloc(size: usize) -> *mut u8 {
-                c::valloc::<$heap>(size)
+                c::valloc::<$allocator>(size)
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn pvalloc(size: usize) -> *mut u8 {
-                c::pvalloc::<$heap>(size)
+                c::pvalloc::<$allocator>(size)
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn malloc_trim(_pad: usize) -> i32 {
-                c::malloc_trim::<$heap>()
+                c::malloc_trim::<$allocator>()
             }
 
             #[unsafe(no_mangle)]
@@ -146,82 +146,82 @@ macro_rules! export_malloc {
 
             #[unsafe(no_mangle)]
             extern "C" fn mallinfo2() -> c::Mallinfo2 {
-                c::mallinfo2::<$heap>()
+                c::mallinfo2::<$allocator>()
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn mallinfo() -> c::Mallinfo {
-                c::mallinfo::<$heap>()
+                c::mallinfo::<$allocator>()
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn malloc_stats() {
-                c::malloc_stats::<$heap>()
+                c::malloc_stats::<$allocator>()
             }
 
             #[unsafe(no_mangle)]
             extern "C" fn hakmem_owns(pointer: *const u8) -> bool {
-                c::owns::<$heap>(pointer)
+                c::owns::<$allocator>(pointer)
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn free(block: *mut u8) {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::free::<$heap>(block) }
+                unsafe { c::free::<$allocator>(block) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn free_sized(block: *mut u8, _size: usize) {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::free::<$heap>(block) }
+                unsafe { c::free::<$allocator>(block) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn free_aligned_sized(block: *mut u8, _align: usize, _size: usize) {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::free::<$heap>(block) }
+                unsafe { c::free::<$allocator>(block) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn realloc(block: *mut u8, size: usize) -> *mut u8 {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::realloc::<$heap>(block, size) }
+                unsafe { c::realloc::<$allocator>(block, size) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn reallocarray(block: *mut u8, count: usize, size: usize) -> *mut u8 {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::reallocarray::<$heap>(block, count, size) }
+                unsafe { c::reallocarray::<$allocator>(block, count, size) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn posix_memalign(place: *mut *mut u8, align: usize, size: usize) -> i32 {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::posix_memalign::<$heap>(place, align, size) }
+                unsafe { c::posix_memalign::<$allocator>(place, align, size) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn malloc_usable_size(block: *mut u8) -> usize {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::malloc_usable_size::<$heap>(block) }
+                unsafe { c::malloc_usable_size::<$allocator>(block) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn malloc_info(options: i32, stream: *mut c::File) -> i32 {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::malloc_info::<$heap>(options, stream) }
+                unsafe { c::malloc_info::<$allocator>(options, stream) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn hakmem_stats(buffer: *mut u8, size: usize) -> usize {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::stats::<$heap>(buffer, size) }
+                unsafe { c::stats::<$allocator>(buffer, size) }
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn hakmem_stats_json(buffer: *mut u8, size: usize) -> usize {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::stats_json::<$heap>(buffer, size) }
+                unsafe { c::stats_json::<$allocator>(buffer, size) }
             }
         };
     };

@@ -17,7 +17,7 @@ pub const fn hash(text: &str) -> u64 {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __native_tls {
-    ($cache:ident, $heap:ty, $allocator:ident, { $($hooks:tt)* }) => {
+    ($cache:ident, $subject:ty, $allocator:ident, { $($hooks:tt)* }) => {
         $crate::__private::thread_local! {
             static CACHE: $cache = const { $cache::EMPTY };
         }
@@ -73,7 +73,7 @@ macro_rules! __native_tls {
             let place = ::core::option::Option::Some(::core::ptr::from_ref(cache).cast());
             // SAFETY: `drain_at_exit` takes the cache, which is this thread's, and valid until the thread ends.
             let heap = unsafe {
-                $crate::__private::Heap::start($allocator.backing(), place, $crate::__private::drain_at_exit::<$heap>)
+                $crate::__private::Heap::start($allocator.backing(), place, $crate::__private::drain_at_exit::<$subject>)
             };
             cache.heap.set(heap);
             if let ::core::option::Option::Some(heap) = heap {
@@ -93,7 +93,7 @@ macro_rules! __native_tls {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __initial_exec_tls {
-    ($cache:ident, $heap:ty, $allocator:ident, { $($hooks:tt)* }, $word:literal, $classes:literal) => {
+    ($cache:ident, $subject:ty, $allocator:ident, { $($hooks:tt)* }, $word:literal, $classes:literal) => {
         /// The distance from a heap to the cache beside it.
         const BESIDE: usize = $crate::__private::Heap::thread_cache_offset($classes);
 
@@ -234,7 +234,7 @@ macro_rules! __initial_exec_tls {
                 $crate::__private::Heap::start(
                     $allocator.backing(),
                     ::core::option::Option::None,
-                    $crate::__private::drain_at_exit::<$heap>,
+                    $crate::__private::drain_at_exit::<$subject>,
                 )
             };
             let ::core::option::Option::Some(heap) = heap else { return false };

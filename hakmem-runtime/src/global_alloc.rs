@@ -373,8 +373,8 @@ pub(crate) unsafe fn copy_and_free(
     target
 }
 
-/// Fills the calling thread's cache for a layout, so that the first request is a hit. `false`: no memory, or no such
-/// layout.
+/// Fills the calling thread's cache for a layout, so that even the first request is a hit. `false`: no memory. Does nothing useful
+/// for a layout that no class serves.
 pub fn prewarm<S: CompiledSpec>(size: usize, align: usize) -> bool {
     // `GlobalAlloc` is never asked for zero bytes, and no class may serve them.
     let size = size.max(1);

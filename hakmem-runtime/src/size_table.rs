@@ -27,7 +27,7 @@ pub type ClassRun = (u32, u8);
 const UNSERVED: u8 = u8::MAX;
 
 /// The small table, from the runs of its rows: one for the alignments up to 8, which every class has, and those for 16,
-/// 32, 64 and 128. `offsets` has the class offset of each class.
+/// 32, 64 and 128 (`hakmem_spec::ALIGNMENTS`, in order). `offsets` has the class offset of each class.
 pub const fn small_table(offsets: &[u16], [all, to_16, to_32, to_64, to_128]: [&[ClassRun]; 5]) -> SmallTable {
     let rows = [all, all, all, all, to_16, to_32, to_64, to_128];
     let mut table = [[NO_OFFSET; ENTRIES]; ROWS];

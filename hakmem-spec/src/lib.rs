@@ -39,7 +39,7 @@ pub use model::{
     Budget, Class, Free, Geometry, Header, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, MEDIUM_GRAIN, Purge, Refill,
     SMALL_GRAIN, SMALL_MAX, SlabShape, Spec, Tls,
 };
-pub use plan::{Group, NO_CLASS, Plan, PlannedClass, SizeTable};
+pub use plan::{ALIGNMENTS, Group, NO_CLASS, Plan, PlannedClass, SizeTable};
 pub use source::{Position, Source};
 pub use table::table;
 pub use units::{UnitError, format_bytes, parse_bytes};

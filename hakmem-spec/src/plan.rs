@@ -5,6 +5,10 @@ use std::ops::Range;
 use crate::layers::LayerKind;
 use crate::model::{Class, Free, Header, MEDIUM_GRAIN, Refill, SMALL_GRAIN, SMALL_MAX, Spec};
 
+/// The alignments with a table of their own: [`Plan::aligned`]. The least is that of C's `malloc`; above it, requests are
+/// mostly aligned to a cache line or two.
+pub const ALIGNMENTS: [u32; 4] = [16, 32, 64, 128];
+
 /// A size table's entry where no class serves.
 pub const NO_CLASS: u8 = u8::MAX;
 
@@ -19,10 +23,12 @@ pub struct Plan {
     pub classes: Vec<PlannedClass>,
     /// The class index of each class of [`Spec::classes`].
     pub index_of_class: Vec<usize>,
+    /// The largest request that a class serves.
+    pub largest: u32,
     /// Sizes up to [`SMALL_MAX`], or up to the largest class if that is less, in steps of [`SMALL_GRAIN`].
     pub small: SizeTable,
-    /// The same for requests aligned to 16, 32, 64 and 128.
-    pub aligned: [SizeTable; 4],
+    /// The same for requests aligned to each of [`ALIGNMENTS`].
+    pub aligned: [SizeTable; ALIGNMENTS.len()],
     /// Sizes up to the largest class in steps of [`MEDIUM_GRAIN`], if there are classes above [`SMALL_MAX`]. Its
     /// entries for sizes up to [`SMALL_MAX`] are correct too, but coarser than those of [`small`](Self::small).
     pub medium: Option<SizeTable>,
@@ -51,7 +57,7 @@ pub struct Group {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedClass {
     /// The index of the class in [`Spec::classes`].
-    pub class: usize,
+    pub spec_index: usize,
     /// The index of its group in [`Plan::groups`].
     pub group: usize,
     /// The bytes of a block.
@@ -140,10 +146,11 @@ impl Plan {
                 stats: first.stats,
                 classes: classes.len()..classes.len() + members.len(),
             });
-            for class in members {
-                index_of_class[class] = classes.len();
-                let Class { size, align, .. } = spec.classes[class];
-                classes.push(PlannedClass { class, group, size, usable: spec.classes[class].usable(), align });
+            for spec_index in members {
+                index_of_class[spec_index] = classes.len();
+                let class = &spec.classes[spec_index];
+                let (size, usable, align) = (class.size, class.usable(), class.align);
+                classes.push(PlannedClass { spec_index, group, size, usable, align });
             }
         }
 
@@ -153,12 +160,13 @@ impl Plan {
         let small = |align| SizeTable::new(&classes, SMALL_GRAIN, align, largest.min(SMALL_MAX));
         Self {
             small: small(least_align(0).unwrap_or(SMALL_GRAIN)),
-            aligned: [16, 32, 64, 128].map(small),
+            aligned: ALIGNMENTS.map(small),
             medium: (largest > SMALL_MAX).then(|| {
                 SizeTable::new(&classes, MEDIUM_GRAIN, least_align(SMALL_MAX).unwrap_or(SMALL_GRAIN), largest)
             }),
             groups,
             index_of_class,
+            largest,
             classes,
         }
     }

@@ -60,7 +60,7 @@ impl Evaluation {
             let index = usize::try_from(size).ok().and_then(|size| plan.class_for(size, usize::try_from(align).ok()?));
             match index {
                 Some(index) => {
-                    let class = plan.classes[index].class;
+                    let class = plan.classes[index].spec_index;
                     classes[class].add(size, spec.classes[class].size.into(), request);
                     let used = Use { live: request.at_peak as f64, idle: request.idle() as f64 * idle_part };
                     classes[class].bytes = classes[class].bytes + used * size as f64;

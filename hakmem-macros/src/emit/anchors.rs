@@ -16,7 +16,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
         functions.extend(quote! {
             #[inline(never)]
             fn #alloc() -> *mut u8 {
-                hakmem::alloc::<Heap>(#size, 8)
+                hakmem::alloc::<Subject>(#size, 8)
             }
 
             /// # Safety
@@ -24,7 +24,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
             #[inline(never)]
             unsafe fn #free(block: *mut u8) {
                 // SAFETY: the caller's contract.
-                unsafe { hakmem::dealloc::<Heap>(block, #size, 8) }
+                unsafe { hakmem::dealloc::<Subject>(block, #size, 8) }
             }
         });
         allocs.push(alloc);
@@ -34,7 +34,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     quote! {
         /// The hit paths of each class, for `cargo hakmem asm`.
         mod anchors {
-            use super::super::#name as Heap;
+            use super::super::#name as Subject;
             use super::hakmem;
 
             #functions

@@ -5,12 +5,16 @@ use super::{Context, thread};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 
+/// The alignment of what C's `malloc` returns.
+const C_ALIGN: u32 = 16;
+
 pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     if !context.beside_heap() {
         return TokenStream::new();
     }
-    let c_entries = &context.plan.aligned[0].entries;
-    let (c, by_address) = (choice(context, |group| context.serves(group, c_entries)), choice(context, by_address));
+    let c_rows = context.plan.aligned.iter().filter(|table| table.align == C_ALIGN);
+    let c_entries: Vec<u8> = c_rows.flat_map(|table| table.entries.iter().copied()).collect();
+    let (c, by_address) = (choice(context, |group| context.serves(group, &c_entries)), choice(context, by_address));
     let background = thread::has_workers(context);
     let stats = context.plan.groups.iter().any(|group| group.stats);
     let [slab, region] = context.shifts();
@@ -27,7 +31,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
             #[inline(always)]
             unsafe fn push_own(block: *mut u8) -> ::core::option::Option<bool> {
                 const REGIONS: usize = BESIDE + ::core::mem::offset_of!(ThreadCache, regions);
-                // SAFETY: `heap_word` is this thread's heap or an `EmptyThread`, and `REGIONS` bytes behind it are the
+                // SAFETY: `heap_word` is this thread's heap or an `EmptyThread`, and `REGIONS` bytes after its start are the
                 // `regions` of the cache beside it. The caller gives up the block.
                 unsafe { hakmem::Pages::<#slab, #region, false>::push_own::<REGIONS>(block, heap_word()) }
             }

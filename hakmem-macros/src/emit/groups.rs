@@ -6,11 +6,12 @@ use hakmem_spec::{Arguments, Free, Group, Header};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
 
-/// The type of group `number`, and with it the names of its arrays in the thread cache.
+/// The name of the type of group `number`.
 pub(super) fn type_name(number: usize) -> Ident {
     format_ident!("Group{number}")
 }
 
+/// The fields of `ThreadCache` with the states of group `number`: first layer, and below.
 pub(super) fn array_names(number: usize) -> [Ident; 2] {
     [format_ident!("group_{number}"), format_ident!("group_{number}_rest")]
 }
@@ -32,13 +33,13 @@ fn one(context: &Context, number: usize, group: &Group) -> TokenStream {
     } else if context.serves(group, &context.plan.small.entries) {
         ("Never", "Hits are never inlined: one copy of the code.")
     } else {
-        ("Hint", "Hits are inlined into functions that are themselves calls.")
+        ("Hint", "Hits are inlined into out-of-line functions.")
     };
     let inlining = format_ident!("{inlining}");
     let about =
         format!(" The group of {}: {}, then the slabs. {how}", sizes_of(context, group), layers.join(", then "));
     let header = (group.header == Header::RegionId).then(|| quote! { const HEADER: bool = true; });
-    let tagged = (context.beside_heap() && !by_address(group)).then(|| quote! { const TAGGED: bool = true; });
+    let tagged = context.needs_class(group).then(|| quote! { const TAGGED: bool = true; });
     quote! {
         #[doc = #about]
         pub struct #name;
@@ -47,7 +48,8 @@ fn one(context: &Context, number: usize, group: &Group) -> TokenStream {
         static #shared: [hakmem::Shared<#name>; #count] = [#(#of_classes),*];
 
         // SAFETY: the offsets are those of two arrays in the cache. These and `shared` have one element for each class
-        // of the group; its classes are adjacent, and share header and owner tag (`Plan`).
+        // of the group; its classes are adjacent, and share header and owner tag (`Plan`). There is a
+        // class in each group.
         unsafe impl hakmem::Group for #name {
             type Cache = ThreadCache;
             type First = #first;

@@ -69,8 +69,7 @@ impl<'a> Stack<'a> {
         quote! { hakmem::SharedPair::new(#first, #rest) }
     }
 
-    /// Nests `parts`, which are for the layers below the first, with what the refill policy puts at the bottom
-    /// innermost.
+    /// Nests `parts`, one for each layer below the first. Innermost is what the refill policy puts at the bottom.
     fn fold(
         &self,
         parts: impl DoubleEndedIterator<Item = TokenStream>,
@@ -98,7 +97,7 @@ impl<'a> Stack<'a> {
                 layer
             }
         });
-        layers.rev().reduce(|behind, ahead| quote! { hakmem::Inline<#ahead, #behind> }).unwrap_or_default()
+        layers.rev().reduce(|second, first| quote! { hakmem::Inline<#first, #second> }).unwrap_or_default()
     }
 
     /// What all threads share of one state.
@@ -112,12 +111,12 @@ impl<'a> Stack<'a> {
                 shared
             }
         });
-        layers.rev().reduce(|behind, ahead| quote! { hakmem::SharedPair::new(#ahead, #behind) }).unwrap_or_default()
+        layers.rev().reduce(|second, first| quote! { hakmem::SharedPair::new(#first, #second) }).unwrap_or_default()
     }
 
     fn limit(&self, class_index: usize, position: usize) -> u32 {
         let Context { spec, plan } = self.context;
-        spec.classes[plan.classes[class_index].class].stack[position].limit
+        spec.classes[plan.classes[class_index].spec_index].stack[position].limit
     }
 
     /// The type of a layer.

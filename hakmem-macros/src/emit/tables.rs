@@ -50,12 +50,12 @@ fn runs(table: &SizeTable) -> TokenStream {
 fn classes(context: &Context) -> TokenStream {
     let count = literal(context.plan.classes.len());
     let rows = context.plan.classes.iter().map(|planned| {
-        let class = &context.spec.classes[planned.class];
+        let class = &context.spec.classes[planned.spec_index];
         let shape = class.slab;
         let request = [class.size, class.usable(), class.align].map(literal);
         let span = [shape.slabs, shape.first_block_offset, shape.blocks, shape.slack].map(literal);
         let (batch, layers) = (literal(class.batch), class.stack.iter().map(|layer| layer.kind.name));
-        let tagged = context.beside_heap() && !groups::by_address(&context.plan.groups[planned.group]);
+        let tagged = context.needs_class(&context.plan.groups[planned.group]);
         let tagged = tagged.then(|| quote! { .tagged() });
         quote! { hakmem::Class::new((#(#request),*), (#(#span),*), #batch, &[#(#layers),*]) #tagged }
     });
@@ -74,7 +74,7 @@ pub(super) fn constants(context: &Context) -> TokenStream {
     let medium_align = literal(plan.medium.as_ref().map_or(1, |table| table.align));
     let medium_grain = literal(MEDIUM_GRAIN);
     let (small_max, small_align) = (literal(plan.small.max_size()), literal(plan.small.align));
-    let largest = literal(context.spec.classes.last().map_or(0, hakmem_spec::Class::usable));
+    let largest = literal(plan.largest);
     quote! {
         const SMALL_MAX: usize = #small_max;
         const SMALL_ALIGN: usize = #small_align;

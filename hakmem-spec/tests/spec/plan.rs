@@ -8,7 +8,7 @@ fn check(spec: &Spec) -> Plan {
     let plan = Plan::new(spec);
     let largest = spec.classes.last().unwrap().usable() as usize;
     for (class, &index) in plan.index_of_class.iter().enumerate() {
-        assert_eq!(plan.classes[index].class, class);
+        assert_eq!(plan.classes[index].spec_index, class);
         assert_eq!(plan.classes[index].size, spec.classes[class].size);
         assert_eq!(plan.classes[index].usable, spec.classes[class].usable());
         assert!(plan.groups[plan.classes[index].group].classes.contains(&index));
