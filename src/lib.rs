@@ -259,7 +259,7 @@ pub mod __private {
     pub use hakmem_runtime::size_table::{SmallTable, expand, small_table};
     pub use hakmem_runtime::thread_cache::{ThreadCache, class_offsets};
     pub use hakmem_runtime::{
-        Allocator, Backing, Class, ClassTable, Config, Heap, HeapSlot, SlabStack, Worker, layer_stats, region_shift,
+        Allocator, Backing, Class, ClassTable, Config, Heap, HeapSlot, NodeStack, Worker, layer_stats, region_shift,
     };
     pub use std::thread_local;
 }

@@ -4,7 +4,7 @@ use crate::backend::{Pool, PoolConfig};
 use crate::extent::Extents;
 use crate::heap::{Backing, Heap, LayerHooks, exit};
 use crate::meta::arena;
-use crate::meta::tagged_stack::SlabStack;
+use crate::meta::tagged_stack::NodeStack;
 use crate::slab::class::Class;
 use crate::slab::{FreeBlock, Geometry};
 use crate::sys::clock;
@@ -43,7 +43,7 @@ impl Allocator {
     pub const fn new(
         config: Config,
         classes: &'static [Class],
-        abandoned: &'static [SlabStack],
+        abandoned: &'static [NodeStack],
         hooks: LayerHooks,
     ) -> Allocator {
         assert!(classes.len() == abandoned.len(), "one stack of abandoned slabs per class");

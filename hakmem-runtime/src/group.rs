@@ -33,7 +33,7 @@ pub enum Inlining {
 /// # Safety
 /// `CLASSES` is not 0. `Cache` has a `[First; CLASSES]` at `FIRST_OFFSET` and a `[Rest; CLASSES]` at `REST_OFFSET`;
 /// `shared` has as many elements. They belong to the allocator's classes from `FIRST_CLASS` on, all of which have a
-/// header if `HEADER`, and a tagged owner if `TAGGED` and only then.
+/// header if `HEADER`, and of all of which [`Class`](crate::Class) says the same as `NEEDS_CLASS`.
 pub unsafe trait Group: Sized + 'static {
     /// The thread cache.
     type Cache: ThreadCache;
@@ -55,8 +55,8 @@ pub unsafe trait Group: Sized + 'static {
     const INLINING: Inlining;
     /// Whether blocks have a header.
     const HEADER: bool = false;
-    /// Whether slabs have a tagged owner (`Heap::owner_tag`).
-    const TAGGED: bool = false;
+    /// Whether a free needs the class: bit 0 of the slabs' owner (`Heap::owner_id`).
+    const NEEDS_CLASS: bool = false;
 
     /// What all threads share of each class.
     fn shared() -> &'static [Shared<Self>];
@@ -92,10 +92,10 @@ pub(crate) fn class_index<G: Group>(offset: usize) -> usize {
     G::FIRST_CLASS + index_in_group::<G>(offset)
 }
 
-/// The owner tag of this thread's slabs of the group.
+/// The owner id of this thread's slabs of the group.
 #[inline(always)]
-fn owner_tag<G: Group>(cache: &G::Cache) -> usize {
-    cache.owner() | G::TAGGED as usize
+fn owner_id<G: Group>(cache: &G::Cache) -> usize {
+    cache.owner() | G::NEEDS_CLASS as usize
 }
 
 /// Whether a hit would write to the empty cache that unstarted threads share.
@@ -284,7 +284,7 @@ pub(crate) unsafe fn push<G: Group>(block: FreeBlock, offset: usize) -> bool {
         return false;
     }
     // SAFETY: the caller's contract.
-    G::Cache::with(|cache| unsafe { first::<G>(cache, offset) }.push(block, owner_tag::<G>(cache)))
+    G::Cache::with(|cache| unsafe { first::<G>(cache, offset) }.push(block, owner_id::<G>(cache)))
 }
 
 /// Frees when the first layer had no room: makes some, by flushing blocks to those below.
@@ -303,7 +303,7 @@ pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: usize) {
         // Either way, a push of the block to this state has just returned `false`.
         unsafe {
             let state = first::<G>(cache, offset);
-            if had_started || !state.push(FreeBlock::from_raw(block), owner_tag::<G>(cache)) {
+            if had_started || !state.push(FreeBlock::from_raw(block), owner_id::<G>(cache)) {
                 let mut slabs = slabs::<G>(cache.heap().get(), index);
                 let mut below = Under::new(rest::<G>(cache, index), &shared.second, &mut slabs);
                 state.overflow(block, &shared.first, &mut below);

@@ -78,7 +78,7 @@ pub mod protocol {
 pub use global::{Allocator, Config};
 pub use heap::{Backing, Drain, Heap, HeapSlot, LayerHooks, Portion, Trim};
 pub use layer_stats::{LayerStats, LayerTable, layer_stats};
-pub use meta::tagged_stack::SlabStack;
+pub use meta::tagged_stack::NodeStack;
 pub use slab::class::{Class, ClassTable};
 pub use slab::geometry::region_shift;
 pub use slab::{Batch, FreeBlock, FreeList, Slab, Slot};

@@ -79,7 +79,7 @@ impl Stats {
         }
         let geometry = self.allocator.backing().pool().geometry();
         for slab in self.allocator.backing().pool().regions().flat_map(|region| region.slabs(geometry)) {
-            let class_index = slab.class() as usize;
+            let class_index = slab.class_index() as usize;
             let (Some(row), Some(class)) = (rows.get_mut(class_index), classes.get(class_index)) else { continue };
             let (carved, live) = (u64::from(slab.carved()), u64::from(slab.handed_out().min(slab.carved())));
             row.add(&ClassStats {

@@ -39,8 +39,8 @@ pub unsafe trait ThreadCache: Sized + 'static {
     /// The slot for the thread's heap, which is empty until the first slow path.
     fn heap(&self) -> &HeapSlot;
 
-    /// The owner tag of the thread's slabs without the tag bit: the address of its heap, or of the placeholder of a
-    /// thread without a heap.
+    /// The owner id of the thread's slabs, with bit 0 clear: the address of its heap, or of the `EmptyThread` of a thread
+    /// without a heap; 0 for such a thread under `tls = "native"`.
     fn owner(&self) -> usize;
 
     /// Empties the slot, at the end of the thread.

@@ -20,7 +20,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     let [slab, region] = context.shifts();
     quote! {
         // SAFETY: `C` are the groups in the small table's row for alignment 16, which is C's; `ByAddress` are those
-        // that are not `TAGGED`.
+        // whose frees do not need the class.
         unsafe impl hakmem::ByAddress for super::#name {
             type C = #c;
             type ByAddress = #by_address;
@@ -30,10 +30,10 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
 
             #[inline(always)]
             unsafe fn push_own(block: *mut u8) -> ::core::option::Option<bool> {
-                const REGIONS: usize = BESIDE + ::core::mem::offset_of!(ThreadCache, regions);
-                // SAFETY: `heap_word` is this thread's heap or an `EmptyThread`, and `REGIONS` bytes after its start are the
+                const KNOWN_REGIONS_OFFSET: usize = BESIDE + ::core::mem::offset_of!(ThreadCache, regions);
+                // SAFETY: `heap_word` is this thread's heap or an `EmptyThread`, and `KNOWN_REGIONS_OFFSET` bytes after its start are the
                 // `regions` of the cache beside it. The caller gives up the block.
-                unsafe { hakmem::Pages::<#slab, #region, false>::push_own::<REGIONS>(block, heap_word()) }
+                unsafe { hakmem::Pages::<#slab, #region, false>::push_own::<KNOWN_REGIONS_OFFSET>(block, heap_word()) }
             }
 
             fn remember(block: *const u8) {

@@ -39,7 +39,7 @@ fn one(context: &Context, number: usize, group: &Group) -> TokenStream {
     let about =
         format!(" The group of {}: {}, then the slabs. {how}", sizes_of(context, group), layers.join(", then "));
     let header = (group.header == Header::RegionId).then(|| quote! { const HEADER: bool = true; });
-    let tagged = context.needs_class(group).then(|| quote! { const TAGGED: bool = true; });
+    let needs_class = context.needs_class(group).then(|| quote! { const NEEDS_CLASS: bool = true; });
     quote! {
         #[doc = #about]
         pub struct #name;
@@ -48,7 +48,7 @@ fn one(context: &Context, number: usize, group: &Group) -> TokenStream {
         static #shared: [hakmem::Shared<#name>; #count] = [#(#of_classes),*];
 
         // SAFETY: the offsets are those of two arrays in the cache. These and `shared` have one element for each class
-        // of the group; its classes are adjacent, and share header and owner tag (`Plan`). There is a
+        // of the group; its classes are adjacent, and share header and `NEEDS_CLASS` (`Plan`). There is a
         // class in each group.
         unsafe impl hakmem::Group for #name {
             type Cache = ThreadCache;
@@ -60,7 +60,7 @@ fn one(context: &Context, number: usize, group: &Group) -> TokenStream {
             const REST_OFFSET: usize = ::core::mem::offset_of!(ThreadCache, #rest_states);
             const INLINING: hakmem::Inlining = hakmem::Inlining::#inlining;
             #header
-            #tagged
+            #needs_class
             fn shared() -> &'static [hakmem::Shared<Self>] {
                 &#shared
             }

@@ -289,7 +289,7 @@ fn allocator_static(context: &Context, name: &Ident) -> TokenStream {
     };
     quote! {
         /// For each class, its abandoned slabs (owned by no thread) that have free blocks.
-        static ABANDONED: [hakmem::SlabStack; #count] = [const { hakmem::SlabStack::empty() }; #count];
+        static ABANDONED: [hakmem::NodeStack; #count] = [const { hakmem::NodeStack::empty() }; #count];
 
         /// The runtime's state of this allocator, except thread caches.
         pub(super) static ALLOCATOR: hakmem::Allocator = hakmem::Allocator::new(

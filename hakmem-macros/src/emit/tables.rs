@@ -55,9 +55,9 @@ fn classes(context: &Context) -> TokenStream {
         let request = [class.size, class.usable(), class.align].map(literal);
         let span = [shape.slabs, shape.first_block_offset, shape.blocks, shape.slack].map(literal);
         let (batch, layers) = (literal(class.batch), class.stack.iter().map(|layer| layer.kind.name));
-        let tagged = context.needs_class(&context.plan.groups[planned.group]);
-        let tagged = tagged.then(|| quote! { .tagged() });
-        quote! { hakmem::Class::new((#(#request),*), (#(#span),*), #batch, &[#(#layers),*]) #tagged }
+        let needs_class = context.needs_class(&context.plan.groups[planned.group]);
+        let needs_class = needs_class.then(|| quote! { .needing_class() });
+        quote! { hakmem::Class::new((#(#request),*), (#(#span),*), #batch, &[#(#layers),*]) #needs_class }
     });
     quote! {
         /// The classes by class index; those of a group are adjacent.

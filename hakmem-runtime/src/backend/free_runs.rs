@@ -158,14 +158,14 @@ impl FreeRunBins {
         }
     }
 
-    /// Maps an unmapped SuperSlab again, if nothing else is mapped there now.
-    pub(super) fn remap(&mut self, geometry: Geometry, allocator: u8) -> bool {
+    /// Maps an unmapped SuperSlab of the allocator with this id again, if nothing else is mapped there now.
+    pub(super) fn remap(&mut self, geometry: Geometry, id: u8) -> bool {
         let Some(superslab) = self.unmapped else { return false };
         let (address, size) = (superslab.slab_address(0, geometry), geometry.superslab_size());
         if !mmap::map_at(address, size, Access::ReadWrite) {
             return false;
         }
-        let owner = Owner::Region(allocator);
+        let owner = Owner::Region(id);
         if !page_map::enter(address, size, owner, owner) {
             mmap::unmap(address, size);
             return false;

@@ -11,7 +11,7 @@
 use super::free_runs::FreeRunBins;
 use super::region::Region;
 use super::slab_stack::{pop, push};
-use crate::meta::tagged_stack::SlabStack;
+use crate::meta::tagged_stack::NodeStack;
 use crate::slab::remote::Abandon;
 use crate::slab::{Geometry, NOBODY, Slab};
 use crate::sys::clock;
@@ -41,9 +41,9 @@ pub(crate) struct PoolConfig {
 pub(crate) struct Pool {
     pub(super) config: PoolConfig,
     /// For each class: abandoned slabs with free blocks.
-    partial: &'static [SlabStack],
+    partial: &'static [NodeStack],
     /// Single free slabs.
-    pub(super) free: SlabStack,
+    pub(super) free: NodeStack,
     /// The length of `free`, off by at most the number of threads that are changing it.
     pub(super) listed: AtomicU32,
     pub(super) free_runs: Lock<FreeRunBins>,
@@ -53,11 +53,11 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    pub(crate) const fn new(config: PoolConfig, partial: &'static [SlabStack]) -> Pool {
+    pub(crate) const fn new(config: PoolConfig, partial: &'static [NodeStack]) -> Pool {
         Pool {
             config,
             partial,
-            free: SlabStack::empty(),
+            free: NodeStack::empty(),
             listed: AtomicU32::new(0),
             free_runs: Lock::new(FreeRunBins::EMPTY),
             newest_region: AtomicPtr::new(ptr::null_mut()),
@@ -82,10 +82,10 @@ impl Pool {
         iter::successors(unsafe { newest.as_ref() }, |region| region.next())
     }
 
-    /// Stage 2: reclaims an abandoned slab that had free blocks of `class` when it was pushed. Since then a thread may
+    /// Stage 2: reclaims an abandoned slab that had free blocks of the class at `class_index` when it was pushed. Since then a thread may
     /// have reclaimed it, filled it or used it for another class, and abandoned it again.
-    pub(crate) fn take_partial(&self, class: u32) -> Option<&'static Slab> {
-        let stack = self.partial.get(class as usize)?;
+    pub(crate) fn take_partial(&self, class_index: u32) -> Option<&'static Slab> {
+        let stack = self.partial.get(class_index as usize)?;
         // If `leave_stack` returns `false`, a free reclaimed the slab while it was on the stack: it has an owner.
         iter::from_fn(|| pop(stack)).find(|slab| slab.remote.leave_stack())
     }
@@ -94,10 +94,10 @@ impl Pool {
     /// if it has free blocks, one that allocates from its class. `false`: it is still the caller's, because blocks were
     /// freed into it in the meantime; it may even be empty.
     pub(crate) fn abandon(&self, slab: &'static Slab) -> bool {
-        let class = slab.class();
+        let class_index = slab.class_index();
         let owner = slab.owner.load(Ordering::Relaxed);
         // The owner before the word: once the word says abandoned, another thread may reclaim the slab and write its
-        // own tag.
+        // own id.
         slab.owner.store(NOBODY, Ordering::Relaxed);
         match slab.remote.abandon(slab.has_free_blocks()) {
             Abandon::Refused => slab.owner.store(owner, Ordering::Relaxed),
@@ -105,7 +105,7 @@ impl Pool {
             // Another thread may own the slab already, but its link is ours to write: the word says that it is on a
             // stack, so nobody else pushes it.
             Abandon::NeedsStack => {
-                if let Some(stack) = self.partial.get(class as usize) {
+                if let Some(stack) = self.partial.get(class_index as usize) {
                     push(stack, slab);
                 }
                 return true;
@@ -133,7 +133,7 @@ impl Pool {
         &self,
         slabs: u32,
         extra: u32,
-        allocator: u8,
+        id: u8,
         mut keep: impl FnMut(&'static Slab),
     ) -> Option<&'static Slab> {
         if slabs == 1
@@ -144,7 +144,7 @@ impl Pool {
         let geometry = self.config.geometry;
         let mut free_runs = self.free_runs.lock();
         let mut slab = free_runs.take(slabs, geometry);
-        if slab.is_none() && self.grow(&mut free_runs, allocator) {
+        if slab.is_none() && self.grow(&mut free_runs, id) {
             slab = free_runs.take(slabs, geometry);
         }
         if slabs == 1 && slab.is_some_and(|slab| !slab.fresh.get()) {
@@ -162,17 +162,17 @@ impl Pool {
 
     /// Adds a SuperSlab: the newest region's next, else an unmapped one, mapped again, else the first of a new region.
     /// `false`: no memory.
-    fn grow(&self, free_runs: &mut FreeRunBins, allocator: u8) -> bool {
+    fn grow(&self, free_runs: &mut FreeRunBins, id: u8) -> bool {
         let PoolConfig { geometry, huge_pages, .. } = self.config;
         let newest = free_runs.newest_region;
         if let Some(superslab) = newest.and_then(|region| region.commit_next(geometry, huge_pages)) {
             free_runs.insert(superslab);
             return true;
         }
-        if free_runs.remap(geometry, allocator) {
+        if free_runs.remap(geometry, id) {
             return true;
         }
-        let Some(region) = Region::reserve(geometry, allocator, huge_pages, newest) else { return false };
+        let Some(region) = Region::reserve(geometry, id, huge_pages, newest) else { return false };
         free_runs.insert(region.first());
         free_runs.newest_region = Some(region);
         // Release publishes the region to `regions`.

@@ -6,9 +6,9 @@ use crate::sys::mmap;
 use core::sync::atomic::Ordering;
 
 impl Pool {
-    /// Whether it is time to look for memory to purge, if memory is kept for `delay` milliseconds. Cheap if not. One
-    /// thread gets `true`, and does the work.
-    pub(crate) fn is_due(&self, now: u32, delay: u32) -> bool {
+    /// Claims the next purge if one is due, where memory is kept for `delay` milliseconds. One thread gets `true`, and
+    /// does it. Cheap if none is due.
+    pub(crate) fn claim_purge(&self, now: u32, delay: u32) -> bool {
         let due = self.purge_due.load(Ordering::Relaxed);
         // `due` was set to at most a quarter of the delay, plus one, in the future. A larger distance means that it has
         // passed, even if the clock has wrapped since.

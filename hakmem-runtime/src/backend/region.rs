@@ -42,10 +42,10 @@ impl Region {
         ptr::from_ref(self).addr() & !(geometry.region_size() - 1)
     }
 
-    /// Reserves a region, linked to `next`, and commits its first SuperSlab. `None`: no memory or address space.
+    /// Reserves a region of the allocator with this id, linked to `next`, and commits its first SuperSlab. `None`: no memory or address space.
     pub(super) fn reserve(
         geometry: Geometry,
-        allocator: u8,
+        id: u8,
         huge_pages: bool,
         next: Option<&'static Region>,
     ) -> Option<&'static Region> {
@@ -62,7 +62,7 @@ impl Region {
             }
         };
         let length = count << geometry.superslab_shift;
-        let owner = Owner::Region(allocator);
+        let owner = Owner::Region(id);
         if !mmap::commit(base, geometry.superslab_size()) || !page_map::enter(base, length, owner, owner) {
             mmap::unmap(base, length);
             return None;

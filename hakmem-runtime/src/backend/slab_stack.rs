@@ -1,6 +1,6 @@
 //! Lock-free stacks of slabs.
 
-use crate::meta::tagged_stack::{NODE_SHIFT, SlabStack};
+use crate::meta::tagged_stack::{NODE_SHIFT, NodeStack};
 use crate::slab::Slab;
 use core::ptr;
 
@@ -19,11 +19,11 @@ fn slab_at(node: u64) -> &'static Slab {
 }
 
 /// Pushes a slab, which the caller owns and gives up, and which is on no other stack.
-pub(super) fn push(stack: &SlabStack, slab: &'static Slab) {
+pub(super) fn push(stack: &NodeStack, slab: &'static Slab) {
     stack.push(node(slab), &slab.stack_link);
 }
 
 /// Pops a slab, which the caller then owns.
-pub(super) fn pop(stack: &SlabStack) -> Option<&'static Slab> {
+pub(super) fn pop(stack: &NodeStack) -> Option<&'static Slab> {
     stack.pop(|node| &slab_at(node).stack_link).map(slab_at)
 }

@@ -10,7 +10,8 @@ use core::cell::Cell;
 ///
 /// # Safety
 /// `C` are the groups that the row of the small table for [`ALIGN`](super::ALIGN) names, which has an entry for every
-/// small size if `C_ROW_IS_FULL`; `ByAddress` are those of classes whose slabs have no tagged owner.
+/// small size if `C_ROW_IS_FULL`; `ByAddress` are those that do not need the class for a free
+/// ([`Group::NEEDS_CLASS`](crate::group::Group::NEEDS_CLASS)).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be exported as C's `malloc`",
     label = "C code cannot find its thread caches",
@@ -98,10 +99,10 @@ pub(super) unsafe fn dealloc_hit<S: ByAddress>(block: *mut u8) -> bool {
 #[inline(never)]
 unsafe extern "C" fn emptied<S: ByAddress>(block: *mut u8) {
     let backing = S::allocator().backing();
-    // SAFETY: the block is one of this allocator, so in a region of its geometry, and its class is of `ByAddress`, as its
-    // slab's owner has no tag; and this is right after the push that calls for it.
+    // SAFETY: the block is one of this allocator, so in a region of its geometry, and its class is of `ByAddress`, as bit 0
+    // of its slab's owner is clear; and this is right after the push that calls for it.
     unsafe {
-        let class_index = backing.pool().geometry().slab_of(block.addr()).class();
+        let class_index = backing.pool().geometry().slab_of(block.addr()).class_index();
         S::ByAddress::overflow(block, offset_of_class::<S>(class_index as usize));
     }
 }
@@ -138,20 +139,20 @@ impl<T, const OFFSET: usize> EmptyThread<T, OFFSET> {
     }
 }
 
-/// Regions, of `2^REGION` bytes, that a thread knows to be this allocator's: the metadata of a slab in one of them can
-/// be read, and is never unmapped. A direct-mapped table of `ENTRIES = 2^(32 - REGION)` entries, indexed by the lower
+/// Regions, of `2^REGION_SHIFT` bytes, that a thread knows to be this allocator's: the metadata of a slab in one of them can
+/// be read, and is never unmapped. A direct-mapped table of `ENTRIES = 2^(32 - REGION_SHIFT)` entries, indexed by the lower
 /// half of the address, so that regions within 4 GiB of each other do not collide. `Pages::push_own` reads it.
 ///
 /// # Invariants
 /// An entry holds the base of a known region with that index, or 1, which is no region's base.
 #[repr(transparent)]
 #[derive(Debug)]
-pub struct KnownRegions<const REGION: u32, const ENTRIES: usize>([Cell<usize>; ENTRIES]);
+pub struct KnownRegions<const REGION_SHIFT: u32, const ENTRIES: usize>([Cell<usize>; ENTRIES]);
 
-impl<const REGION: u32, const ENTRIES: usize> KnownRegions<REGION, ENTRIES> {
+impl<const REGION_SHIFT: u32, const ENTRIES: usize> KnownRegions<REGION_SHIFT, ENTRIES> {
     /// No regions. (Not 0: that is the base of the region that null would be in.)
     pub const NONE: Self = {
-        assert!(ENTRIES == 1 << (32 - REGION), "an entry for each value of the upper bits of 32");
+        assert!(ENTRIES == 1 << (32 - REGION_SHIFT), "an entry for each value of the upper bits of 32");
         KnownRegions([const { Cell::new(1) }; ENTRIES])
     };
 
@@ -164,8 +165,8 @@ impl<const REGION: u32, const ENTRIES: usize> KnownRegions<REGION, ENTRIES> {
 
     /// Remembers the region of `address`.
     pub fn insert(&self, address: usize) {
-        if let Some(entry) = self.0.get((address as u32 >> REGION) as usize) {
-            entry.set(address & !((1 << REGION) - 1));
+        if let Some(entry) = self.0.get((address as u32 >> REGION_SHIFT) as usize) {
+            entry.set(address & !((1 << REGION_SHIFT) - 1));
         }
     }
 }

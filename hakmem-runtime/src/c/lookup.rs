@@ -21,16 +21,16 @@ pub(super) fn find(allocator: &'static Allocator, address: usize) -> Found {
         Owner::Region(id) if id == allocator.backing().id() => {
             // SAFETY: the page map says that the address is in a region of this allocator, so of the pool's geometry.
             let slab = unsafe { allocator.backing().pool().geometry().slab_of(address) };
-            let class = slab.class();
-            if class == NO_CLASS {
+            let class_index = slab.class_index();
+            if class_index == NO_CLASS {
                 fatal("invalid free or realloc: already freed, or never allocated", address)
             }
-            let size = allocator.backing().class(class).size as usize;
+            let size = allocator.backing().class(class_index).size as usize;
             let offset = address.wrapping_sub(slab.base());
             if !offset.is_multiple_of(size) || offset / size >= slab.carved() as usize {
                 fatal("invalid free or realloc: not the start of a block", address)
             }
-            Found::OfClass(class as usize)
+            Found::OfClass(class_index as usize)
         }
         Owner::Large(id, length) if id == allocator.backing().id() && address & (GRANULE - 1) == 0 => {
             Found::Large(length)

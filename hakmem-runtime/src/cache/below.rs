@@ -30,8 +30,8 @@ pub trait Below {
         None
     }
 
-    /// The owner tag of the thread's slabs of the class; 0 without a heap.
+    /// The owner id of the thread's slabs of the class; 0 without a heap.
     fn owner(&self) -> usize {
-        self.heap().map_or(0, |(heap, class_index)| heap.owner_tag(class_index))
+        self.heap().map_or(0, |(heap, class_index)| heap.owner_id(class_index))
     }
 }

@@ -12,7 +12,7 @@
 use super::{Below, Layer};
 use crate::heap::Portion;
 use crate::meta::arena;
-use crate::meta::tagged_stack::{NODE_SHIFT, SlabStack};
+use crate::meta::tagged_stack::{NODE_SHIFT, NodeStack};
 use crate::slab::{Batch, FreeBlock, Slot};
 use core::cell::Cell;
 use core::ptr;
@@ -87,14 +87,14 @@ pub struct Depot {
     /// The low-water mark of `full` since the last trim of [`Portion::Unused`], roughly.
     fewest: AtomicU32,
     /// Its links hold the depth.
-    full: SlabStack,
-    empty: SlabStack,
+    full: NodeStack,
+    empty: NodeStack,
 }
 
 impl Depot {
     /// An empty depot, for magazines of `limit` blocks.
     pub const fn new(limit: u32) -> Depot {
-        Depot { limit, fewest: AtomicU32::new(0), full: SlabStack::empty(), empty: SlabStack::empty() }
+        Depot { limit, fewest: AtomicU32::new(0), full: NodeStack::empty(), empty: NodeStack::empty() }
     }
 
     /// Puts back an empty magazine.
@@ -324,7 +324,8 @@ impl HeapV2 {
         if let Some(empty) = depot.take_empty() {
             if depot.put_full(full, below.class().size) {
                 if let Some((heap, _)) = below.heap() {
-                    heap.start_throttle(); // So that a purge trims it if it stays unused.
+                    // The depot waits for a trim as free slabs do for a purge: this thread has to look at the clock.
+                    heap.note_purge_pending();
                 }
                 return empty;
             }

@@ -108,7 +108,7 @@ pub unsafe trait Layer: Sized {
     fn pop(&self) -> Option<FreeBlock>;
 
     /// Takes a block in. `false`: [`Layer::overflow`] must be called, which knows whether the block was kept. Inlined
-    /// into the application. `owner` is the owner tag of the thread's slabs of this class, for a layer that asks whose
+    /// into the application. `owner` is the owner id of the thread's slabs of this class, for a layer that asks whose
     /// slab the block is in.
     fn push(&self, block: FreeBlock, owner: usize) -> bool;
 

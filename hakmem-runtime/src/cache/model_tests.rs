@@ -9,7 +9,7 @@ use super::{
 };
 use crate::global::{Allocator, Config};
 use crate::heap::{Heap, LayerHooks, Portion};
-use crate::meta::tagged_stack::SlabStack;
+use crate::meta::tagged_stack::NodeStack;
 use crate::slab::class::Class;
 use crate::slab::{Batch, FreeBlock, Slab};
 use std::boxed::Box;
@@ -116,7 +116,7 @@ impl Real {
         let config =
             Config { superslab: 32 * SLAB, slab: SLAB, huge_pages: false, purge_delay_ms: Some(10), large_cache: 0 };
         let classes = Box::leak(Box::new([class(batch)]));
-        let abandoned = Box::leak(Box::new([SlabStack::empty()]));
+        let abandoned = Box::leak(Box::new([NodeStack::empty()]));
         let hooks = LayerHooks::new(None, true, 0);
         let allocator: &'static Allocator = Box::leak(Box::new(Allocator::new(config, classes, abandoned, hooks)));
         allocator.initialise();
@@ -161,7 +161,7 @@ impl Bottom for Real {
     fn check(&self) {
         let pool = self.allocator.backing().pool();
         let slabs = pool.regions().flat_map(|region| region.slabs(pool.geometry()));
-        for slab in slabs.filter(|slab| slab.class() == 0) {
+        for slab in slabs.filter(|slab| slab.class_index() == 0) {
             slab.unlist();
             assert!(slab.is_empty(), "a block is lost: {slab:?}");
             assert_eq!(slab.free_count(), slab.carved(), "every block that was cut is free");
@@ -505,7 +505,7 @@ fn leaves<L: Layer + core::fmt::Debug>(freed: *mut [u64; 4]) -> bool {
     unsafe { freed.write([7; 4]) };
     let before = std::format!("{state:?}");
     assert!(state.pop().is_none());
-    // As of a thread that has not started, whose owner tag is an address that is no heap's.
+    // As of a thread that has not started, whose owner id is an address that is no heap's.
     assert!(!state.push(block(freed.cast()), core::ptr::from_ref(&state).addr()));
     // SAFETY: as above; the push did not keep the block.
     std::format!("{state:?}") == before && unsafe { freed.read() } == [7; 4]

@@ -29,7 +29,7 @@ use core::ptr;
 /// of its empty list writes nothing. States keep distances from it, so that a state without a page is all zero.
 static NO_PAGE: Slab = Slab::unused();
 
-/// The state of one class, with slabs of `2^SLAB` bytes in regions of `2^REGION`. `PREFETCH`: a hit prefetches the next
+/// The state of one class, with slabs of `2^SLAB_SHIFT` bytes in regions of `2^REGION_SHIFT`. `PREFETCH`: a hit prefetches the next
 /// block, which is one instruction more.
 ///
 /// # Invariants
@@ -37,7 +37,7 @@ static NO_PAGE: Slab = Slab::unused();
 /// is none. `pending` has `count` blocks, fewer than the limit.
 #[repr(C)]
 #[derive(Debug)]
-pub struct Pages<const SLAB: u32, const REGION: u32, const PREFETCH: bool> {
+pub struct Pages<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool> {
     page: Cell<usize>,
     /// Freed blocks of pages that are not this thread's.
     pending: FreeList,
@@ -46,7 +46,9 @@ pub struct Pages<const SLAB: u32, const REGION: u32, const PREFETCH: bool> {
 
 // SAFETY: a free block is on one list of its slab, in its bitmap, or in `pending`, and each move removes it from where
 // it was.
-unsafe impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Layer for Pages<SLAB, REGION, PREFETCH> {
+unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool> Layer
+    for Pages<SLAB_SHIFT, REGION_SHIFT, PREFETCH>
+{
     type Shared = Limit;
 
     const EMPTY: Self = Pages { page: Cell::new(0), pending: FreeList::EMPTY, count: Cell::new(0) };
@@ -72,7 +74,7 @@ unsafe impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Layer for 
     fn push(&self, block: FreeBlock, owner: usize) -> bool {
         // SAFETY: the block is of this class, or of another that has this layer (`PUSHES_ANY_CLASS`).
         let page = unsafe { Self::page_of(block.addr()) };
-        // Only this thread changes an owner to its own tag, or from it.
+        // Only this thread changes an owner to its own id, or from it.
         page.is_owned_by(owner) && page.push_listed(block)
     }
 
@@ -122,7 +124,7 @@ unsafe impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Layer for 
         // SAFETY: the block is of this class, whose spans are one slab each.
         let page = unsafe { Self::page_of(block.addr()) };
         if let Some((heap, class_index)) = below.heap()
-            && page.is_owned_by(heap.owner_tag(class_index))
+            && page.is_owned_by(heap.owner_id(class_index))
             && page.is_empty()
         {
             heap.retire_if_not_current(page);
@@ -143,21 +145,20 @@ unsafe impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Layer for 
     }
 }
 
-impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Pages<SLAB, REGION, PREFETCH> {
+impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool> Pages<SLAB_SHIFT, REGION_SHIFT, PREFETCH> {
     /// Frees `block`, which may be any pointer, if its page is of the heap at `heap`. `None`: it is not, or is in a
     /// region that is not among the thread's known ones. Else whether a block of the page is still in use; if not,
     /// [`Layer::overflow`] must be called.
     ///
     /// # Safety
-    /// At `heap` is the calling thread's heap, or an [`EmptyThread`](crate::c::EmptyThread), and `REGIONS` bytes behind
-    /// its start are the [`KnownRegions`](crate::c::KnownRegions) of this geometry. If the block is of a class whose
+    /// At `heap` is the calling thread's heap, or an [`EmptyThread`](crate::c::EmptyThread), and `KNOWN_REGIONS_OFFSET` bytes after its start are the [`KnownRegions`](crate::c::KnownRegions) of this geometry. If the block is of a class whose
     /// first layer this is, it is the caller's.
     #[inline(always)]
-    pub unsafe fn push_own<const REGIONS: usize>(block: *mut u8, heap: *const u8) -> Option<bool> {
+    pub unsafe fn push_own<const KNOWN_REGIONS_OFFSET: usize>(block: *mut u8, heap: *const u8) -> Option<bool> {
         let (region, entry) = Self::entry_of(block.addr());
         // In assembly, so that both loads are memory operands of the comparisons: rustc makes a relaxed load an
         // instruction of its own.
-        // SAFETY: the index is below the number of entries of `KnownRegions`, as it has 32 - REGION bits. A region that
+        // SAFETY: the index is below the number of entries of `KnownRegions`, as it has 32 - REGION_SHIFT bits. A region that
         // is there has mapped metadata with an entry for each slab, whose first word is the owner.
         unsafe {
             core::arch::asm!(
@@ -166,8 +167,8 @@ impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Pages<SLAB, REGIO
                 "cmp qword ptr [{region} + {entry}], {heap}",
                 "jne {other}",
                 heap = in(reg) heap,
-                index = in(reg) u64::from(block.addr() as u32 >> REGION),
-                regions = const REGIONS,
+                index = in(reg) u64::from(block.addr() as u32 >> REGION_SHIFT),
+                regions = const KNOWN_REGIONS_OFFSET,
                 region = in(reg) region,
                 entry = in(reg) entry,
                 other = label { return None },
@@ -176,7 +177,7 @@ impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Pages<SLAB, REGIO
         }
         let page = ptr::with_exposed_provenance::<Slab>(region).wrapping_byte_add(entry);
         // SAFETY: the owner is this thread's heap, which only this thread changes (`Slab::owner`), so the page is this
-        // thread's; and as it has no tag, the page is of a class of this layer, and the block is the caller's.
+        // thread's; and as bit 0 of it is clear, the page is of a class of this layer, and the block is the caller's.
         Some(unsafe { (*page).push_listed(FreeBlock::from_raw(block)) })
     }
 
@@ -218,12 +219,14 @@ impl<const SLAB: u32, const REGION: u32, const PREFETCH: bool> Pages<SLAB, REGIO
         unsafe { &*ptr::with_exposed_provenance::<Slab>(region).wrapping_byte_add(entry) }
     }
 
-    /// The region's base, and from there the entry with the slab's number, in bytes.
+    /// The base of the block's region, and the byte offset from it of the block's slab entry.
     #[inline(always)]
     fn entry_of(block: usize) -> (usize, usize) {
-        const ENTRY: u32 = size_of::<Slab>().trailing_zeros();
-        let region = block & !((1 << REGION) - 1);
-        let entry = (block as u32 >> (SLAB - ENTRY)) & (((1 << (REGION - SLAB)) - 1) << ENTRY);
+        const ENTRY_SHIFT: u32 = size_of::<Slab>().trailing_zeros();
+        const { assert!(REGION_SHIFT <= 32, "the lower half of an address has the slab's number in the region") };
+        let region = block & !((1 << REGION_SHIFT) - 1);
+        let slabs = (1 << (REGION_SHIFT - SLAB_SHIFT)) - 1;
+        let entry = (block as u32 >> (SLAB_SHIFT - ENTRY_SHIFT)) & (slabs << ENTRY_SHIFT);
         (region, entry as usize)
     }
 }

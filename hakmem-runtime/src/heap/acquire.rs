@@ -60,9 +60,9 @@ impl Heap {
         }
         while let Some(abandoned) = pool.take_partial(class_index) {
             // Since it was pushed on the class's stack, another thread may have filled it or given it another class.
-            if abandoned.class() == class_index && abandoned.has_free_blocks() {
-                abandoned.last_owner.store(self.owner_tag(class_index), Ordering::Relaxed);
-                abandoned.set_owner(self.owner_tag(class_index));
+            if abandoned.class_index() == class_index && abandoned.has_free_blocks() {
+                abandoned.last_owner.store(self.owner_id(class_index), Ordering::Relaxed);
+                abandoned.set_owner(self.owner_id(class_index));
                 return Some(abandoned);
             }
             self.abandon_or_retire(abandoned);
@@ -76,7 +76,7 @@ impl Heap {
     /// Gives a free span, which the heap has to itself, a class.
     fn init_slab(&self, slab: &'static Slab, class_index: u32) {
         let (geometry, class) = (self.backing.pool().geometry(), self.backing.class(class_index));
-        slab.init(class_index, class, self.owner_tag(class_index), geometry.memory_of(slab));
+        slab.init(class_index, class, self.owner_id(class_index), geometry.memory_of(slab));
         let made = &self.bin(class_index).made;
         made.set(made.get().wrapping_add(1));
         if made.get() > POPULATE_ABOVE && class.slabs == 1 && slab.fresh.get() {

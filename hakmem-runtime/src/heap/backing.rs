@@ -119,8 +119,11 @@ impl Backing {
     /// a region of this allocator.
     pub(crate) fn class_at(&self, address: usize) -> Option<u32> {
         match page_map::owner(address) {
-            // SAFETY: the page map says that the address is in a region of this allocator, so of the pool's geometry.
-            Owner::Region(id) if id == self.id() => Some(unsafe { self.pool.geometry().slab_of(address) }.class()),
+            Owner::Region(id) if id == self.id() => {
+                // SAFETY: the page map says that the address is in a region of this allocator, so of the pool's geometry.
+                let slab = unsafe { self.pool.geometry().slab_of(address) };
+                Some(slab.class_index())
+            }
             _ => None,
         }
     }
@@ -155,7 +158,7 @@ impl Backing {
     /// caller has it.
     pub(crate) fn purge_if_due(&self, heap: Option<&Heap>, now: u32) {
         let Some(delay) = self.pool.purge_delay() else { return };
-        if self.pool.is_due(now, delay) {
+        if self.pool.claim_purge(now, delay) {
             self.trim(heap, Portion::Unused);
             self.purge_free(now, delay);
         }

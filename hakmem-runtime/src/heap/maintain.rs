@@ -20,9 +20,9 @@ impl Heap {
         }
     }
 
-    /// Throttles the bins, because memory waits for a purge, and empties the lists of the current slabs, so that the
-    /// next allocation of each class takes a slow path.
-    pub(crate) fn start_throttle(&self) {
+    /// Notes that memory waits for a purge, or in a depot for a trim: throttles the bins, and empties the lists of the
+    /// current slabs, so that the next allocation of each class takes a slow path, and the thread's purger knows of it.
+    pub(crate) fn note_purge_pending(&self) {
         if self.backing.pool().purge_delay().is_none() || !self.throttle.start() {
             return;
         }

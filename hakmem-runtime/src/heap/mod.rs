@@ -104,11 +104,11 @@ impl Heap {
         Heap::create(backing)
     }
 
-    /// The owner tag of this heap's slabs of a class: the heap's address, with bit 0 set if blocks of the class cannot
-    /// be freed by their address alone. A free by address compares the owner with the heap's address, so it fails for
+    /// The owner id of this heap's slabs of a class: the heap's address, with bit 0 set if blocks of the class cannot be
+    /// freed by their address alone. A free by address compares the owner with the heap's address, so it fails for
     /// such a class without a further test.
-    pub(crate) fn owner_tag(&self, class_index: u32) -> usize {
-        ptr::from_ref(self).addr() | usize::from(self.backing.class(class_index).tagged_owner)
+    pub(crate) fn owner_id(&self, class_index: u32) -> usize {
+        ptr::from_ref(self).addr() | usize::from(self.backing.class(class_index).needs_class)
     }
 
     fn bins(&self) -> &[Bin] {

@@ -18,16 +18,16 @@ impl Heap {
         if !self.should_adopt(slab, class_index) || !slab.remote.reclaim() {
             return false;
         }
-        if slab.class() != class_index {
+        if slab.class_index() != class_index {
             misuse(slab, block);
         }
-        slab.set_owner(self.owner_tag(class_index));
+        slab.set_owner(self.owner_id(class_index));
         true
     }
 
     /// Keeps, abandons or retires a slab that the heap has just reclaimed: it is in no bin, and has a free block.
     pub(crate) fn file(&self, slab: &'static Slab) {
-        let class_index = slab.class();
+        let class_index = slab.class_index();
         if slab.is_empty() {
             self.retire(slab);
         } else if self.should_adopt(slab, class_index) {
@@ -41,7 +41,7 @@ impl Heap {
     /// change; then the answer is less good, but not wrong.
     #[inline]
     fn should_adopt(&self, slab: &Slab, class_index: u32) -> bool {
-        slab.last_owner.load(Ordering::Relaxed) == self.owner_tag(class_index)
+        slab.last_owner.load(Ordering::Relaxed) == self.owner_id(class_index)
             || self.bin(class_index).partial.count() < MAX_ADOPTED
     }
 
@@ -57,15 +57,15 @@ impl Heap {
     /// of it is in use.
     #[inline(never)] // Called from many places.
     pub(super) fn retire(&self, slab: &'static Slab) {
-        let made = &self.bin(slab.class()).made;
+        let made = &self.bin(slab.class_index()).made;
         made.set(made.get().saturating_sub(1));
-        let slabs = self.backing.class(slab.class()).slabs;
+        let slabs = self.backing.class(slab.class_index()).slabs;
         slab.reset();
         if slabs == 1 && self.cached.count() < MAX_CACHED {
             self.cached.push(slab);
         } else {
             self.backing.pool().put_free(slab, slabs);
-            self.start_throttle();
+            self.note_purge_pending();
         }
     }
 
@@ -73,7 +73,7 @@ impl Heap {
     /// from which the next refill takes blocks.
     #[cold]
     pub(crate) fn retire_if_not_current(&self, slab: &'static Slab) {
-        let bin = self.bin(slab.class());
+        let bin = self.bin(slab.class_index());
         if !bin.current.get().is_some_and(|current| core::ptr::eq(current, slab)) {
             bin.partial.remove(slab);
             self.retire(slab);

@@ -65,10 +65,10 @@ impl RemoteBatch {
         }
         .for_each(|block| slab.free(block));
         if let Some(heap) = heap {
-            slab.set_owner(heap.owner_tag(slab.class()));
+            slab.set_owner(heap.owner_id(slab.class_index()));
             heap.file(slab);
         } else if !backing.pool().abandon_unless_empty(slab) {
-            let slabs = backing.class(slab.class()).slabs;
+            let slabs = backing.class(slab.class_index()).slabs;
             slab.reset();
             backing.pool().put_free(slab, slabs);
         }
@@ -116,7 +116,7 @@ pub(crate) fn flush(backing: &'static Backing, heap: Option<&Heap>, class_index:
         }
         let slab = slab_of(&block, geometry, class_index);
         if let Some(heap) = heap
-            && slab.is_owned_by(heap.owner_tag(class_index))
+            && slab.is_owned_by(heap.owner_id(class_index))
         {
             if let Some(last) = own.replace(OwnSlab { heap, slab, base: slab.base(), length: span }) {
                 last.finish();
@@ -150,7 +150,7 @@ pub(crate) fn flush(backing: &'static Backing, heap: Option<&Heap>, class_index:
 pub(crate) fn flush_one(backing: &'static Backing, heap: Option<&Heap>, class_index: u32, block: FreeBlock) {
     let slab = slab_of(&block, backing.pool().geometry(), class_index);
     match heap {
-        Some(heap) if slab.is_owned_by(heap.owner_tag(class_index)) => {
+        Some(heap) if slab.is_owned_by(heap.owner_id(class_index)) => {
             slab.free(block);
             if slab.is_empty() {
                 heap.retire_if_not_current(slab);
@@ -166,7 +166,7 @@ pub(crate) fn flush_one(backing: &'static Backing, heap: Option<&Heap>, class_in
 fn slab_of(block: &FreeBlock, geometry: Geometry, class_index: u32) -> &'static Slab {
     // SAFETY: a `FreeBlock` is a block of a class of this allocator, so it is in a region of its geometry.
     let slab = unsafe { geometry.slab_of(block.addr()) };
-    if slab.class() != class_index {
+    if slab.class_index() != class_index {
         misuse(slab, block.addr());
     }
     slab
@@ -175,7 +175,7 @@ fn slab_of(block: &FreeBlock, geometry: Geometry, class_index: u32) -> &'static 
 /// Ends the program: the block at `block` was freed as one of another class than its slab has.
 #[cold]
 pub(super) fn misuse(slab: &Slab, block: usize) -> ! {
-    if slab.class() == NO_CLASS {
+    if slab.class_index() == NO_CLASS {
         fatal("invalid free: already freed, or never allocated", block)
     }
     fatal("sized deallocation mismatch", block)

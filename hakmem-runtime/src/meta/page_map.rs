@@ -26,7 +26,7 @@ const _: () = assert!(size_of::<Leaf>() == 64 << 10 && LEAF_ENTRIES * GRANULE ==
 /// The leaves' addresses; 0: no leaf.
 static ROOT: [AtomicU64; ROOT_ENTRIES] = [const { AtomicU64::new(0) }; ROOT_ENTRIES];
 
-/// What occupies a granule.
+/// What occupies a granule, and for which allocator. (The owner of a slab is something else: a thread's heap.)
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// Memory that is not ours, or none.

@@ -26,12 +26,12 @@ const _: () = assert!(arena::ALIGN == 1 << NODE_SHIFT, "what is in the arena can
 #[derive(Debug, Default)]
 pub struct TaggedStack<W = AtomicU64>(W);
 
-/// The stack that the allocator uses, of slabs or of magazines; the models in `tests/loom_*` have others.
-pub type SlabStack = TaggedStack<AtomicU64>;
+/// The stack that the allocator uses: of nodes that are slabs, or magazines. The models in `tests/loom_*` have others.
+pub type NodeStack = TaggedStack<AtomicU64>;
 
-impl SlabStack {
+impl NodeStack {
     /// An empty stack.
-    pub const fn empty() -> SlabStack {
+    pub const fn empty() -> NodeStack {
         TaggedStack(AtomicU64::new(0))
     }
 }

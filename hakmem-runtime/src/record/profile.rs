@@ -170,7 +170,7 @@ fn write_request(output: &mut Output, request: &Request, key: Key) {
     // The peak may be among what threads have not published.
     let unpublished = entries().map(counters::Entry::unpublished_high).max().unwrap_or(0);
     let peak = request.peak.load(Relaxed).max(request.live.load(Relaxed).wrapping_add(unpublished)).max(live);
-    let at_peak = request.at_peak.get(timeline::at_peak()).map_or(0, |count| count.load(Relaxed));
+    let at_peak = request.at_peak.get(timeline::complete_side()).map_or(0, |count| count.load(Relaxed));
     output.field("live", live).field("peak", peak).field("at_peak", at_peak);
     output.text(b" lifetimes=");
     let mut separator: &[u8] = b"";

@@ -5,15 +5,15 @@ use crate::sys::lock::Lock;
 use crate::sys::{errno, mmap};
 use core::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering::*};
 
-/// The most samples. When there are as many, every other one is dropped and the interval between samples doubled.
+/// The most samples. At that number, every other one is dropped and the interval between samples doubled.
 const SAMPLES: usize = 1024;
 
 /// Ticks between samples, at first: about a millisecond.
 const FIRST_INTERVAL: u64 = 1 << 21;
 
-/// The live blocks of each request are summed up again when live bytes exceed the last such peak by this fraction of it
-/// (64 for a 64th), and by at least `PEAK_STEP` bytes.
-const PEAK_PARTS: i64 = 64;
+/// The live blocks of each request are counted again when live bytes exceed the last such peak by this fraction of it (64
+/// for a 64th), and by at least `PEAK_STEP` bytes.
+const PEAK_DIVISOR: i64 = 64;
 const PEAK_STEP: i64 = 1024;
 
 #[derive(Debug, Clone, Copy)]
@@ -32,7 +32,7 @@ pub(super) struct Samples {
 
 static LIVE: AtomicI64 = AtomicI64::new(0);
 static PEAK: AtomicI64 = AtomicI64::new(0);
-/// The live bytes at which the requests are summed up again.
+/// The live bytes at which the requests' live blocks are counted again.
 static NEXT_PEAK: AtomicI64 = AtomicI64::new(PEAK_STEP);
 static NEXT_SAMPLE: AtomicU64 = AtomicU64::new(0);
 static TIMELINE: Lock<Samples> = Lock::new(Samples {
@@ -40,10 +40,11 @@ static TIMELINE: Lock<Samples> = Lock::new(Samples {
     count: 0,
     interval: FIRST_INTERVAL,
 });
-/// How often the requests were summed up. The lowest bit tells which `at_peak` of each request is complete.
-static AT_PEAK: AtomicU32 = AtomicU32::new(0);
-/// Held while the requests are summed up.
-static SUMMING: Lock<()> = Lock::new(());
+/// At how many peaks the live blocks were counted. The lowest bit tells which side of each request's `at_peak` is
+/// complete.
+static PEAKS_COUNTED: AtomicU32 = AtomicU32::new(0);
+/// Held while they are counted.
+static COUNTING: Lock<()> = Lock::new(());
 
 /// Adds to the live bytes.
 #[cold]
@@ -52,7 +53,7 @@ pub(super) fn add(bytes: i64) {
     if live > PEAK.load(Relaxed) {
         PEAK.fetch_max(live, Relaxed);
         if live >= NEXT_PEAK.load(Relaxed) {
-            sum_up(live);
+            count_live(live);
         }
     }
     if ticks::now() >= NEXT_SAMPLE.load(Relaxed) {
@@ -65,15 +66,15 @@ pub(super) fn live() -> (i64, i64) {
     (LIVE.load(Relaxed), PEAK.load(Relaxed))
 }
 
-/// Which of the two `at_peak` of each request to read.
-pub(super) fn at_peak() -> usize {
-    (AT_PEAK.load(Acquire) & 1) as usize
+/// Which of the two sides of each request's `at_peak` to read.
+pub(super) fn complete_side() -> usize {
+    (PEAKS_COUNTED.load(Acquire) & 1) as usize
 }
 
 /// Stores how many blocks of each request are live, unless another thread is doing so.
-fn sum_up(live: i64) {
-    let Some(_summing) = SUMMING.try_lock() else { return };
-    let next = AT_PEAK.load(Relaxed).wrapping_add(1);
+fn count_live(live: i64) {
+    let Some(_counting) = COUNTING.try_lock() else { return };
+    let next = PEAKS_COUNTED.load(Relaxed).wrapping_add(1);
     let side = (next & 1) as usize;
     for count in requests::all().iter().filter_map(|request| request.at_peak.get(side)) {
         count.store(0, Relaxed);
@@ -83,8 +84,8 @@ fn sum_up(live: i64) {
             count.store(count.load(Relaxed).wrapping_add(entry.live()), Relaxed);
         }
     }
-    AT_PEAK.store(next, Release);
-    NEXT_PEAK.store(live.saturating_add((live / PEAK_PARTS).max(PEAK_STEP)), Relaxed);
+    PEAKS_COUNTED.store(next, Release);
+    NEXT_PEAK.store(live.saturating_add((live / PEAK_DIVISOR).max(PEAK_STEP)), Relaxed);
 }
 
 /// Adds a sample, unless another thread is doing so.
@@ -139,14 +140,14 @@ pub(super) fn resident() -> u64 {
 
 /// Holds the locks for a fork.
 pub(super) fn before_fork() {
-    SUMMING.hold_for_fork();
+    COUNTING.hold_for_fork();
     TIMELINE.hold_for_fork();
 }
 
 /// Releases them on both sides.
 pub(super) fn after_fork() {
     TIMELINE.release_after_fork();
-    SUMMING.release_after_fork();
+    COUNTING.release_after_fork();
 }
 
 /// In the child of a fork: no live bytes, and no samples.

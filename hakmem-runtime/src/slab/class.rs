@@ -28,8 +28,9 @@ pub struct Class {
     pub slack: u32,
     /// How many blocks a refill moves.
     pub batch: u32,
-    /// Whether the owner tag of its slabs has bit 0 set; see `Heap::owner_tag`.
-    pub(crate) tagged_owner: bool,
+    /// Whether a free needs the class, although other classes' blocks can be freed by address alone; see
+    /// `Heap::owner_id`.
+    pub(crate) needs_class: bool,
     /// The names in the spec of its layers, first layer first.
     pub layers: &'static [&'static str],
 }
@@ -43,15 +44,14 @@ impl Class {
         batch: u32,
         layers: &'static [&'static str],
     ) -> Class {
-        Class { size, usable, align, slabs, first_block_offset, blocks, slack, batch, tagged_owner: false, layers }
+        Class { size, usable, align, slabs, first_block_offset, blocks, slack, batch, needs_class: false, layers }
     }
 
-    /// Sets bit 0 in the owner tag of the class's slabs: blocks of other classes can be freed by address alone, those
-    /// of this one cannot. For generated code.
+    /// Notes that a free needs the class. For generated code.
     #[doc(hidden)]
     #[must_use]
-    pub const fn tagged(self) -> Class {
-        Class { tagged_owner: true, ..self }
+    pub const fn needing_class(self) -> Class {
+        Class { needs_class: true, ..self }
     }
 
     /// The bytes of a block that its smallest request wastes, if the next smaller class serves requests up to `smaller`

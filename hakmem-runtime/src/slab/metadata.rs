@@ -10,12 +10,11 @@ use core::cell::Cell;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// The class of a slab that has none.
+/// The class index of a slab that has no class.
 pub(crate) const NO_CLASS: u32 = u32::MAX;
 
-/// The owner of a free or abandoned slab. No thread has this owner tag: it is neither 0, which a thread without a heap
-/// has under `tls = "native"`, nor the address of a heap or placeholder. (Bit 0 of a tag is set under `tls =
-/// "initial-exec"` alone, where no thread's address is 0.)
+/// The owner of a slab that is abandoned, or free after use. No thread has this owner id: those are 0 (no heap, `tls =
+/// "native"`), or the address of a heap or of an `EmptyThread`, with bit 0 set only beside such an address.
 pub(crate) const NOBODY: usize = 1;
 
 /// A number that only the slab's owner writes and that other threads may read, for statistics and for checks. Relaxed
@@ -65,16 +64,16 @@ impl Count {
 #[repr(C, align(256))]
 #[derive(Debug)]
 pub struct Slab {
-    /// The owner tag of the heap that owns the slab. A heap's tag is written and replaced by that heap's thread only.
-    /// So a thread that reads its own tag owns the slab, and one that reads another value does not, although that value
+    /// The owner id of the heap that owns the slab. A heap's id is written and replaced by that heap's thread only. So a
+    /// thread that reads its own id owns the slab, and one that reads another value does not, although that value
     /// may be out of date.
     pub(crate) owner: AtomicUsize,
     /// Blocks freed by other threads, and whether the slab is abandoned.
     pub(crate) remote: RemoteWord,
-    /// The next slab on a [`SlabStack`](crate::SlabStack).
+    /// The next slab on a [`NodeStack`](crate::NodeStack).
     pub(crate) stack_link: AtomicU64,
     /// The class index plus one; 0 for a slab without a class.
-    class_plus_one: Count,
+    class_index_plus_one: Count,
     /// The distance from the span's first entry to this one, in entries. Written when the span is cut, while nobody
     /// uses its slabs. A check of a pointer that is no block may read it at any time, and gets some value that it had.
     pub(crate) span_offset: AtomicU16,
@@ -84,7 +83,7 @@ pub struct Slab {
     base: AtomicUsize,
     /// One bit for each block, set if it is free.
     pub(super) bitmap: Cell<*mut u64>,
-    /// The owner tag of the heap that last acquired the slab to allocate from it. If this heap reclaims the slab by a
+    /// The owner id of the heap that last acquired the slab to allocate from it. If this heap reclaims the slab by a
     /// free, it keeps it (`Heap::should_adopt`).
     pub(crate) last_owner: AtomicUsize,
     pub(super) block_size: Cell<u32>,
@@ -122,7 +121,7 @@ const _: () = assert!(offset_of!(Slab, next) < 128, "and end within it");
 //   and `base` that were written before the block was handed out for the first time; they stay as they are while a block
 //   of the slab is allocated, and the program orders the allocation of a block before its free. For a pointer that is no
 //   block, whatever value they had will do.
-// - Only the owner reads and writes the cells. A slab changes owners through `remote`, a `SlabStack` or the pool's lock,
+// - Only the owner reads and writes the cells. A slab changes owners through `remote`, a `NodeStack` or the pool's lock,
 //   each of which orders the accesses of one owner before those of the next.
 unsafe impl Sync for Slab {}
 
@@ -133,12 +132,12 @@ impl Slab {
         unsafe { core::mem::zeroed() }
     }
 
-    /// The class, or [`NO_CLASS`].
-    pub(crate) fn class(&self) -> u32 {
-        self.class_plus_one.get().wrapping_sub(1)
+    /// The class index, or [`NO_CLASS`].
+    pub(crate) fn class_index(&self) -> u32 {
+        self.class_index_plus_one.get().wrapping_sub(1)
     }
 
-    /// Whether the heap with this owner tag owns the slab.
+    /// Whether the heap with this owner id owns the slab.
     #[inline(always)]
     pub(crate) fn is_owned_by(&self, owner: usize) -> bool {
         self.owner.load(Ordering::Relaxed) == owner
@@ -168,10 +167,10 @@ impl Slab {
         self.carved().wrapping_sub(self.free_count()).wrapping_sub(self.remote.count())
     }
 
-    /// Gives a free span the class at `class_index` and the owner tag `owner`. The caller has the span to itself. It
+    /// Gives a free span the class at `class_index` and the owner id `owner`. The caller has the span to itself. It
     /// starts at `start`, and its bitmap is at `bitmap`.
     pub(crate) fn init(&self, class_index: u32, class: &Class, owner: usize, (start, bitmap): (usize, *mut u64)) {
-        self.class_plus_one.set(class_index.wrapping_add(1));
+        self.class_index_plus_one.set(class_index.wrapping_add(1));
         self.base.store(start.wrapping_add(class.first_block_offset as usize), Ordering::Relaxed);
         self.bitmap.set(bitmap);
         self.block_size.set(class.size);
@@ -193,12 +192,12 @@ impl Slab {
         self.clear_bitmap();
         self.fresh.set(self.fresh.get() && self.carved() == 0);
         self.touched.set(self.touched.get().max(self.carved().wrapping_mul(self.block_size.get())));
-        self.class_plus_one.set(0);
+        self.class_index_plus_one.set(0);
         self.carved.set(0);
         self.free_count.set(0);
     }
 
-    /// Sets the owner tag of a slab that the calling thread has just reclaimed.
+    /// Sets the owner id of a slab that the calling thread has just reclaimed.
     pub(crate) fn set_owner(&self, owner: usize) {
         self.owner.store(owner, Ordering::Relaxed);
     }
