@@ -20,10 +20,10 @@ const ZERO_WORTHWHILE: usize = 2048;
 /// What the macro generates.
 ///
 /// # Safety
-/// `Groups` are those of `allocator`, whose classes are `CLASSES`; `Cache` is the cache of its threads. `offsets` has the
-/// class offset of each class. An entry of a table is `NO_OFFSET`, or the class offset of a class that serves the layouts
-/// of that entry, and that is of the groups named at the table. It is never `NO_OFFSET` in the first row of `small` up
-/// to `SMALL_MAX`, nor in `medium` from there up to `LARGEST`.
+/// `Groups` are those of `allocator`, whose classes are `CLASSES`; `Cache` is the cache of its threads. `offsets` has
+/// the class offset of each class. An entry of a table is `NO_OFFSET`, or the class offset of a class that serves the
+/// layouts of that entry, and that is of the groups named at the table. It is never `NO_OFFSET` in the first row of
+/// `small` up to `SMALL_MAX`, nor in `medium` from there up to `LARGEST`.
 pub unsafe trait CompiledSpec: Sized + 'static {
     /// The thread cache.
     type Cache: ThreadCache;
@@ -373,8 +373,8 @@ pub(crate) unsafe fn copy_and_free(
     target
 }
 
-/// Fills the calling thread's cache for a layout, so that even the first request is a hit. `false`: no memory. Does nothing useful
-/// for a layout that no class serves.
+/// Fills the calling thread's cache for a layout, so that even the first request is a hit. `false`: no memory. Does
+/// nothing useful for a layout that no class serves.
 pub fn prewarm<S: CompiledSpec>(size: usize, align: usize) -> bool {
     // `GlobalAlloc` is never asked for zero bytes, and no class may serve them.
     let size = size.max(1);

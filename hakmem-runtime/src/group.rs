@@ -67,7 +67,7 @@ pub const fn empty_first<G: Group, const N: usize>() -> [G::First; N] {
     [const { G::First::EMPTY }; N]
 }
 
-/// The states of the layers below it.
+/// The states of the layers below the first, of a thread that has not allocated yet.
 pub const fn empty_rest<G: Group, const N: usize>() -> [G::Rest; N] {
     [const { G::Rest::EMPTY }; N]
 }
@@ -298,8 +298,8 @@ pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: usize) {
     let had_started = G::Cache::has_started();
     let done = G::Cache::with_started(true, |cache| {
         let Some(shared) = G::shared().get(index) else { return };
-        // SAFETY: the offset is that of a class of the group, as the push's was, and `index` follows from it. The heap in
-        // a thread's cache is the thread's. If the thread had not started, the push did nothing, and is done here.
+        // SAFETY: the offset is that of a class of the group, as the push's was, and `index` follows from it. The heap
+        // in a thread's cache is the thread's. If the thread had not started, the push did nothing, and is done here.
         // Either way, a push of the block to this state has just returned `false`.
         unsafe {
             let state = first::<G>(cache, offset);

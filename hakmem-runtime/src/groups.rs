@@ -230,8 +230,8 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
         let mut any = false;
         if Self::TRIMS {
             for (index, shared) in G::shared().iter().enumerate() {
-                // SAFETY: a reference to a `Heap`, which is not `Sync`, is in the hands of the heap's thread, and the heaps
-                // of an allocator call this for its own groups. `shared` has an element for each class (`Group`).
+                // SAFETY: a reference to a `Heap`, which is not `Sync`, is in the hands of the heap's thread, and the
+                // heaps of an allocator call this for its own groups. `shared` has an element for each class (`Group`).
                 let mut slabs = unsafe { group::slabs::<G>(heap, index) };
                 any |= G::First::trim(&shared.first, portion, &mut slabs);
                 any |= G::Rest::trim(&shared.second, portion, &mut slabs);
@@ -267,8 +267,8 @@ unsafe impl<C: ThreadCache, L: Groups<C>, R: Groups<C>> Groups<C> for (L, R) {
     const LISTS_IN_SLABS: bool = L::LISTS_IN_SLABS || R::LISTS_IN_SLABS;
     const END: usize = R::END;
 
-    // In all of these, a class offset below `L::END` is of a group of `L`, and another one of `R`: the states are in the
-    // cache in the order of the groups.
+    // In all of these, a class offset below `L::END` is of a group of `L`, and another one of `R`: the states are in
+    // the cache in the order of the groups.
 
     #[inline(always)]
     unsafe fn pop(offset: usize) -> *mut u8 {

@@ -1,7 +1,7 @@
-//! `header = "region-id"`: a byte in front of each block names its class and whether it is allocated.
+//! `header = "region-id"`: a byte before each block names its class and whether it is allocated.
 //!
 //! The byte is the last one of the block before. So a class with headers serves requests that are at least one byte
-//! shorter than its blocks, and the first block of a span has some bytes in front: the largest power of two that
+//! shorter than its blocks, and the first block of a span has some bytes before it: the largest power of two that
 //! divides the block size, at most a page. Every block is as aligned as it would be without headers.
 //!
 //! ```text
@@ -15,14 +15,14 @@
 //!
 //! The page before a pointer at the start of a page may not be readable: the pointer may be a large block, or come
 //! right after unmapped memory of a region. So for such a pointer the page map and the slab must say first that the
-//! byte in front is in a slab of the layout's class.
+//! byte before it is in a slab of the layout's class.
 
 use crate::heap::Backing;
 use crate::slab::{FreeBlock, NO_CLASS};
 use crate::sys::fatal::Message;
 use core::ptr;
 
-/// The smallest page. In front of an address that is a multiple of it nothing may be mapped.
+/// The smallest page. Before an address that is a multiple of it nothing may be mapped.
 const PAGE: usize = 4096;
 
 /// The header of an allocated block of the class at `class_index`.
@@ -38,7 +38,7 @@ const fn byte(class_index: usize) -> u8 {
 #[inline(always)]
 pub(crate) unsafe fn mark(block: *mut u8, class_index: usize) -> *mut u8 {
     if !block.is_null() {
-        // SAFETY: in front of a block of a class with headers is a byte that belongs to it: it is at the end of the
+        // SAFETY: before a block of a class with headers is a byte that belongs to it: it is at the end of the
         // block before, which serves no request of its full size, or before the first block of the span.
         unsafe { *block.wrapping_sub(1) = byte(class_index) };
     }
@@ -53,7 +53,7 @@ pub(crate) fn check(backing: &Backing, block: &FreeBlock, class_index: usize) {
     if block.addr() & (PAGE - 1) == 0 {
         check_page_before(backing, block.addr(), class_index);
     }
-    // SAFETY: the byte in front is on the same page as the block, or `check_page_before` found it in a slab in use: it
+    // SAFETY: the byte before it is on the same page as the block, or `check_page_before` found it in a slab in use: it
     // can be read. It is written only if it is the header of an allocated block, which the caller owns and frees.
     unsafe {
         let header = block.as_ptr().wrapping_sub(1);
@@ -64,7 +64,7 @@ pub(crate) fn check(backing: &Backing, block: &FreeBlock, class_index: usize) {
     }
 }
 
-/// For a block at the start of a page: ends the program unless the byte in front is in a slab of the class at
+/// For a block at the start of a page: ends the program unless the byte before it is in a slab of the class at
 /// `class_index`. For every block of a class with headers it is, because a span's first block does not begin at the
 /// start of the span.
 #[cold]
@@ -75,7 +75,7 @@ fn check_page_before(backing: &Backing, block: usize, class_index: usize) {
     }
 }
 
-/// Whether the byte in front of `block` can be read. `block` can.
+/// Whether the byte before `block` can be read. `block` can.
 fn has_header(backing: &Backing, block: usize) -> bool {
     block & (PAGE - 1) != 0 || backing.class_at(block.wrapping_sub(1)).is_some_and(|class| class != NO_CLASS)
 }
@@ -95,7 +95,7 @@ fn misuse(backing: &Backing, block: usize, class_index: usize) -> ! {
         line.pointer(block);
         line.text(", expected class ").number(size(class_index)).text(", found none)").fatal()
     };
-    // SAFETY: the pointer is in a region of this allocator, and `has_header` says that the byte in front can be read.
+    // SAFETY: the pointer is in a region of this allocator, and `has_header` says that the byte before it can be read.
     let header =
         has_header(backing, block).then(|| unsafe { *ptr::with_exposed_provenance::<u8>(block.wrapping_sub(1)) });
     let of_class = found != NO_CLASS && found as usize == class_index;

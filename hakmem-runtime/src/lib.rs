@@ -14,8 +14,8 @@
 //! heap          a thread's slabs: refill, flush, reclaim, start and end of the thread
 //! cache         the layers of thread caches, a file for each
 //! thread_cache  the generated type that has a thread's states of all layers, as a trait
-//! header        the header in front of each block, for `header = "region-id"`
-//! group         the paths of a class group, the classes with one stack of layers: hit, miss, free, overflow
+//! header        the header before each block, for `header = "region-id"`
+//! group         the hit and miss paths of a group: the classes with the same layers and policies
 //! groups        several groups, told apart by class offset
 //! size_table    tables from a layout to a class offset
 //! global        `Allocator`: the static that a generated allocator owns
@@ -29,13 +29,13 @@
 //! c             C's `malloc` and its relatives
 //! ```
 //!
-//! A request goes down this list as far as it must: `global_alloc` finds the class offset of its layout, `group` asks
+//! A request goes up this list as far as it must: `global_alloc` finds the class offset of its layout, `group` asks
 //! the first layer for a block, `cache` asks one layer after the other, `heap` takes blocks from the thread's slabs,
 //! `backend` provides slabs, and `sys` maps memory.
 //!
 //! Nothing here allocates through Rust's global allocator, unwinds, or takes a lock of `std`. Some functions of the C
-//! library may call `malloc`, as to start a thread, to store a pthread key's value, or to register a fork handler. They
-//! are called without a lock of the allocator, and while no layer is in the middle of a change.
+//! library may call `malloc`, for example to start a thread, to store a pthread key's value, or to register a fork
+//! handler. They are called while no lock of the allocator is held, and while no layer is in the middle of a change.
 
 #![no_std]
 

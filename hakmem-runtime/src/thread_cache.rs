@@ -2,7 +2,7 @@
 //!
 //! Its type is generated: for each group an array of states of the first layer and one of those below. It has no
 //! destructor and is all zero at first, so an access is a plain one, without a test for initialization. The spec
-//! chooses where it is: in thread-local storage (`tls = "native"`), or right behind the thread's heap, to which a word
+//! chooses where it is: in thread-local storage (`tls = "native"`), or right after the thread's heap, to which a word
 //! in static thread-local storage points (`tls = "initial-exec"`). `src/tls.rs` of the `hakmem` crate implements both.
 
 use crate::heap::{Backing, HeapSlot};
@@ -13,8 +13,8 @@ use crate::heap::{Backing, HeapSlot};
 /// `with` and `with_started` pass the calling thread's own cache. If its [`HeapSlot`] holds a heap, that is the calling
 /// thread's.
 pub unsafe trait ThreadCache: Sized + 'static {
-    /// Whether the cache is behind the heap. Then threads that have not started have no cache of their own: `with`
-    /// passes one that all of them share, and that must not be written to.
+    /// Whether the cache is beside the heap, right after it. Then threads that have not started have no cache of their
+    /// own: `with` passes one that all of them share, and that must not be written to.
     const BESIDE_HEAP: bool;
 
     /// The unit of class offsets, in bytes: 1 if all offsets fit in 16 bits then, else 8, which takes one more
@@ -39,8 +39,8 @@ pub unsafe trait ThreadCache: Sized + 'static {
     /// The slot for the thread's heap, which is empty until the first slow path.
     fn heap(&self) -> &HeapSlot;
 
-    /// The owner id of the thread's slabs, with bit 0 clear: the address of its heap, or of the `EmptyThread` of a thread
-    /// without a heap; 0 for such a thread under `tls = "native"`.
+    /// The owner id of the thread's slabs, with bit 0 clear: the address of its heap, or of the `EmptyThread` of a
+    /// thread without a heap; 0 for such a thread under `tls = "native"`.
     fn owner(&self) -> usize;
 
     /// Empties the slot, at the end of the thread.

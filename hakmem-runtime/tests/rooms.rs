@@ -1,4 +1,4 @@
-//! The runtime's folders and files import one way. A file of one imports what stands before it in `ROOMS`, and no two
+//! The runtime's folders and files import one way. A file of one imports what comes before it in `ROOMS`, and no two
 //! files of a folder import each other, not even through a third.
 
 use std::collections::{BTreeMap, BTreeSet};

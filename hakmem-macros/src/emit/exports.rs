@@ -31,8 +31,8 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
             #[inline(always)]
             unsafe fn push_own(block: *mut u8) -> ::core::option::Option<bool> {
                 const KNOWN_REGIONS_OFFSET: usize = BESIDE + ::core::mem::offset_of!(ThreadCache, regions);
-                // SAFETY: `heap_word` is this thread's heap or an `EmptyThread`, and `KNOWN_REGIONS_OFFSET` bytes after its start are the
-                // `regions` of the cache beside it. The caller gives up the block.
+                // SAFETY: `heap_word` is this thread's heap or an `EmptyThread`, and `KNOWN_REGIONS_OFFSET` bytes after
+                // its start are the `regions` of the cache beside it. The caller gives up the block.
                 unsafe { hakmem::Pages::<#slab, #region, false>::push_own::<KNOWN_REGIONS_OFFSET>(block, heap_word()) }
             }
 

@@ -1,12 +1,5 @@
-//! The pool: the slabs that no thread owns, shared by all threads of an allocator.
-//!
-//! A heap that needs a slab tries, cheapest first (`heap/acquire.rs`):
-//!
-//! 1. a partial slab of its own;
-//! 2. an abandoned slab of the class with free blocks, from the pool: one compare-and-swap;
-//! 3. a free slab that it has cached;
-//! 4. a free slab from the pool's lock-free list: one compare-and-swap;
-//! 5. under the pool's lock, several at once: from a SuperSlab in use, else a new SuperSlab, else a new region.
+//! The pool: the slabs that no thread owns, shared by all threads of an allocator. In which order a heap that needs a
+//! slab asks for them is in `heap/acquire.rs`.
 
 use super::free_runs::FreeRunBins;
 use super::region::Region;
@@ -23,8 +16,8 @@ use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 /// The most free slabs on the lock-free list. The others are in the bins, where they can be purged.
 const MAX_LISTED: u32 = 16;
 
-/// How often, at most, a heap or the pool checks the clock within a purge delay. Thus memory is returned no more than a
-/// quarter of the delay late.
+/// How often, at most, a heap is maintained and the pool is purged within a purge delay. A slab in the queue waits at
+/// most a quarter longer than the delay, if some thread takes a slow path.
 pub(crate) const TICKS: u32 = 4;
 
 /// The pool's settings, from the spec.
@@ -82,17 +75,17 @@ impl Pool {
         iter::successors(unsafe { newest.as_ref() }, |region| region.next())
     }
 
-    /// Stage 2: reclaims an abandoned slab that had free blocks of the class at `class_index` when it was pushed. Since then a thread may
-    /// have reclaimed it, filled it or used it for another class, and abandoned it again.
+    /// Reclaims an abandoned slab that had free blocks of the class at `class_index` when it was pushed. Since then a
+    /// thread may have reclaimed it, filled it or used it for another class, and abandoned it again.
     pub(crate) fn take_partial(&self, class_index: u32) -> Option<&'static Slab> {
         let stack = self.partial.get(class_index as usize)?;
         // If `leave_stack` returns `false`, a free reclaimed the slab while it was on the stack: it has an owner.
         iter::from_fn(|| pop(stack)).find(|slab| slab.remote.leave_stack())
     }
 
-    /// Abandons a slab, which the caller owns and has in no bin. The next thread that frees into it may reclaim it or,
-    /// if it has free blocks, one that allocates from its class. `false`: it is still the caller's, because blocks were
-    /// freed into it in the meantime; it may even be empty.
+    /// Abandons a slab, which the caller owns and has in no bin. It may be reclaimed by the next thread that frees into
+    /// it, or, if it has free blocks, by a thread that allocates from its class. `false`: it is still the caller's,
+    /// because blocks were freed into it in the meantime; it may even be empty.
     pub(crate) fn abandon(&self, slab: &'static Slab) -> bool {
         let class_index = slab.class_index();
         let owner = slab.owner.load(Ordering::Relaxed);
@@ -125,7 +118,8 @@ impl Pool {
         false
     }
 
-    /// Stages 4 and 5: a free span of `slabs` slabs for the allocator with this id. `None`: no memory.
+    /// A free span of `slabs` slabs for the allocator with this id: from the lock-free list, else under the lock from a
+    /// SuperSlab in use, else from a new SuperSlab. `None`: no memory.
     ///
     /// If the lock had to be taken, up to `extra` more single slabs are passed to `keep`, unless the first one is
     /// fresh: then no used memory was free, and the caller may find some elsewhere before it takes more fresh memory.

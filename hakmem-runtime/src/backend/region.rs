@@ -29,7 +29,7 @@ pub(crate) struct Region {
 }
 
 const _: () = assert!(core::mem::offset_of!(Region, superslabs) == 0, "`SuperSlab` finds itself by its region's head");
-const _: () = assert!(align_of::<Region>() <= 128, "the head is behind the bitmaps, of 128 bytes or more each");
+const _: () = assert!(align_of::<Region>() <= 128, "the head follows the bitmaps, of 128 bytes or more each");
 
 impl Region {
     /// Bytes of metadata, before the first usable slab.
@@ -42,7 +42,8 @@ impl Region {
         ptr::from_ref(self).addr() & !(geometry.region_size() - 1)
     }
 
-    /// Reserves a region of the allocator with this id, linked to `next`, and commits its first SuperSlab. `None`: no memory or address space.
+    /// Reserves a region of the allocator with this id, linked to `next`, and commits its first SuperSlab. `None`: no
+    /// memory or address space.
     pub(super) fn reserve(
         geometry: Geometry,
         id: u8,

@@ -99,8 +99,8 @@ pub(super) unsafe fn dealloc_hit<S: ByAddress>(block: *mut u8) -> bool {
 #[inline(never)]
 unsafe extern "C" fn emptied<S: ByAddress>(block: *mut u8) {
     let backing = S::allocator().backing();
-    // SAFETY: the block is one of this allocator, so in a region of its geometry, and its class is of `ByAddress`, as bit 0
-    // of its slab's owner is clear; and this is right after the push that calls for it.
+    // SAFETY: the block is one of this allocator, so in a region of its geometry, and its class is of `ByAddress`, as
+    // bit 0 of its slab's owner is clear; and this is right after the push that calls for it.
     unsafe {
         let class_index = backing.pool().geometry().slab_of(block.addr()).class_index();
         S::ByAddress::overflow(block, offset_of_class::<S>(class_index as usize));
@@ -119,8 +119,9 @@ pub(super) fn dealloc_of_class<S: ByAddress>(block: FreeBlock, class_index: usiz
     unsafe { S::Groups::dealloc(block, offset_of_class::<S>(class_index)) };
 }
 
-/// The empty thread cache that all threads share until they start, `OFFSET` bytes behind a stand-in for the heap, as a
-/// thread cache is behind its heap ([`Heap::thread_cache_offset`](crate::Heap::thread_cache_offset)). Never written to.
+/// The empty thread cache that all threads share until they start, `OFFSET` bytes after the start of a placeholder for
+/// the heap, as a thread cache is after its heap ([`Heap::thread_cache_offset`](crate::Heap::thread_cache_offset)).
+/// Never written to.
 #[repr(C, align(128))]
 #[derive(Debug)]
 pub struct EmptyThread<T, const OFFSET: usize> {
@@ -139,9 +140,10 @@ impl<T, const OFFSET: usize> EmptyThread<T, OFFSET> {
     }
 }
 
-/// Regions, of `2^REGION_SHIFT` bytes, that a thread knows to be this allocator's: the metadata of a slab in one of them can
-/// be read, and is never unmapped. A direct-mapped table of `ENTRIES = 2^(32 - REGION_SHIFT)` entries, indexed by the lower
-/// half of the address, so that regions within 4 GiB of each other do not collide. `Pages::push_own` reads it.
+/// Regions, of `2^REGION_SHIFT` bytes, that a thread knows to be this allocator's: the metadata of a slab in one of
+/// them can be read, and is never unmapped. A direct-mapped table of `ENTRIES = 2^(32 - REGION_SHIFT)` entries, indexed
+/// by the lower half of the address, so that regions within 4 GiB of each other do not collide. `Pages::push_own` reads
+/// it.
 ///
 /// # Invariants
 /// An entry holds the base of a known region with that index, or 1, which is no region's base.

@@ -10,9 +10,9 @@
 //! up to a power of two and at least 2. (4 KiB would do for blocks of 64 bytes, but not of 40: only every 512th of
 //! these starts an OS page.)
 //!
-//! A hit: load, test, branch, load, store; a free: load, store, store, test, branch. (A free that never checks needs
-//! only three instructions. But then the list of a thread that only frees would be unbounded, and its blocks would leak
-//! when the thread exits: a thread's exit handler is registered on its first cold path.)
+//! A free that never checks would need only three instructions. But then the list of a thread that only frees would be
+//! unbounded, and its blocks would leak when the thread exits: a thread's exit handler is registered on its first cold
+//! path.
 
 use super::bounded_list::{flush_list, refill_list};
 use super::{Below, Layer, Limit};

@@ -4,8 +4,6 @@
 //! free of a block that has left the CPU's cache stays cheap, and so does its flush, since slabs record free blocks in
 //! bitmaps. The price is eight bytes of thread-local memory per block, and a hit that loads the count before it can
 //! load the pointer.
-//!
-//! A hit: load, subtract, branch, store, load; a free: load, compare, branch, store, increment, store.
 
 use super::array::Array;
 use super::{Below, Layer, Limit};

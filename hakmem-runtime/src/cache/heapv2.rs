@@ -6,8 +6,6 @@
 //! one that allocates by the magazine, without reaching their slabs. (Bonwick and Adams, "Magazines and Vmem", 2001.)
 //!
 //! The depot's two stacks are lock-free. It keeps full magazines of up to 16 MiB of blocks; the rest is flushed.
-//!
-//! A hit: load, subtract, branch, store, load, load; a free: load, compare, branch, load, store, increment, store.
 
 use super::{Below, Layer};
 use crate::heap::Portion;
@@ -18,9 +16,9 @@ use core::cell::Cell;
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// The most bytes of blocks in a depot's full magazines, for threads that allocate and free in phases. (16 MiB in
-/// blocks of 4, 32 and 256 KiB: 25, 60 and 108 ns a pair with 256 KiB here, 11, 12 and 27 with this.) At least one
-/// magazine is kept. They add nothing to a program's peak: see `heap/trim.rs`.
+/// The most bytes of blocks in a depot's full magazines, for threads that allocate and free in phases. (Allocating,
+/// then freeing, 16 MiB in blocks of 4, 32, 256 KiB takes 25, 60, 108 ns per block with a limit of 256 KiB; 11, 12, 27
+/// with this one.) At least one magazine is kept. They add nothing to a program's peak: see `heap/trim.rs`.
 const MAX_FULL_BYTES: u32 = 16 << 20;
 
 /// A magazine's header, in the arena: allocated on demand, recycled, never freed. Its slots follow, but are not part of
@@ -55,8 +53,8 @@ impl Magazine {
     /// The magazine was allocated with at least `count` slots, and the caller owns it.
     unsafe fn slots(&'static self, count: u32) -> &'static [Slot] {
         // SAFETY: the caller promises that as many slots follow the header. They are in the arena, whose memory has its
-        // provenance exposed, is never unmapped, and was zero at first, which is a valid `Slot`; slots are cells, and the
-        // caller owns them.
+        // provenance exposed, is never unmapped, and was zero at first, which is a valid `Slot`; slots are cells, and
+        // the caller owns them.
         unsafe { core::slice::from_raw_parts(self.first_slot(), count as usize) }
     }
 

@@ -5,8 +5,6 @@
 //! serves when the run is used up. When both are empty, the next refill brings another run.
 //!
 //! The list is bounded like that of [`unified`](super::Unified): frees count down, and at zero the length is checked.
-//!
-//! A hit: load, compare, branch, load, add, store; a free: load, store, store, decrement, branch.
 
 use super::bounded_list::{BoundedList, flush_list};
 use super::{Below, Layer, Limit};

@@ -11,6 +11,8 @@
 //!  free  ──▶ Layer::push ── false ─────▶ Layer::overflow   ── Below::flush(batch) ───▶ Layer::put of the next, … slabs
 //! ```
 //!
+//! How many instructions a hit of each layer takes is in docs/LAYERS.md, in a table of what the compiler makes of it.
+//!
 //! What goes between two layers is a [`Batch`]: pointers in an array, so that a layer that keeps pointers touches no
 //! block, or a list, so that between two layers that link blocks none is relinked.
 
@@ -100,8 +102,8 @@ pub unsafe trait Layer: Sized {
     /// waits for its purge.
     const LISTS_IN_SLABS: bool = false;
 
-    /// For `pages`: whether `push` takes blocks of every class whose first layer is of this type. Then a free whose size
-    /// is not a constant looks its class up on the cold path only.
+    /// For `pages`: whether `push` takes blocks of every class whose first layer is of this type. Then a free whose
+    /// size is not a constant looks its class up on the cold path only.
     const PUSHES_ANY_CLASS: bool = false;
 
     /// Takes a block; `None` is a miss. Inlined into the application.

@@ -268,7 +268,7 @@ fn check_first<F: Layer>(shared: impl Fn(u32) -> F::Shared, most: impl Fn(u32) -
     check_real::<F>(shared);
 }
 
-/// The same over the slabs of a heap, alone and with the layers behind it that work on slabs or on lists.
+/// The same over the slabs of a heap, alone and with the layers below it that work on slabs or on lists.
 fn check_real<F: Layer>(shared: impl Fn(u32) -> F::Shared) {
     for (first, second, batch) in [(1, 1, 1), (8, 16, 8), (30, 4, 32)] {
         let own = shared(first);

@@ -1,21 +1,18 @@
 //! `pages`: blocks live on lists of their own slab, and a free finds the slab by arithmetic (after mimalloc).
 //!
-//! This file says page for a slab, as mimalloc does. The thread cache has a current page for each class, from whose
-//! list `free` an allocation pops. A free masks the address to find the page's entry in the region's metadata and
-//! compares one word there, the owner. If that is this thread's owner tag, the block is pushed on the page's
-//! `local_free`; free and abandoned slabs have the owner `NOBODY`, so nothing else needs a test. Blocks of other
-//! threads' pages are gathered in the thread (`pending`); those of one page then share one compare-and-swap on its
-//! [`RemoteWord`](crate::protocol::RemoteWord), which corresponds to mimalloc's `thread_free`.
-//!
-//! A hit: load, load, test, branch, load, store, and a prefetch of the next block; a free: five instructions to find
-//! the entry, load, compare, branch, load, store, store, decrement, branch.
+//! `page`, in names, is a slab, as in mimalloc. The thread cache has a current slab for each class, from whose list
+//! `free` an allocation pops. A free masks the address to find the slab's entry in the region's metadata and compares
+//! one word there, the owner. If that is this thread's owner id, the block is pushed on the slab's `local_free`;
+//! abandoned slabs, and those that are free after use, have the owner `NOBODY`, so nothing else needs a test. Blocks of
+//! other threads' slabs are gathered in the thread (`pending`); those of one slab then share one compare-and-swap on
+//! its [`RemoteWord`](crate::protocol::RemoteWord), which corresponds to mimalloc's `thread_free`.
 //!
 //! When `free` is empty, it is refilled: from `local_free`; then from what other threads freed; then from blocks that
-//! are free in the bitmap; then from memory never used. A page with nothing of this is full. It waits behind the heap's
-//! partial pages, or is abandoned; then the first thread that frees a block of it reclaims it.
+//! are free in the bitmap; then from memory never used. A slab with nothing of this is full. It waits after the heap's
+//! partial slabs, or is abandoned; then the first thread that frees a block of it reclaims it.
 //!
-//! A page without a block in use goes to the heap's cached slabs, which any class can use, and from there to the pool.
-//! The current page is kept, so that a class with one block at a time does not lose its page with each free.
+//! A slab without a block in use goes to the heap's cached slabs, which any class can use, and from there to the pool.
+//! The current slab is kept, so that a class with one block at a time does not lose its slab with each free.
 //!
 //! There is no list per class whose length trades hits against memory: a free block is in its slab, a free of a block
 //! of any of the thread's slabs costs the same, and an empty slab is seen at once.
@@ -25,12 +22,12 @@ use crate::slab::{Batch, FreeBlock, FreeList, Slab};
 use core::cell::Cell;
 use core::ptr;
 
-/// The page of a state that has none: without a free block, so that a hit need not test whether there is a page. A pop
-/// of its empty list writes nothing. States keep distances from it, so that a state without a page is all zero.
+/// The slab of a state that has none: without a free block, so that a hit need not test whether there is a slab. A pop
+/// of its empty list writes nothing. States keep distances from it, so that a state without a slab is all zero.
 static NO_PAGE: Slab = Slab::unused();
 
-/// The state of one class, with slabs of `2^SLAB_SHIFT` bytes in regions of `2^REGION_SHIFT`. `PREFETCH`: a hit prefetches the next
-/// block, which is one instruction more.
+/// The state of one class, with slabs of `2^SLAB_SHIFT` bytes in regions of `2^REGION_SHIFT`. `PREFETCH`: a hit
+/// prefetches the next block, which is one instruction more.
 ///
 /// # Invariants
 /// `page` is the distance from `NO_PAGE` to the current slab of this class in the heap, which is bound; 0 where there
@@ -39,7 +36,7 @@ static NO_PAGE: Slab = Slab::unused();
 #[derive(Debug)]
 pub struct Pages<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool> {
     page: Cell<usize>,
-    /// Freed blocks of pages that are not this thread's.
+    /// Freed blocks of slabs that are not this thread's.
     pending: FreeList,
     count: Cell<u32>,
 }
@@ -72,7 +69,7 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
 
     #[inline(always)]
     fn push(&self, block: FreeBlock, owner: usize) -> bool {
-        // SAFETY: the block is of this class, or of another that has this layer (`PUSHES_ANY_CLASS`).
+        // SAFETY: the block is of a class whose first layer is of this type (`PUSHES_ANY_CLASS`).
         let page = unsafe { Self::page_of(block.addr()) };
         // Only this thread changes an owner to its own id, or from it.
         page.is_owned_by(owner) && page.push_listed(block)
@@ -82,12 +79,12 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
         let (heap, class_index) = below.heap()?;
         if self.page.get() != 0 {
             // What this thread freed since is the cheapest, and always enough if allocations and frees balance. (Blocks
-            // in `pending` are not used: they would never return to their pages, and each of their frees would be
+            // in `pending` are not used: they would never return to their slabs, and each of their frees would be
             // cold.)
             if heap.relist(class_index, self.page()) {
                 return self.pop();
             }
-            // `refill_page` may abandon the page.
+            // `refill_page` may abandon the slab.
             self.unbind();
         }
         let page = below.refill_page()?;
@@ -118,7 +115,7 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
         }
     }
 
-    /// If the page is this thread's, the push kept the block, and returned `false` as no block of the page is in use
+    /// If the slab is this thread's, the push kept the block, and returned `false` as no block of the slab is in use
     /// any more.
     unsafe fn overflow(&self, block: *mut u8, &Limit(limit): &Limit, below: &mut impl Below) {
         // SAFETY: the block is of this class, whose spans are one slab each.
@@ -130,9 +127,9 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
             heap.retire_if_not_current(page);
             return;
         }
-        // SAFETY: the push did not keep the block, as its page is not this thread's: a push to an own page returns
-        // `false` only if the page is empty then. (Without a heap no page is this thread's, as `NOBODY` is no thread's
-        // tag.)
+        // SAFETY: the push did not keep the block, as its slab is not this thread's: a push to a slab of its own
+        // returns `false` only if the slab is empty then. (Without a heap no slab is this thread's: no slab with a
+        // block in use has the owner id of such a thread.)
         let freed = unsafe { FreeBlock::from_raw(block) };
         match below.heap() {
             Some((heap, class_index)) if heap.reclaim(page, class_index, block.addr()) => {
@@ -146,20 +143,21 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
 }
 
 impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool> Pages<SLAB_SHIFT, REGION_SHIFT, PREFETCH> {
-    /// Frees `block`, which may be any pointer, if its page is of the heap at `heap`. `None`: it is not, or is in a
-    /// region that is not among the thread's known ones. Else whether a block of the page is still in use; if not,
+    /// Frees `block`, which may be any pointer, if its slab is of the heap at `heap`. `None`: it is not, or is in a
+    /// region that is not among the thread's known ones. Else whether a block of the slab is still in use; if not,
     /// [`Layer::overflow`] must be called.
     ///
     /// # Safety
-    /// At `heap` is the calling thread's heap, or an [`EmptyThread`](crate::c::EmptyThread), and `KNOWN_REGIONS_OFFSET` bytes after its start are the [`KnownRegions`](crate::c::KnownRegions) of this geometry. If the block is of a class whose
-    /// first layer this is, it is the caller's.
+    /// At `heap` is the calling thread's heap, or an [`EmptyThread`](crate::c::EmptyThread), and `KNOWN_REGIONS_OFFSET`
+    /// bytes after its start are the [`KnownRegions`](crate::c::KnownRegions) of this geometry. If the block is of a
+    /// class whose first layer this is, it is the caller's.
     #[inline(always)]
     pub unsafe fn push_own<const KNOWN_REGIONS_OFFSET: usize>(block: *mut u8, heap: *const u8) -> Option<bool> {
         let (region, entry) = Self::entry_of(block.addr());
         // In assembly, so that both loads are memory operands of the comparisons: rustc makes a relaxed load an
         // instruction of its own.
-        // SAFETY: the index is below the number of entries of `KnownRegions`, as it has 32 - REGION_SHIFT bits. A region that
-        // is there has mapped metadata with an entry for each slab, whose first word is the owner.
+        // SAFETY: the index is below the number of entries of `KnownRegions`, as it has 32 - REGION_SHIFT bits. A
+        // region that is there has mapped metadata with an entry for each slab, whose first word is the owner.
         unsafe {
             core::arch::asm!(
                 "cmp qword ptr [{heap} + {index} * 8 + {regions}], {region}",
@@ -176,12 +174,12 @@ impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool> Pages
             );
         }
         let page = ptr::with_exposed_provenance::<Slab>(region).wrapping_byte_add(entry);
-        // SAFETY: the owner is this thread's heap, which only this thread changes (`Slab::owner`), so the page is this
-        // thread's; and as bit 0 of it is clear, the page is of a class of this layer, and the block is the caller's.
+        // SAFETY: the owner is this thread's heap, which only this thread changes (`Slab::owner`), so the slab is this
+        // thread's; and as bit 0 of it is clear, the slab is of a class of this layer, and the block is the caller's.
         Some(unsafe { (*page).push_listed(FreeBlock::from_raw(block)) })
     }
 
-    /// The page that is bound, or `NO_PAGE`.
+    /// The slab that is bound, or `NO_PAGE`.
     #[inline(always)]
     fn page(&self) -> &'static Slab {
         let page = ptr::from_ref(&NO_PAGE).expose_provenance().wrapping_add(self.page.get());

@@ -7,8 +7,6 @@
 //!
 //! Released blocks stay in the ring, before those that wait, until an allocation takes them: that is the hit. A free is
 //! never inlined, as it writes the whole block.
-//!
-//! A hit: load, compare, branch, load, increment, and, store.
 
 use super::circle::Circle;
 use super::{Below, Layer, Limit};

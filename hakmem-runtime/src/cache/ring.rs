@@ -5,9 +5,6 @@
 //!
 //! The bound costs an allocation nothing. `end` is where the ring would be full, as of the last cold path; allocations
 //! advance `head` and leave `end`. When frees reach it, the cold path computes it anew.
-//!
-//! A hit: load, compare, branch, load, increment, and, store; a free: load, compare, branch, store, increment, and,
-//! store.
 
 use super::circle::Circle;
 use super::{Below, Layer, Limit};

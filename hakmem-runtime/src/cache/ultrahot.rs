@@ -3,8 +3,6 @@
 //! There is no index, no count and no list. The block freed last is in the first slot. Refills and flushes of so few
 //! blocks would be frequent, so the next layer's hit path is inlined after this one's ([`Inline`](super::Inline)). If
 //! there is no other layer, the slabs come next.
-//!
-//! A hit in the first slot: load, store, compare, branch; a free into it: load, compare, branch, store.
 
 use super::{Below, Layer, Limit};
 use crate::slab::{Batch, FreeBlock, Slot};

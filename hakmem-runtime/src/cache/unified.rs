@@ -6,8 +6,6 @@
 //! The bound costs an allocation nothing. `room` counts down on frees only: it is the number of pushes after which the
 //! list *could* be full. When it runs out, the cold path walks the list to measure it. Either allocations have made
 //! room again, or the older half is flushed.
-//!
-//! A hit: load, test, branch, load, store; a free: load, store, store, decrement, branch.
 
 use super::bounded_list::{BoundedList, refill_list};
 use super::{Below, Layer, Limit};

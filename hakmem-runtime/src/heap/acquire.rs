@@ -1,17 +1,25 @@
-//! Acquires a slab to allocate from, at the first of these stages that has one:
+//! Acquires a slab to allocate from, at the first of these stages that has one, cheapest first:
 //!
 //! 1. the heap's partial slabs of the class, oldest first;
 //! 2. an abandoned slab of the class with free blocks, from the pool: one compare-and-swap;
 //! 3. a free slab that the heap has cached;
-//! 4. a free slab of the pool, which has stages of its own (`backend/pool.rs`).
+//! 4. a free slab of the pool's lock-free list: one compare-and-swap;
+//! 5. under the pool's lock, free slabs of a SuperSlab in use, the fullest first; used memory before fresh, and up to
+//!    [`MAX_CACHED`] more of it are taken along;
+//! 6. the newest region's next SuperSlab, or one that was unmapped, mapped again;
+//! 7. a new region.
+//!
+//! Before a slab of fresh memory is used, the blocks that layers share between threads go to their slabs. If there were
+//! any, the search begins again. If the system has no memory, all that is free is purged, and stages 4 to 7 are tried
+//! again.
 
 use super::{Heap, Portion};
 use crate::slab::Slab;
 use crate::sys::mmap;
 use core::sync::atomic::Ordering;
 
-/// The most free slabs that a heap caches. It also takes so many more when it has to lock the pool, so that a heap that
-/// fills one slab after the other locks it for every third.
+/// The most free slabs that a heap caches. When it locks the pool for used memory it takes this many extra, so it locks
+/// it for every third slab; fresh slabs it takes one at a time.
 pub(super) const MAX_CACHED: u32 = 2;
 
 /// A heap with more slabs of a class than this expects to fill each new one soon, and has the kernel map all of its

@@ -120,7 +120,8 @@ impl Backing {
     pub(crate) fn class_at(&self, address: usize) -> Option<u32> {
         match page_map::owner(address) {
             Owner::Region(id) if id == self.id() => {
-                // SAFETY: the page map says that the address is in a region of this allocator, so of the pool's geometry.
+                // SAFETY: the page map says that the address is in a region of this allocator, so of the pool's
+                // geometry.
                 let slab = unsafe { self.pool.geometry().slab_of(address) };
                 Some(slab.class_index())
             }

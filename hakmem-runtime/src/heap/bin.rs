@@ -20,7 +20,7 @@ pub(super) struct Bin {
 }
 
 impl Bin {
-    /// Puts a full slab in front of the partial ones, if there are any. Refills take the last one, so by the time it is
+    /// Puts a full slab before the partial ones, if there are any. Refills take the last one, so by the time it is
     /// this slab's turn, blocks will have been freed into it; had it been abandoned, the first of these frees would
     /// have to reclaim it. `false`: there are none.
     pub(super) fn enqueue_full(&self, slab: &'static Slab) -> bool {

@@ -69,7 +69,7 @@ pub type Drain = unsafe fn(*const ());
 unsafe fn drain_nothing(_: *const ()) {}
 
 impl Heap {
-    /// The distance from a heap to the thread cache behind its bins, in an allocator of `classes` classes.
+    /// The distance from a heap to the thread cache after its bins, in an allocator of `classes` classes.
     pub const fn thread_cache_offset(classes: usize) -> usize {
         (size_of::<Heap>() + classes * size_of::<Bin>()).next_multiple_of(128)
     }
@@ -91,7 +91,7 @@ impl Heap {
             idle_next: Cell::new(ptr::null()),
         };
         // SAFETY: `arena::allocate` returned `bytes` zeroed bytes, aligned to 128, which are the caller's alone and are
-        // never freed. So the heap may be written, and read for ever. The bins behind it are zero, and a zeroed `Bin`
+        // never freed. So the heap may be written, and read for ever. The bins after it are zero, and a zeroed `Bin`
         // is an empty one.
         unsafe {
             heap.write(new);
@@ -104,17 +104,17 @@ impl Heap {
         Heap::create(backing)
     }
 
-    /// The owner id of this heap's slabs of a class: the heap's address, with bit 0 set if blocks of the class cannot be
-    /// freed by their address alone. A free by address compares the owner with the heap's address, so it fails for
+    /// The owner id of this heap's slabs of a class: the heap's address, with bit 0 set if blocks of the class cannot
+    /// be freed by their address alone. A free by address compares the owner with the heap's address, so it fails for
     /// such a class without a further test.
     pub(crate) fn owner_id(&self, class_index: u32) -> usize {
         ptr::from_ref(self).addr() | usize::from(self.backing.class(class_index).needs_class)
     }
 
     fn bins(&self) -> &[Bin] {
-        // By the address, as a reference to the heap does not reach what is behind it.
+        // By the address, as a reference to the heap does not cover what follows it.
         let bins = ptr::with_exposed_provenance::<Bin>(ptr::from_ref(self).addr().wrapping_add(size_of::<Heap>()));
-        // SAFETY: `create` allocated zeroed memory for a bin per class right behind the heap, whose size is a multiple
+        // SAFETY: `create` allocated zeroed memory for a bin per class right after the heap, whose size is a multiple
         // of a bin's alignment. A zeroed `Bin` is an empty one. This memory is never freed, and is accessed through
         // shared references to `Bin` alone, whose fields are cells.
         unsafe { core::slice::from_raw_parts(bins, self.backing.classes().len()) }

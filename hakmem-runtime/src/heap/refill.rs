@@ -17,7 +17,7 @@ impl Heap {
                 if let Some(taken) = take(slab) {
                     return Some(taken);
                 }
-                // Full: abandon it, unless there are partial slabs, behind which it waits for frees.
+                // Full: abandon it, unless there are partial slabs, after which it waits for frees.
                 bin.current.set(None);
                 if !(was_current && bin.enqueue_full(slab) || self.backing.pool().abandon(slab)) {
                     // Other threads have freed blocks into it since.

@@ -1,15 +1,16 @@
 //! The throttle: short lists, so that threads take a slow path while memory waits for a purge.
 //!
 //! Memory that was free for the purge delay is returned to the system on slow paths, which alone read the clock. Under
-//! the layer `pages` a thread whose frees feed its allocations takes none, as one list follows the other. So after the
-//! heap has given a slab to the pool, its lists are short: the first has one block, and each one is half as long again
-//! as the one before, up to a whole slab. However slowly the program allocates, after a time `t` it takes the next slow
-//! path within `t / 2`; and a program that allocates quickly soon has whole lists again. Layers that keep no lists in
-//! slabs refill often enough, and have no throttle.
+//! the layer `pages` a thread whose frees feed its allocations never gets past `Heap::relist`, which does not read it:
+//! `local_free` becomes `free` each time. So after the heap has given a slab to the pool, its lists are short: the
+//! first has one block, and each is about half as long again as the one before, up to a whole slab. At a steady rate,
+//! however slow, the next slow path comes after about half the time that has passed, after the first few lists; and a
+//! program that allocates quickly soon has whole lists again. Layers that keep no lists in slabs refill often enough,
+//! and have no throttle.
 
 use core::cell::Cell;
 
-/// While memory waits for a purge, the clock is read once for so many blocks. Reading it costs as much as ten
+/// While memory waits for a purge, the clock is read once per this many blocks. Reading it costs as much as ten
 /// allocations.
 const BLOCKS_PER_TICK: i32 = 256;
 
@@ -83,8 +84,8 @@ impl ListLimit {
         self.limit.set(0);
     }
 
-    /// The limit for the next list of a slab of `capacity` blocks; the one after that is half as long again. `None`: no
-    /// limit.
+    /// The limit for the next list of a slab of `capacity` blocks; the one after that is about half as long again.
+    /// `None`: no limit.
     pub(super) fn next(&self, capacity: u32) -> Option<u32> {
         let limit = self.current(capacity)?;
         self.limit.set(limit + limit / 2 + 1);
@@ -105,5 +106,34 @@ impl ListLimit {
         let left = self.countdown.get().wrapping_sub_unsigned(blocks);
         self.countdown.set(if left < 0 { BLOCKS_PER_TICK } else { left });
         left < 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    #[test]
+    fn lists_grow_by_about_a_half_up_to_a_whole_slab() {
+        const CAPACITY: u32 = 100;
+        let list_limit = ListLimit { limit: Cell::new(0), countdown: Cell::new(0) };
+        assert_eq!(list_limit.next(CAPACITY), None, "not throttled");
+        list_limit.throttle();
+        let lists: Vec<u32> = core::iter::from_fn(|| list_limit.next(CAPACITY)).collect();
+        assert_eq!(lists, [1, 2, 4, 7, 11, 17, 26, 40, 61, 92]);
+        // The next list, compared with all before it: what passes until the next slow path, of what has passed.
+        let mut before = 0;
+        let parts: Vec<u32> = lists
+            .iter()
+            .map(|list| {
+                let part = (100 * list).checked_div(before).unwrap_or(0);
+                before += list;
+                part
+            })
+            .collect();
+        assert_eq!(parts, [0, 200, 133, 100, 78, 68, 61, 58, 56, 54], "percent");
+        list_limit.unthrottle();
+        assert_eq!(list_limit.next(CAPACITY), None);
     }
 }

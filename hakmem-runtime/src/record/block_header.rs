@@ -1,4 +1,4 @@
-//! What the recorder stores in front of each block.
+//! What the recorder stores before each block.
 
 /// What the recorder must know of a block when it is freed.
 #[derive(Debug, Clone, Copy)]

@@ -142,7 +142,7 @@ impl Table {
 
     fn entries(&'static self) -> &'static [Entry] {
         let first = ptr::with_exposed_provenance::<Entry>(ptr::from_ref(self).expose_provenance());
-        // SAFETY: `new` is the only place that makes a table, and mapped `capacity` entries behind it. An entry is
+        // SAFETY: `new` is the only place that makes a table, and mapped `capacity` entries after it. An entry is
         // aligned as a table is, and the size of a table is its alignment. The mapping was zeroed, which is valid for
         // an entry, and lives as long as the process. Later writes go through the entries' atomics.
         unsafe { core::slice::from_raw_parts(first.byte_add(size_of::<Table>()), self.capacity) }

@@ -4,7 +4,7 @@
 //! functions in `wrap`. Each file uses only those below it:
 //!
 //! ```text
-//! wrap        the methods of GlobalAlloc; a header in front of each block holds when it was allocated, and by which thread
+//! wrap        the methods of GlobalAlloc; a header before each block holds when it was allocated, and by which thread
 //! event       what an allocation, a free and a reallocation change
 //! start       the start of recording, in the program and in each thread
 //! child       the child of a fork, which starts a profile of its own
@@ -12,7 +12,7 @@
 //! timeline    live and resident bytes over time; which requests were alive at the peak
 //! counters    a thread's own counters, by size and alignment; no other thread writes to them
 //! requests    what all threads share of each (size, alignment): live blocks and their peak
-//! block_header  the header in front of each block
+//! block_header  the header before each block
 //! process     which process is recorded, and since when
 //! ticks, output, atomic_ref   the clock; text output; a reference that threads share
 //! ```

@@ -11,8 +11,8 @@ const SAMPLES: usize = 1024;
 /// Ticks between samples, at first: about a millisecond.
 const FIRST_INTERVAL: u64 = 1 << 21;
 
-/// The live blocks of each request are counted again when live bytes exceed the last such peak by this fraction of it (64
-/// for a 64th), and by at least `PEAK_STEP` bytes.
+/// The live blocks of each request are counted again when live bytes exceed the last such peak by this fraction of it
+/// (64 for a 64th), and by at least `PEAK_STEP` bytes.
 const PEAK_DIVISOR: i64 = 64;
 const PEAK_STEP: i64 = 1024;
 

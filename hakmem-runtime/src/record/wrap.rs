@@ -1,6 +1,6 @@
 //! The methods of `GlobalAlloc`, recorded.
 //!
-//! Each block is allocated with a prefix, the end of which is its `BlockHeader`; the program gets the address behind
+//! Each block is allocated with a prefix, the end of which is its `BlockHeader`; the program gets the address after
 //! it. So a recorded program needs 16 bytes more for each block. The recorder counts the layout that the program asked
 //! for.
 
@@ -15,7 +15,7 @@ const _: () = assert!(HEADER.is_power_of_two() && HEADER.is_multiple_of(align_of
 /// A layout of the program with its prefix: what the generated allocator is asked for.
 #[derive(Debug, Clone, Copy)]
 struct Prefixed {
-    /// The bytes in front of the block. A multiple of the block's alignment and of `HEADER`.
+    /// The bytes before the block. A multiple of the block's alignment and of `HEADER`.
     prefix: usize,
     size: usize,
     align: usize,
@@ -79,7 +79,7 @@ pub fn alloc_zeroed<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
 /// # Safety
 /// As for `GlobalAlloc::dealloc`; the block is from a function of this module.
 pub unsafe fn dealloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize) {
-    // SAFETY: the block is live and from `allocate`, which wrote a header in front of it, or from `realloc`, which
+    // SAFETY: the block is live and from `allocate`, which wrote a header before it, or from `realloc`, which
     // moved it.
     let header = unsafe { header_of(block).read() };
     event::freed::<S>(size, align, header);

@@ -88,9 +88,9 @@ impl BatchBuffer {
 /// twice.
 ///
 /// # Invariants
-/// The batch owns the blocks that `slots[..len]` point to, in a batch of pointers; in a list, those of `list`. `walked`,
-/// if `Some`, is the length and the last block of `list`. There is room for `slots.len() - len` pointers, or for `room`
-/// blocks in the list.
+/// The batch owns the blocks that `slots[..len]` point to, in a batch of pointers; in a list, those of `list`.
+/// `walked`, if `Some`, is the length and the last block of `list`. There is room for `slots.len() - len` pointers, or
+/// for `room` blocks in the list.
 #[derive(Debug)]
 #[must_use = "the blocks of a batch that is dropped are leaked"]
 pub struct Batch<'a> {

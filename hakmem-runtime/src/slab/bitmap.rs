@@ -93,8 +93,8 @@ impl Slab {
         Some((unsafe { FreeList::from_head(head) }, count))
     }
 
-    /// Takes at most `want` blocks and passes them to `each`, in ascending order: the free ones, or memory never used if
-    /// none is free. Returns how many; 0 when every block is handed out.
+    /// Takes at most `want` blocks and passes them to `each`, in ascending order: the free ones, or memory never used
+    /// if none is free. Returns how many; 0 when every block is handed out.
     #[inline]
     pub(crate) fn take(&self, want: u32, mut each: impl FnMut(Run)) -> u32 {
         if self.free_count() == 0 && !self.collect_remote() {

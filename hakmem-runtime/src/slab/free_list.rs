@@ -238,8 +238,8 @@ impl FreeList {
     /// Makes `tail`, the last block of a list, lead to the block at `successor`, or to none if that is null.
     ///
     /// # Safety
-    /// `tail` is a block of a list that the caller owns. `successor` is null, or the head of a list that becomes part of
-    /// it before anyone follows the link.
+    /// `tail` is a block of a list that the caller owns. `successor` is null, or the head of a list that becomes part
+    /// of it before anyone follows the link.
     pub(crate) unsafe fn link(tail: *mut u8, successor: *mut u8) {
         if let Some(tail) = NonNull::new(tail.cast()) {
             next(tail).set(NonNull::new(successor.cast()));

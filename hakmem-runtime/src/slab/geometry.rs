@@ -92,8 +92,8 @@ impl Geometry {
         let index = (block & (self.region_size() - 1)) >> self.slab_shift;
         let entry = ptr::with_exposed_provenance::<Slab>(region).wrapping_add(index);
         // SAFETY: the region's metadata is never unmapped and has an entry for each slab. `span_offset` leads from the
-        // entry of any slab of a span to that of its first slab. Of a slab that is in no span it may be out of date, but
-        // it never exceeds the number of entries before this one, so it leads to one in the same region.
+        // entry of any slab of a span to that of its first slab. Of a slab that is in no span it may be out of date,
+        // but it never exceeds the number of entries before this one, so it leads to one in the same region.
         unsafe { &*entry.wrapping_sub(usize::from((*entry).span_offset.load(Ordering::Relaxed))) }
     }
 

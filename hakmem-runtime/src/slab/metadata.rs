@@ -1,4 +1,4 @@
-//! The metadata of one slab, which stands in its region apart from the blocks.
+//! The metadata of one slab, which is kept in the region's metadata, apart from the blocks.
 //!
 //! A class of large blocks uses a span of several consecutive slabs. Then the entry of the first slab describes the
 //! whole span.
@@ -33,13 +33,13 @@ impl Count {
 
 /// A slab's metadata. All zero is a slab that was never used.
 ///
-/// The bitmap has a bit for each free block. So a free touches no memory of the block, a refill hands out ascending
-/// addresses without following links from block to block, and a second free of the same block is noticed. Under the
+/// A set bit marks a free block, so a free touches no memory of the block, a refill hands out ascending addresses
+/// without following links from block to block, and a second free of the same block is noticed. Under the
 /// layer `pages` blocks can also be on the slab's two lists (`page_list.rs`): hits pop from `free` and push to
 /// `local_free`. Under any other layer both lists are empty.
 ///
 /// # Invariants
-/// The slab is *bound* while a thread cache pops from its `free` list. As its owner sees a slab with a class:
+/// The slab is *bound* while a thread cache pops from its `free` list. For a slab with a class, as its owner sees it:
 ///
 /// ```text
 /// carved ≤ capacity
@@ -52,8 +52,8 @@ impl Count {
 /// where `allocated` includes the blocks that layers keep elsewhere. All of `free` is counted as used when the slab is
 /// bound, so a hit that pops a block counts nothing. The 1 keeps the slab from being seen as empty while it is bound.
 ///
-/// `owner == NOBODY` while the slab is free or abandoned; an abandoned one has `remote.count == 0` and `used > 0`. A
-/// slab without a class has empty lists and an empty bitmap.
+/// `owner` is `NOBODY` while the slab is abandoned, or free after use; 0 if it was never used. An abandoned slab has
+/// `remote.count == 0` and `used > 0`. A slab without a class has empty lists and an empty bitmap.
 ///
 /// # Layout
 /// Other threads write to the first cache line and only read from the second, which has the fields that its owner
@@ -64,9 +64,9 @@ impl Count {
 #[repr(C, align(256))]
 #[derive(Debug)]
 pub struct Slab {
-    /// The owner id of the heap that owns the slab. A heap's id is written and replaced by that heap's thread only. So a
-    /// thread that reads its own id owns the slab, and one that reads another value does not, although that value
-    /// may be out of date.
+    /// The owner id of the heap that owns the slab. A heap's id is written and replaced by that heap's thread only. So
+    /// a thread that reads its own id owns the slab, and one that reads another value does not, although that value may
+    /// be out of date.
     pub(crate) owner: AtomicUsize,
     /// Blocks freed by other threads, and whether the slab is abandoned.
     pub(crate) remote: RemoteWord,
@@ -98,7 +98,7 @@ pub struct Slab {
     pub(super) used: Cell<u32>,
     /// Free blocks in the bitmap.
     pub(super) free_count: Count,
-    /// Blocks cut from the span so far, from the base on; behind them is memory never used under this class.
+    /// Blocks cut from the span so far, from the base on; after them is memory never used under this class.
     pub(super) carved: Count,
     /// Blocks that the span has room for.
     pub(super) capacity: Cell<u32>,
@@ -117,18 +117,19 @@ const _: () = assert!(offset_of!(Slab, free) == 64, "the fields that hits write 
 const _: () = assert!(offset_of!(Slab, next) < 128, "and end within it");
 
 // SAFETY:
-// - The atomics may be shared. A thread that frees a block into a slab of another heap needs the values of `span_offset`
-//   and `base` that were written before the block was handed out for the first time; they stay as they are while a block
-//   of the slab is allocated, and the program orders the allocation of a block before its free. For a pointer that is no
-//   block, whatever value they had will do.
-// - Only the owner reads and writes the cells. A slab changes owners through `remote`, a `NodeStack` or the pool's lock,
-//   each of which orders the accesses of one owner before those of the next.
+// - The atomics may be shared. A thread that frees a block into a slab of another heap needs the values of
+//   `span_offset` and `base` that were written before the block was handed out for the first time; they stay as they
+//   are while a block of the slab is allocated, and the program orders the allocation of a block before its free. For a
+//   pointer that is no block, whatever value they had will do.
+// - Only the owner reads and writes the cells. A slab changes owners through `remote`, a `NodeStack` or the pool's
+//   lock, each of which orders the accesses of one owner before those of the next.
 unsafe impl Sync for Slab {}
 
 impl Slab {
     /// A slab never used.
     pub(crate) const fn unused() -> Slab {
-        // SAFETY: every field is made of integers, atomic or not, pointers and a bool, for which all zero bytes are a valid value.
+        // SAFETY: every field is made of integers, atomic or not, pointers and a bool, for which all zero bytes are a
+        // valid value.
         unsafe { core::mem::zeroed() }
     }
 
@@ -202,12 +203,12 @@ impl Slab {
         self.owner.store(owner, Ordering::Relaxed);
     }
 
-    /// Whether no block is in use, apart from remote frees not collected yet.
+    /// Whether `used` is 0; remote frees not yet collected count as in use.
     pub(crate) fn is_empty(&self) -> bool {
         self.used.get() == 0
     }
 
-    /// Whether there are free blocks, apart from remote frees not collected yet. Not for a bound slab.
+    /// Whether there are free blocks; remote frees not yet collected count as in use. Not for a bound slab.
     pub(crate) fn has_free_blocks(&self) -> bool {
         self.used.get() < self.capacity.get()
     }
