@@ -20,7 +20,7 @@ pub use hakmem_runtime::{Class, ClassStats, ClassTable, LayerStats, LayerTable, 
 ///
 /// mod inline {
 ///     hakmem::allocator! {
-///         /// The spec stands here, as TOML.
+///         /// The spec inline, as TOML.
 ///         pub struct Heap {
 ///             [defaults]
 ///             layers = ["unified", "sll"]
@@ -33,7 +33,7 @@ pub use hakmem_runtime::{Class, ClassStats, ClassTable, LayerStats, LayerTable, 
 /// # fn main() {}
 /// ```
 ///
-/// and `pub struct Heap = "classes.toml";`, a file relative to the folder of the crate's `Cargo.toml`. Editing the file
+/// The third names a file relative to the folder of `Cargo.toml`: `pub struct Heap = "classes.toml";`. Editing the file
 /// rebuilds the crate. Every key is described in `docs/SPEC.md`.
 ///
 /// # What it emits
@@ -45,7 +45,7 @@ pub use hakmem_runtime::{Class, ClassStats, ClassTable, LayerStats, LayerTable, 
 ///
 /// # Errors
 ///
-/// Every mistake in a spec is a compile error that names the file, line and column, and suggests a fix.
+/// A mistake in a spec is a compile error with file, line and column, and mostly a suggested fix.
 #[macro_export]
 macro_rules! allocator {
     ($($tokens:tt)*) => {

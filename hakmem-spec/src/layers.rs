@@ -141,7 +141,8 @@ pub struct SizedDefault {
 }
 
 impl Parameter {
-    /// The limit in blocks for a class of `size`, where the spec sets the parameter to `value` or leaves it out.
+    /// The limit in blocks, at most 65,535, for a class of `size`, where the spec sets the parameter to `value`
+    /// or leaves it out.
     pub fn limit(&self, value: Option<u64>, size: u32) -> u32 {
         let blocks = match (value, self.unit) {
             (None, _) => (self.default.bytes / size).clamp(self.default.min, self.default.max).into(),
@@ -181,7 +182,7 @@ impl LayerKind {
         }
     }
 
-    /// Adds a parameter in bytes, `bytes` by default.
+    /// Adds a parameter in bytes, `bytes` by default: up to 1 GiB, but no more than 65,535 blocks.
     pub(crate) const fn per_byte(self, key: &'static str, bytes: u32) -> Self {
         let default = SizedDefault { bytes, min: 1, max: MAX_LIMIT };
         Self { parameter: Some(Parameter { key, unit: Unit::Bytes, default, min: 1, max: 1 << 30 }), ..self }

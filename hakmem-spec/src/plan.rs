@@ -5,8 +5,8 @@ use std::ops::Range;
 use crate::layers::LayerKind;
 use crate::model::{Class, Free, Header, MEDIUM_GRAIN, Refill, SMALL_GRAIN, SMALL_MAX, Spec};
 
-/// The alignments with a table of their own: [`Plan::aligned`]. The least is that of C's `malloc`; above it, requests are
-/// mostly aligned to a cache line or two.
+/// The alignments with a table of their own: [`Plan::aligned`]. The least is that of C's `malloc`; above it, requests
+/// are mostly aligned to a cache line or two.
 pub const ALIGNMENTS: [u32; 4] = [16, 32, 64, 128];
 
 /// A size table's entry where no class serves.

@@ -53,7 +53,7 @@ fn costs_are_those_of_the_golden_table() {
     let mut shown = 0;
     let mut lines = Vec::new();
     for (title, text) in sections() {
-        assert!(!text.contains("| instructions |"), "{title}: costs stand in the one table");
+        assert!(!text.contains("| instructions |"), "{title}: costs are in the one table");
         let policy = POLICIES.iter().find(|(policy, _)| *policy == title);
         let name = policy.map_or(title, |(_, name)| name).replace('-', "_");
         let cells = PATHS.map(|path| rows.iter().find(|row| row[0] == format!("{name}_{path}")));

@@ -1,4 +1,4 @@
-//! The pages' generated tables: what stands between `<!-- generated: NAME -->` and `<!-- end -->`.
+//! The pages' generated tables: what is between `<!-- generated: NAME -->` and `<!-- end -->`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -52,7 +52,7 @@ pub(crate) fn recorded(name: &str) -> Vec<Vec<String>> {
     rows.map(split).collect()
 }
 
-/// The fields of a row. Those with commas stand in quotes.
+/// The fields of a row. Those with commas are in quotes.
 fn split(row: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut quoted = false;

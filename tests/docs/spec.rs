@@ -5,7 +5,7 @@ use hakmem_spec::{LAYERS, Parameter, Plan, Source, Spec, Unit};
 
 const TEXT: &str = include_str!("../../docs/SPEC.md");
 
-/// The blocks of code in a language, each with the text behind it.
+/// The blocks of code in a language, each with the text after it.
 fn blocks(language: &str) -> Vec<(&'static str, &'static str)> {
     let fence = format!("```{language}\n");
     let parts = TEXT.split(fence.as_str()).skip(1);
@@ -32,14 +32,14 @@ fn spec(text: &str) -> Spec {
 #[test]
 fn examples_are_valid_and_errors_are_as_shown() {
     let (mut valid, mut wrong) = (0, 0);
-    for (text, behind) in blocks("toml") {
+    for (text, after) in blocks("toml") {
         let source = Source::file("classes.toml", text);
         let Err(errors) = hakmem_spec::parse(&source) else {
             valid += 1;
             continue;
         };
         let messages: Vec<String> = errors.iter().map(|error| error.render(&source)).collect();
-        let (_, shown) = behind.split_once("```text\n").unwrap_or_else(|| panic!("{}\nin\n{text}", messages[0]));
+        let (_, shown) = after.split_once("```text\n").unwrap_or_else(|| panic!("{}\nin\n{text}", messages[0]));
         assert_eq!(shown.split_once("```\n").expect("every block ends").0, messages.join("\n\n") + "\n");
         wrong += 1;
     }
@@ -93,7 +93,15 @@ fn layers_are_as_in_their_table() {
         };
         let range = match unit {
             Unit::Blocks => format!("{} to {} blocks", written(min), written(max)),
-            Unit::Bytes => format!("{min} byte to {}", hakmem_spec::format_bytes(max)),
+            // `Parameter::limit` counts blocks, and no more than the default's bound.
+            Unit::Bytes => {
+                assert_eq!(layer.parameter.map(|bytes| bytes.limit(Some(max), 8)), Some(default.max));
+                format!(
+                    "{min} byte to {}, at most {} blocks",
+                    hakmem_spec::format_bytes(max),
+                    written(default.max.into())
+                )
+            }
         };
         for (value, valid) in [(min, true), (max, true), (min - 1, false), (max + 1, false)] {
             let keys = format!("batch = 1\n{} = {{ {key} = {value} }}\n", layer.name);
