@@ -6,7 +6,7 @@ use std::ptr::NonNull;
 
 use hakmem_harness::tag;
 
-/// How much of a block is written when it has grown.
+/// How much of a block is written when it is new, or has grown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Written {
     /// Its last byte: what counts is whether the block is copied.
@@ -25,7 +25,8 @@ pub(super) struct Block {
 // SAFETY: a block is memory that only its holder uses, and std's allocator is for any thread.
 unsafe impl Send for Block {}
 
-const PAGE: usize = 4096;
+/// Bytes in a page.
+pub(super) const PAGE: usize = 4096;
 
 #[inline(always)]
 fn layout(size: usize) -> Layout {
@@ -37,11 +38,17 @@ impl Block {
     /// A block of `size` bytes, of which each page is written.
     #[inline(always)]
     pub(super) fn new(size: usize, tag: u64) -> Block {
+        Block::with(size, tag, Written::Pages)
+    }
+
+    /// A block of `size` bytes, of which so much is written.
+    #[inline(always)]
+    pub(super) fn with(size: usize, tag: u64, written: Written) -> Block {
         // SAFETY: no size is 0.
         let address = unsafe { alloc::alloc(layout(size)) };
         let Some(address) = NonNull::new(address) else { handle_alloc_error(layout(size)) };
         let block = Block { address: address.cast(), size };
-        block.write(PAGE, tag);
+        block.write(if written == Written::Pages { PAGE } else { size }, tag);
         block
     }
 
@@ -97,6 +104,42 @@ impl Block {
     }
 }
 
+/// A block of a constant size, at least 8 bytes, and a constant alignment, which no type has if it exceeds the size.
+#[derive(Debug)]
+pub(super) struct Aligned<const SIZE: usize, const ALIGN: usize> {
+    address: NonNull<u64>,
+}
+
+impl<const SIZE: usize, const ALIGN: usize> Aligned<SIZE, ALIGN> {
+    const LAYOUT: Layout = match Layout::from_size_align(SIZE, ALIGN) {
+        Ok(layout) if SIZE >= size_of::<u64>() && ALIGN >= align_of::<u64>() => layout,
+        _ => panic!("a tag has no place in it"),
+    };
+
+    /// A block of which the first word is written.
+    #[inline(always)]
+    pub(super) fn new(tag: u64) -> Self {
+        // SAFETY: the size is not 0.
+        let address = unsafe { alloc::alloc(Self::LAYOUT) };
+        let Some(address) = NonNull::new(address) else { handle_alloc_error(Self::LAYOUT) };
+        assert!(address.addr().get().is_multiple_of(ALIGN), "{address:?} is not aligned to {ALIGN}");
+        let address: NonNull<u64> = address.cast();
+        // SAFETY: the block has room for a word and is aligned to one.
+        unsafe { address.write(tag) };
+        Aligned { address }
+    }
+
+    /// Checks the tag and frees the block.
+    #[inline(always)]
+    pub(super) fn free(self, tag: u64) {
+        // SAFETY: the first word was written when the block was allocated.
+        let found = unsafe { self.address.read() };
+        tag::check(self.address, found, tag);
+        // SAFETY: the block was allocated with this layout, and `self` is consumed: nothing uses it any more.
+        unsafe { alloc::dealloc(self.address.as_ptr().cast(), Self::LAYOUT) };
+    }
+}
+
 /// A block of `8 * N` bytes, a constant size, all written.
 pub(super) type Words<const N: usize> = Box<[u64; N]>;
 
@@ -129,6 +172,12 @@ mod tests {
             assert_eq!(block.size(), size);
         }
         block.free(7);
+    }
+
+    #[test]
+    fn an_alignment_may_exceed_the_size() {
+        let blocks = [1, 2, 3].map(Aligned::<64, 8192>::new);
+        blocks.into_iter().zip(1..).for_each(|(block, tag)| block.free(tag));
     }
 
     #[test]

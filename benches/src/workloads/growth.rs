@@ -3,15 +3,19 @@
 use super::blocks::{Block, Written};
 use super::{Outcome, Scale, repeat};
 
-/// A block doubled from 16 B to 64 MiB. An operation is a call of `realloc`.
+/// A block doubled from 16 B to 64 MiB.
 pub(super) fn doubling(scale: Scale, written: Written) -> Outcome {
-    const FROM: usize = 16;
-    const TO: usize = 64 << 20;
     // Where nothing is copied nor written, there is hardly anything to do.
     let repeats = if written == Written::Last { 60 } else { 10 };
-    repeat(scale, repeats, u64::from((TO / FROM).ilog2()), || {
-        let mut block = Block::new(FROM, 1);
-        while block.size() < TO {
+    doubled(scale, repeats, (16, 64 << 20), written)
+}
+
+/// A block doubled from one size to another. An operation is a call of `realloc`.
+#[inline(always)]
+pub(super) fn doubled(scale: Scale, repeats: u64, (from, to): (usize, usize), written: Written) -> Outcome {
+    repeat(scale, repeats, u64::from((to / from).ilog2()), || {
+        let mut block = Block::new(from, 1);
+        while block.size() < to {
             let size = 2 * block.size();
             block = block.grow(size, 1, written);
         }

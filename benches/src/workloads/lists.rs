@@ -109,18 +109,30 @@ fn random_100<const N: usize>(scale: Scale) -> Outcome {
     random::<N>(scale, DEPTH, PAIRS / DEPTH as u64)
 }
 
-/// Blocks allocated, freed in random order, allocated again: lists of free blocks end up shuffled.
+/// Blocks of `8 * N` bytes, freed in random order.
 pub(super) fn random<const N: usize>(scale: Scale, count: usize, repeats: u64) -> Outcome {
+    shuffled(scale, count, repeats, words::<N>, free_words)
+}
+
+/// Blocks allocated, freed in random order, allocated again: lists of free blocks end up shuffled.
+#[inline(always)]
+pub(super) fn shuffled<T>(
+    scale: Scale,
+    count: usize,
+    repeats: u64,
+    allocate: impl Fn(u64) -> T,
+    free: impl Fn(T, u64),
+) -> Outcome {
     let mut random = Random::new(0);
     // Several, so that no predictor learns them.
     let orders: Vec<Vec<u32>> = (0..8).map(|_| random.order(count)).collect();
     let mut orders = orders.iter().cycle();
-    let mut blocks: Vec<Option<Words<N>>> = Vec::with_capacity(count);
+    let mut blocks: Vec<Option<T>> = Vec::with_capacity(count);
     repeat(scale, repeats, count as u64, || {
-        blocks.extend((0..count as u64).map(|tag| Some(words(tag))));
+        blocks.extend((0..count as u64).map(|tag| Some(allocate(tag))));
         for &place in orders.next().into_iter().flatten() {
             if let Some(block) = blocks[place as usize].take() {
-                free_words(block, place.into());
+                free(block, place.into());
             }
         }
         blocks.clear();

@@ -5,6 +5,7 @@ mod blocks;
 mod boxes;
 mod bursts;
 mod growth;
+mod large;
 mod latency;
 mod lists;
 mod places;
@@ -145,6 +146,7 @@ pub fn all() -> Vec<Workload> {
     all.extend(lists::LIVE);
     all.extend(threads::SCALING);
     all.extend(latency::LATENCY);
+    all.extend(large::LARGE);
     all.extend(programs::PROGRAMS);
     all
 }

@@ -93,7 +93,7 @@ fn listing() -> String {
             group = workload.group;
             let _ = writeln!(text, " {group}");
         }
-        let _ = writeln!(text, "  {:<20} {}", workload.name, workload.about);
+        let _ = writeln!(text, "  {:<28} {}", workload.name, workload.about);
     }
     text
 }

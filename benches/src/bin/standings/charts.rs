@@ -19,7 +19,8 @@ pub(crate) enum RatioRow<'a> {
 
 /// Bars that begin at 1 and go to the left where a ratio is below, on a scale of factors.
 pub(crate) fn ratios(title: &str, rows: &[RatioRow]) -> String {
-    let (width, left, right, top) = (460.0, 146.0, 430.0, 20.0);
+    // The longest name has 27 characters.
+    let (width, left, right, top) = (490.0, 176.0, 460.0, 20.0);
     let values = rows.iter().filter_map(|row| if let RatioRow::Ratio(_, value) = row { Some(*value) } else { None });
     // Always with a little on either side of 1.
     let across = Range::of(values.chain([0.5, 2.0]), true);

@@ -8,7 +8,7 @@ use hakmem_harness::statistics::{geometric_mean, median};
 
 use crate::allocators::{AGAIN, HAKMEM, SILENT, SYSTEM, is_peer};
 use crate::percentiles::{ALLOCATION_TAIL, clock_step, percentile};
-use crate::results::{Figure, Measured, RESIDENT, Results, TIME};
+use crate::results::{APART, Figure, Measured, RESIDENT, Results, TIME};
 
 /// A goal, and whether it is met.
 #[derive(Debug, PartialEq)]
@@ -47,7 +47,8 @@ const MIB: f64 = 1_048_576.0;
 /// All goals, in the order in which they were set.
 pub(crate) fn goals(results: &Results) -> Vec<Goal> {
     let is_program = |workload: &Measured| workload.group == "programs";
-    let patterns = against_best(results, |it| !is_program(it) && it.group != "latency", TIME);
+    let counts = |workload: &Measured| workload.group != APART;
+    let patterns = against_best(results, |it| !is_program(it) && it.group != "latency" && counts(it), TIME);
     let programs = against_best(results, is_program, TIME);
     let noise = noise(results, is_program).unwrap_or(1.0);
     let mut goals = vec![
@@ -55,7 +56,7 @@ pub(crate) fn goals(results: &Results) -> Vec<Goal> {
         mean("patterns: mean of time / the best peer's", &patterns, 0.75),
         each("every program at or below the best peer's time, but for noise", &programs, noise),
         mean("programs: mean of time / the best peer's", &programs, 0.95),
-        mean("peak RSS: mean against the smallest of each workload", &against_best(results, |_| true, RESIDENT), 1.05),
+        mean("peak RSS: mean against the smallest of each workload", &against_best(results, counts, RESIDENT), 1.05),
         each_peer(results),
         kept(results, "burst_idle", "MiB kept 1 s after 400 MiB were freed, under a trickle", |results, workload| {
             workload.medians(KEPT)[results.index(HAKMEM)?]
@@ -252,6 +253,13 @@ mod tests {
         results.workloads[1].arms[2].failures.push("crashed".to_owned());
         assert!(goal(&results, "every pattern").measured.starts_with("0 of 2; not: live_1e4 inf"));
         assert_eq!(goal(&results, what).verdict, Verdict::Missed);
+    }
+
+    #[test]
+    fn large_blocks_are_in_no_goal() {
+        let mut results = example();
+        results.workloads.iter_mut().for_each(|workload| workload.group = APART.to_owned());
+        assert!(goals(&results).iter().all(|goal| goal.verdict == Verdict::Open));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::allocators::{ALLOCATORS, HAKMEM, is_peer};
 use crate::charts::{Axis, Curve, RatioRow, bars, curves, ratios};
 use crate::goals::{Goal, goals};
 use crate::percentiles::{PERCENTILES, percentile};
-use crate::results::{Figure, Measured, RESIDENT, Results, TIME};
+use crate::results::{ALL, Figure, Measured, RESIDENT, Results, TIME};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -120,8 +120,8 @@ fn means(results: &Results) -> String {
             let _ = write!(out, "<th>{peer}</th>");
         }
         out += "<th>the best of each</th></tr>\n";
-        for group in results.groups().into_iter().map(Some).chain([None]) {
-            let _ = write!(out, "<tr><td>{}</td>", escape(group.unwrap_or("all")));
+        for group in results.means() {
+            let _ = write!(out, "<tr><td>{}</td>", escape(group.unwrap_or(ALL)));
             let each = peers().map(|peer| results.ratios(figure, group, HAKMEM, peer));
             for ratios in each.chain([results.ratios_to_best(figure, group)]) {
                 let mean = geometric_mean(&ratios);

@@ -48,6 +48,12 @@ pub(crate) struct Arm {
     pub(crate) failures: Vec<String>,
 }
 
+/// The group that is in no mean but its own: its ratios lie far from 1, both ways, and the means over all others
+/// stay comparable with those that were recorded before there was such a group.
+pub(crate) const APART: &str = "large";
+/// What the means over all groups are called.
+pub(crate) const ALL: &str = "all but large";
+
 /// A figure of a report.
 pub(crate) type Figure = fn(&Report) -> f64;
 
@@ -155,6 +161,13 @@ impl Results {
         runs
     }
 
+    /// The groups over which there are means: each, and all but [`APART`] if there are several.
+    pub(crate) fn means(&self) -> Vec<Option<&str>> {
+        let groups = self.groups();
+        let several = (groups.len() > 1).then_some(None);
+        groups.into_iter().map(Some).chain(several).collect()
+    }
+
     /// The groups, in their order.
     pub(crate) fn groups(&self) -> Vec<&str> {
         let mut groups: Vec<&str> = self.workloads.iter().map(|workload| workload.group.as_str()).collect();
@@ -182,20 +195,21 @@ impl Results {
         Some(values[self.index(HAKMEM)?]? / values[self.best_peer(values)?]?)
     }
 
-    /// One allocator's figure divided by another's, in all workloads of a group, or of all groups.
+    /// One allocator's figure divided by another's, in all workloads of a group, or of all groups but [`APART`].
     pub(crate) fn ratios(&self, figure: Figure, group: Option<&str>, of: &str, to: &str) -> Vec<f64> {
         let (Some(of), Some(to)) = (self.index(of), self.index(to)) else { return Vec::new() };
         let ratio = |values: Vec<Option<f64>>| Some(values[of]? / values[to]?);
         self.in_group(group).filter_map(|workload| ratio(workload.medians(figure))).collect()
     }
 
-    /// hakmem's figure divided by the best peer's, in all workloads of a group, or of all groups.
+    /// hakmem's figure divided by the best peer's, in all workloads of a group, or of all groups but [`APART`].
     pub(crate) fn ratios_to_best(&self, figure: Figure, group: Option<&str>) -> Vec<f64> {
         self.in_group(group).filter_map(|workload| self.against_best(&workload.medians(figure))).collect()
     }
 
     fn in_group(&self, group: Option<&str>) -> impl Iterator<Item = &Measured> {
-        self.workloads.iter().filter(move |workload| group.is_none_or(|group| workload.group == group))
+        let is_in = move |of: &str| group.map_or(of != APART, |group| of == group);
+        self.workloads.iter().filter(move |workload| is_in(&workload.group))
     }
 }
 
@@ -255,6 +269,18 @@ pub(crate) mod tests {
         assert_eq!(results.ratios(TIME, None, "hakmem", "mimalloc"), [0.275, 0.275]);
         assert_eq!(results.ratios_to_best(RESIDENT, Some("live")), [1.0, 1.0]);
         assert!(results.ratios_to_best(TIME, Some("suite")).is_empty());
+    }
+
+    #[test]
+    fn large_blocks_are_in_no_mean_but_their_own() {
+        let mut results = example();
+        assert_eq!(results.means(), [Some("live")]);
+        results.workloads[1].group = APART.to_owned();
+        assert_eq!(results.means(), [Some("live"), Some(APART), None]);
+        assert_eq!(results.ratios(TIME, None, "hakmem", "system").len(), 1);
+        assert_eq!(results.ratios_to_best(TIME, Some(APART)).len(), 1);
+        let groups: Vec<_> = workloads::all().iter().map(|workload| workload.group).collect();
+        assert!(groups.contains(&APART));
     }
 
     #[test]

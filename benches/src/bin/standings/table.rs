@@ -8,10 +8,10 @@ use hakmem_harness::statistics::{Summary, geometric_mean};
 use crate::allocators::{AGAIN, ALLOCATORS, HAKMEM, SYSTEM};
 use crate::goals::{Goal, goals};
 use crate::percentiles::{PERCENTILES, clock_step, percentile};
-use crate::results::{ANONYMOUS, Figure, Measured, RESIDENT, Results, TIME};
+use crate::results::{ALL, ANONYMOUS, Figure, Measured, RESIDENT, Results, TIME};
 
 /// Width of the names and of each other column.
-const NAME: usize = 22;
+const NAME: usize = 30;
 const COLUMN: usize = 13;
 
 /// Everything.
@@ -127,10 +127,8 @@ fn line(
 
 /// Geometric means over the workloads, as ratios to the system's allocator, for each group and all.
 fn means(out: &mut impl Write, results: &Results, figure: Figure) -> io::Result<()> {
-    let groups = results.groups();
-    let groups = groups.iter().copied().map(Some).chain((groups.len() > 1).then_some(None));
-    for group in groups {
-        write!(out, "{:NAME$}", format!(" mean, {}", group.unwrap_or("all")))?;
+    for group in results.means() {
+        write!(out, "{:NAME$}", format!(" mean, {}", group.unwrap_or(ALL)))?;
         for (name, _) in &results.allocators {
             write!(out, "{:>COLUMN$}", ratio(geometric_mean(&results.ratios(figure, group, name, SYSTEM))))?;
         }
@@ -201,14 +199,16 @@ fn closing(out: &mut impl Write, results: &Results) -> io::Result<()> {
     if results.index(HAKMEM).is_none() {
         return Ok(());
     }
-    writeln!(out, "\nhakmem against")?;
-    let mean = |figure, to: &str| ratio(geometric_mean(&results.ratios(figure, None, HAKMEM, to)));
+    // The last of the means is over the most.
+    let group = results.means().into_iter().next_back().flatten();
+    writeln!(out, "\nhakmem against, {}", group.unwrap_or(ALL))?;
+    let mean = |figure, to: &str| ratio(geometric_mean(&results.ratios(figure, group, HAKMEM, to)));
     for (name, _) in results.allocators.iter().filter(|(name, _)| name != HAKMEM) {
         writeln!(out, "  {name:<18} time {:>6}   peak RSS {:>6}", mean(TIME, name), mean(RESIDENT, name))?;
     }
-    let best = |figure| ratio(geometric_mean(&results.ratios_to_best(figure, None)));
+    let best = |figure| ratio(geometric_mean(&results.ratios_to_best(figure, group)));
     writeln!(out, "  {:<18} time {:>6}   peak RSS {:>6}", "the best of each", best(TIME), best(RESIDENT))?;
-    let noise = results.ratios(TIME, None, AGAIN, HAKMEM);
+    let noise = results.ratios(TIME, group, AGAIN, HAKMEM);
     if let Some(mean) = geometric_mean(&noise) {
         let farthest = noise.iter().copied().max_by(|one, other| one.ln().abs().total_cmp(&other.ln().abs()));
         writeln!(
