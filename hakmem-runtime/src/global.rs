@@ -112,7 +112,7 @@ impl Allocator {
     #[inline(never)]
     pub fn alloc_large(&'static self, size: usize, align: usize) -> *mut u8 {
         self.initialise();
-        self.or_trimmed(move || self.backing.extents().alloc(self.backing.id(), size, align))
+        self.or_trimmed(size, align, move || self.backing.extents().alloc(self.backing.id(), size, align))
     }
 
     /// Allocates zeroed memory without writing to it. Null: no memory.
@@ -120,7 +120,7 @@ impl Allocator {
     #[inline(never)]
     pub fn alloc_zeroed_large(&'static self, size: usize, align: usize) -> *mut u8 {
         self.initialise();
-        self.or_trimmed(move || self.backing.extents().alloc_zeroed(self.backing.id(), size, align))
+        self.or_trimmed(size, align, move || self.backing.extents().alloc_zeroed(self.backing.id(), size, align))
     }
 
     /// Frees a large block. What is none stops the program.
@@ -142,19 +142,21 @@ impl Allocator {
     pub unsafe fn realloc_large(&'static self, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
         // SAFETY: the caller passes a large block with its alignment. If the first attempt returns null, the block is
         // as it was.
-        let new = self
-            .or_trimmed(move || unsafe { self.backing.extents().realloc(self.backing.id(), block, new_size, align) });
+        let new = self.or_trimmed(new_size, align, move || unsafe {
+            self.backing.extents().realloc(self.backing.id(), block, new_size, align)
+        });
         if new != block {
             self.backing.purge_if_due(None, clock::now_ms());
         }
         new
     }
 
-    /// What `attempt` returns; if that is null, what it returns after all memory that is only cached was given back.
+    /// What `attempt` returns; if that is null, what it returns after all memory that is only cached was given back. For
+    /// an amount that no system has, nothing is given back.
     #[inline(always)]
-    fn or_trimmed(&self, attempt: impl Fn() -> *mut u8) -> *mut u8 {
+    fn or_trimmed(&self, size: usize, align: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
         let block = attempt();
-        if block.is_null() { self.trim_and_retry(attempt) } else { block }
+        if block.is_null() && !Extents::is_hopeless(size, align) { self.trim_and_retry(attempt) } else { block }
     }
 
     #[cold]

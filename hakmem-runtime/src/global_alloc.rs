@@ -113,12 +113,15 @@ pub(crate) fn offset_in_tables<S: CompiledSpec>(size: usize, align: usize) -> Op
     }
 }
 
+/// No class has a greater alignment (`MAX_ALIGN` of hakmem-spec).
+const CLASS_ALIGN: usize = 4096;
+
 /// The offset of the smallest class that serves a layout, by a search: for unusual alignments, and for sizes that no
 /// class serves.
 #[cold]
 #[inline(never)]
 fn find_class_slow<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
-    if size > S::LARGEST {
+    if size > S::LARGEST || align > CLASS_ALIGN {
         return None;
     }
     let serves = |class: &Class| class.usable as usize >= size && class.align as usize >= align;

@@ -107,7 +107,7 @@ pub struct Large {
 
 impl Default for Large {
     fn default() -> Self {
-        Self { cache: 128 << 20 }
+        Self { cache: 1 << 30 }
     }
 }
 

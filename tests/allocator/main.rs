@@ -20,6 +20,7 @@ mod workers;
 
 mod background;
 mod depot;
+mod extents;
 mod first_use;
 mod forms;
 mod headers;

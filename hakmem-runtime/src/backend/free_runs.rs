@@ -6,7 +6,7 @@
 
 use super::region::Region;
 use super::superslab::SuperSlab;
-use crate::meta::page_map::{self, GRANULE, Owner};
+use crate::meta::page_map::{self, GRANULE, Occupant};
 use crate::slab::{Geometry, Slab};
 use crate::sys::mmap::{self, Access};
 use core::sync::atomic::Ordering;
@@ -149,9 +149,9 @@ impl FreeRunBins {
         while let Some(&Some(superslab)) = self.bins.get(geometry.slabs_per_superslab()) {
             self.remove(superslab);
             let address = superslab.slab_address(0, geometry);
-            // The page map first: once unmapped, the address may be reused by anyone.
-            page_map::remove(address, geometry.superslab_size());
-            mmap::unmap(address, geometry.superslab_size());
+            if !page_map::unmap(address, geometry.superslab_size()) {
+                return self.insert(superslab);
+            }
             superslab.forget_dirty();
             superslab.next.set(self.unmapped);
             self.unmapped = Some(superslab);
@@ -165,9 +165,7 @@ impl FreeRunBins {
         if !mmap::map_at(address, size, Access::ReadWrite) {
             return false;
         }
-        let owner = Owner::Region(id);
-        if !page_map::enter(address, size, owner, owner) {
-            mmap::unmap(address, size);
+        if !page_map::enter_or_unmap(address, size, Occupant::Region(id)) {
             return false;
         }
         self.unmapped = superslab.next.get();

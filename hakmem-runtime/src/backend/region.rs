@@ -1,7 +1,7 @@
 //! A region: the address space that SuperSlabs are cut from, with the metadata of all their slabs.
 
 use super::superslab::SuperSlab;
-use crate::meta::page_map::{self, Owner};
+use crate::meta::page_map::{self, Occupant};
 use crate::slab::geometry::SUPERSLABS;
 use crate::slab::{Geometry, Slab};
 use crate::sys::mmap::{self, Access};
@@ -63,9 +63,11 @@ impl Region {
             }
         };
         let length = count << geometry.superslab_shift;
-        let owner = Owner::Region(id);
-        if !mmap::commit(base, geometry.superslab_size()) || !page_map::enter(base, length, owner, owner) {
+        if !mmap::commit(base, geometry.superslab_size()) {
             mmap::unmap(base, length);
+            return None;
+        }
+        if !page_map::enter_or_unmap(base, length, Occupant::Region(id)) {
             return None;
         }
         if huge_pages {
@@ -112,9 +114,7 @@ impl Region {
         let (committed, reserved) = (self.committed.get(), self.reserved.get());
         let address = self.base(geometry).wrapping_add(committed << geometry.superslab_shift);
         let length = reserved.wrapping_sub(committed) << geometry.superslab_shift;
-        if length > 0 {
-            page_map::remove(address, length);
-            mmap::unmap(address, length);
+        if length > 0 && page_map::unmap(address, length) {
             self.reserved.set(committed);
         }
     }

@@ -1,7 +1,8 @@
 //! From an address to the block that starts there, for `free` and `realloc`.
 
+use crate::extent::Extents;
 use crate::global::Allocator;
-use crate::meta::page_map::{self, GRANULE, Owner};
+use crate::meta::page_map::{self, Occupant};
 use crate::slab::NO_CLASS;
 use crate::sys::fatal::fatal;
 
@@ -17,8 +18,8 @@ pub(super) enum Found {
 /// The block that starts at `address`. Ends the program if no block that was ever handed out starts there. Does not
 /// check whether the block was freed since.
 pub(super) fn find(allocator: &'static Allocator, address: usize) -> Found {
-    match page_map::owner(address) {
-        Owner::Region(id) if id == allocator.backing().id() => {
+    match page_map::occupant_of(address) {
+        Occupant::Region(id) if id == allocator.backing().id() => {
             // SAFETY: the page map says that the address is in a region of this allocator, so of the pool's geometry.
             let slab = unsafe { allocator.backing().pool().geometry().slab_of(address) };
             let class_index = slab.class_index();
@@ -32,12 +33,10 @@ pub(super) fn find(allocator: &'static Allocator, address: usize) -> Found {
             }
             Found::OfClass(class_index as usize)
         }
-        Owner::Large(id, length) if id == allocator.backing().id() && address & (GRANULE - 1) == 0 => {
-            Found::Large(length)
-        }
-        Owner::Large(id, _) | Owner::LargeRest(id) if id == allocator.backing().id() => {
-            fatal("invalid free or realloc: not the start of a block", address)
-        }
+        Occupant::Segment(id, _) if id == allocator.backing().id() => match Extents::usable(id, address) {
+            Some(usable) => Found::Large(usable),
+            None => fatal("invalid free or realloc: not the start of a block", address),
+        },
         _ => fatal("invalid free or realloc: not a block of this allocator", address),
     }
 }

@@ -4,7 +4,6 @@ use super::by_address::ByAddress;
 use super::streams;
 use crate::global_alloc;
 use crate::layer_stats::layer_stats;
-use crate::meta::page_map;
 use crate::stats::{ClassStats, Stats};
 use crate::sys::errno;
 use crate::sys::program::{self, STANDARD_ERROR};
@@ -45,7 +44,7 @@ pub fn mallinfo2<S: ByAddress>() -> Mallinfo2 {
         info.uordblks += class.bytes_live() as usize;
         info.fordblks += class.bytes_waste() as usize;
     });
-    page_map::each_large(S::allocator().backing().id(), |length| {
+    S::allocator().backing().extents().each_block(|length| {
         info.hblks += 1;
         info.hblkhd += length;
     });

@@ -3,7 +3,6 @@
 //! A program that frees a large block and allocates another of the same length is served from here, without a lock. For
 //! any other request the ranges move to the extent cache, where they are coalesced and split.
 
-use crate::meta::page_map::GRANULE;
 use crate::meta::word::Word;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,17 +11,17 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 /// cache, 18 with it.)
 pub(super) const RANGES: usize = 16;
 
-/// A range's length is in units of 4 KiB; a page of any size is a multiple of that.
+/// Addresses and lengths are in units of 4 KiB; a page of any size is a multiple of that.
 const UNIT_SHIFT: u32 = 12;
-/// A granule's number has this many bits, in an address space of 47 bits.
-const GRANULE_BITS: u32 = 47 - GRANULE.trailing_zeros();
+/// The bits of an address, in an address space of 47 bits.
+const ADDRESS_BITS: u32 = 47 - UNIT_SHIFT;
+/// The longest range, in units: 2 TiB.
+const LONGEST: usize = (1 << (u64::BITS - ADDRESS_BITS)) - 1;
 
-const _: () = assert!(GRANULE_BITS + 47 - UNIT_SHIFT <= u64::BITS, "a granule and a length fit in a word");
-
-/// Ranges that start at a granule.
+/// Ranges of pages.
 ///
 /// # Invariants
-/// A word is 0, or a range that no thread owns: the number of its first granule in the low bits, its length above them.
+/// A word is 0, or a range that no thread owns: its address in the low bits, its length above them.
 /// The thread that replaces the word by 0 owns the range.
 ///
 /// `top % SLOTS` is usually the slot after the range put last, and the first empty one. It is a hint: only the number
@@ -36,17 +35,17 @@ pub struct ExactCache<W = AtomicU64, const SLOTS: usize = RANGES> {
 
 const _: () = assert!(offset_of!(ExactCache, top) == 128, "the words are two cache lines of their own");
 
-/// A range as a word. `address` is a multiple of a granule, below 2⁴⁷.
+/// A range as a word.
 fn pack(address: usize, length: usize) -> u64 {
-    (address >> GRANULE.trailing_zeros()) as u64 | ((length >> UNIT_SHIFT) as u64) << GRANULE_BITS
+    (address >> UNIT_SHIFT) as u64 | ((length >> UNIT_SHIFT) as u64) << ADDRESS_BITS
 }
 
 fn address(word: u64) -> usize {
-    (word as usize & ((1 << GRANULE_BITS) - 1)) << GRANULE.trailing_zeros()
+    (word as usize & ((1 << ADDRESS_BITS) - 1)) << UNIT_SHIFT
 }
 
 fn length(word: u64) -> usize {
-    (word >> GRANULE_BITS << UNIT_SHIFT) as usize
+    (word >> ADDRESS_BITS << UNIT_SHIFT) as usize
 }
 
 impl ExactCache {
@@ -62,9 +61,12 @@ impl<W: Word, const SLOTS: usize> ExactCache<W, SLOTS> {
         ExactCache { words: core::array::from_fn(|_| word()), top: AtomicUsize::new(0) }
     }
 
-    /// Puts in a range that starts at a granule, which the caller owns. `false`: there is no empty slot.
+    /// Puts in a range, which the caller owns. `false`: there is no empty slot, or it is too long.
     #[inline]
     pub fn put(&self, address: usize, length: usize) -> bool {
+        if length >> UNIT_SHIFT > LONGEST {
+            return false;
+        }
         let range = pack(address, length);
         let top = self.top.load(Ordering::Relaxed);
         // Release: a thread that takes the range may write to it, after everything that its last owner did there.
@@ -75,6 +77,16 @@ impl<W: Word, const SLOTS: usize> ExactCache<W, SLOTS> {
         put.is_some()
     }
 
+    /// Puts in the range of a block that was freed. `record` says what the range is: from now on, that it is `held`.
+    /// `false`: it is not in the cache, and still the caller's.
+    #[inline]
+    pub fn put_block(&self, record: &W, held: u64, address: usize, length: usize) -> bool {
+        // Before another thread can take the range, and write its own record. And a second free, by whichever thread,
+        // must find no block from now on, as far as it can know of the first.
+        record.store(held, Ordering::Relaxed);
+        self.put(address, length)
+    }
+
     /// Takes a range of exactly this length that starts at a multiple of `align`. 0: there is none.
     #[inline]
     pub fn take(&self, wanted: usize, align: usize) -> usize {
@@ -83,7 +95,7 @@ impl<W: Word, const SLOTS: usize> ExactCache<W, SLOTS> {
     }
 
     /// Takes any range: its address and length.
-    pub(super) fn take_any(&self) -> Option<(usize, usize)> {
+    pub fn take_any(&self) -> Option<(usize, usize)> {
         self.take_first(|range| range != 0).map(|range| (address(range), length(range)))
     }
 
@@ -128,6 +140,7 @@ impl<W: Word, const SLOTS: usize> ExactCache<W, SLOTS> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::meta::page_map::GRANULE;
 
     const BASE: usize = 0x7000_0000_0000;
 
@@ -155,10 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn the_last_granule_and_the_longest_range_fit() {
-        let (last, longest) = ((1 << 47) - GRANULE, (1 << 47) - 4096);
+    fn the_last_page_and_the_longest_range_fit() {
+        let (last, longest) = ((1 << 47) - 4096, LONGEST << UNIT_SHIFT);
         let exact = ExactCache::empty();
-        assert!(exact.put(last, longest));
+        assert!(exact.put(last, longest) && !exact.put(4096, longest + 4096));
         assert_eq!(exact.take_any(), Some((last, longest)));
     }
 }

@@ -1,13 +1,24 @@
-//! Large blocks: requests that no class serves. Imports `meta` and `sys`.
+//! Large blocks: requests that no class serves. Imports `meta`, `slab` and `sys`.
 //!
-//! `exact_cache` caches freed ranges for requests of the same length, `extent_cache` coalesces and splits them for all
-//! others, and `extents` maps, resizes and unmaps blocks.
+//! ```text
+//! segment       address space reserved at once, with a record for each of its pages
+//! free_extents  the free extents, by length and by age
+//! page_store    all pages: taking extents out, putting them back, joining them
+//! exact_cache   the extents freed last, for requests of the same length, without a lock
+//! block         a block in its extent: its units, its start, its record
+//! extents       allocation, free, purge
+//! resize        reallocation: in place, by moving pages, or by a copy
+//! ```
 
+mod block;
 mod exact_cache;
-mod extent_cache;
 mod extents;
+mod free_extents;
+mod page_store;
+mod resize;
+mod segment;
 #[cfg(test)]
-mod realloc_tests;
+mod store_tests;
 
 pub use exact_cache::ExactCache;
 pub(crate) use extents::Extents;

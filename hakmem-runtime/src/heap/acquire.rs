@@ -55,7 +55,13 @@ impl Heap {
             self.backing.purge(None);
             slab = take();
         }
-        slab.inspect(|slab| self.init_slab(slab, class_index))
+        slab.inspect(|slab| {
+            if slab.fresh.get() {
+                // Large blocks that are only kept must not add to the program's peak.
+                self.backing.extents().make_room((slabs as usize) << pool.geometry().slab_shift);
+            }
+            self.init_slab(slab, class_index);
+        })
     }
 
     /// Stages 1 to 3.

@@ -3,7 +3,7 @@
 use super::{Heap, Portion, Trim};
 use crate::backend::{Pool, TICKS};
 use crate::extent::Extents;
-use crate::meta::page_map::{self, Owner};
+use crate::meta::page_map::{self, Occupant};
 use crate::slab::Slab;
 use crate::slab::class::Class;
 use crate::sys::clock;
@@ -109,17 +109,17 @@ impl Backing {
 
     /// Whether `address` lies in memory of this allocator.
     pub(crate) fn owns(&self, address: usize) -> bool {
-        match page_map::owner(address) {
-            Owner::Nobody => false,
-            Owner::Region(id) | Owner::Large(id, _) | Owner::LargeRest(id) => id == self.id(),
+        match page_map::occupant_of(address) {
+            Occupant::None => false,
+            Occupant::Region(id) | Occupant::Segment(id, _) => id == self.id(),
         }
     }
 
     /// The class index of the slab at `address`, or [`NO_CLASS`](crate::slab::NO_CLASS); `None` if `address` is not in
     /// a region of this allocator.
     pub(crate) fn class_at(&self, address: usize) -> Option<u32> {
-        match page_map::owner(address) {
-            Owner::Region(id) if id == self.id() => {
+        match page_map::occupant_of(address) {
+            Occupant::Region(id) if id == self.id() => {
                 // SAFETY: the page map says that the address is in a region of this allocator, so of the pool's
                 // geometry.
                 let slab = unsafe { self.pool.geometry().slab_of(address) };
@@ -196,6 +196,7 @@ impl Backing {
     /// Returns all free memory and address space to the system, which has no more to give.
     #[cold]
     pub(crate) fn trim_all(&self) {
+        self.extents.note_refusal();
         self.purge(None);
         self.pool.unmap_empty();
     }

@@ -6,11 +6,12 @@
 
 use super::arena;
 use super::word::publish_once;
+use crate::sys::mmap;
 use core::ops::Range;
 use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// What one entry describes. Regions and large blocks start at multiples of it.
+/// What one entry describes. Regions and segments consist of whole granules.
 pub(crate) const GRANULE: usize = 2 << 20;
 const GRANULE_SHIFT: u32 = GRANULE.trailing_zeros();
 const LEAF_SHIFT: u32 = 13;
@@ -26,37 +27,33 @@ const _: () = assert!(size_of::<Leaf>() == 64 << 10 && LEAF_ENTRIES * GRANULE ==
 /// The leaves' addresses; 0: no leaf.
 static ROOT: [AtomicU64; ROOT_ENTRIES] = [const { AtomicU64::new(0) }; ROOT_ENTRIES];
 
-/// What occupies a granule, and for which allocator. (The owner of a slab is something else: a thread's heap.)
+/// What occupies a granule, and for which allocator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Owner {
+pub(crate) enum Occupant {
     /// Memory that is not ours, or none.
-    Nobody,
+    None,
     /// A region of SuperSlabs of the allocator with this id.
     Region(u8),
-    /// The first granule of a large block: its allocator's id, and the bytes of its mapping.
-    Large(u8, usize),
-    /// A later granule of a large block, or a cached one, of the allocator with this id.
-    LargeRest(u8),
+    /// A segment of large blocks, of the allocator with this id, which starts at this address.
+    Segment(u8, usize),
 }
 
-// An entry: bits 0–1 the kind, bits 8–15 the allocator's id, bits 16–63 the length in units of 64 bytes.
-impl Owner {
+// An entry: bits 0–1 the kind, bits 8–15 the allocator's id, bits 21–63 the segment's first granule.
+impl Occupant {
     fn encode(self) -> u64 {
         match self {
-            Owner::Nobody => 0,
-            Owner::Region(id) => 1 | u64::from(id) << 8,
-            Owner::Large(id, length) => 2 | u64::from(id) << 8 | (length as u64 >> 6) << 16,
-            Owner::LargeRest(id) => 3 | u64::from(id) << 8,
+            Occupant::None => 0,
+            Occupant::Region(id) => 1 | u64::from(id) << 8,
+            Occupant::Segment(id, base) => 2 | u64::from(id) << 8 | base as u64,
         }
     }
 
-    fn decode(entry: u64) -> Owner {
+    fn decode(entry: u64) -> Occupant {
         let id = (entry >> 8) as u8;
         match entry & 3 {
-            0 => Owner::Nobody,
-            1 => Owner::Region(id),
-            2 => Owner::Large(id, (entry >> 16 << 6) as usize),
-            _ => Owner::LargeRest(id),
+            0 => Occupant::None,
+            1 => Occupant::Region(id),
+            _ => Occupant::Segment(id, entry as usize & !(GRANULE - 1)),
         }
     }
 }
@@ -81,74 +78,43 @@ fn entry_of(granule: usize) -> Option<&'static AtomicU64> {
     leaf.get(granule & (LEAF_ENTRIES - 1))
 }
 
-/// The owner of `address`.
-pub(crate) fn owner(address: usize) -> Owner {
-    entry_of(address >> GRANULE_SHIFT).map_or(Owner::Nobody, |entry| Owner::decode(entry.load(Ordering::Relaxed)))
+/// What occupies the granule of `address`.
+pub(crate) fn occupant_of(address: usize) -> Occupant {
+    entry_of(address >> GRANULE_SHIFT).map_or(Occupant::None, |entry| Occupant::decode(entry.load(Ordering::Relaxed)))
 }
 
-/// Changes the owner of the granule of `address`, which has a leaf.
-pub(crate) fn change(address: usize, owner: Owner) {
-    if let Some(entry) = entry_of(address >> GRANULE_SHIFT) {
-        entry.store(owner.encode(), Ordering::Relaxed);
-    }
-}
-
-/// A large block's entry.
-#[derive(Debug)]
-pub(crate) struct LargeBlock {
-    entry: &'static AtomicU64,
-    /// The bytes of its mapping.
-    pub(crate) length: usize,
-}
-
-impl LargeBlock {
-    /// [`change`] of its first granule, without another lookup.
-    pub(crate) fn change(&self, owner: Owner) {
-        self.entry.store(owner.encode(), Ordering::Relaxed);
-    }
-}
-
-/// The large block of the allocator with this id that starts at `address`, if there is one.
-pub(crate) fn large(address: usize, id: u8) -> Option<LargeBlock> {
-    let entry = entry_of(address >> GRANULE_SHIFT)?;
-    match Owner::decode(entry.load(Ordering::Relaxed)) {
-        Owner::Large(of, length) if of == id && address & (GRANULE - 1) == 0 => Some(LargeBlock { entry, length }),
-        _ => None,
-    }
-}
-
-/// Creates the leaves for `[address, address + length)`, so that [`enter`] cannot fail for it. `false`: no memory.
-pub(crate) fn prepare(address: usize, length: usize) -> bool {
+/// Enters `occupant` for the granules of `[address, address + length)`, which is not empty. `false`: there is no memory for
+/// a leaf, and nothing is entered.
+fn enter(address: usize, length: usize, occupant: Occupant) -> bool {
     let granules = granules(address, length);
     let last = granules.end.wrapping_sub(1) >> LEAF_SHIFT;
-    !granules.is_empty() && (granules.start >> LEAF_SHIFT..=last).all(|root| make_leaf(root).is_some())
-}
-
-/// Enters `[address, address + length)`: `first` at its first granule, `rest` at the others. `false`: there is no
-/// memory for a leaf, and nothing is entered.
-pub(crate) fn enter(address: usize, length: usize, first: Owner, rest: Owner) -> bool {
-    let prepared = prepare(address, length);
+    let prepared = (granules.start >> LEAF_SHIFT..=last).all(|root| make_leaf(root).is_some());
     if prepared {
-        write(granules(address, length), first, rest);
+        write(granules, occupant);
     }
     prepared
 }
 
-/// Removes `[address, address + length)`.
-pub(crate) fn remove(address: usize, length: usize) {
-    write(granules(address, length), Owner::Nobody, Owner::Nobody);
+/// [`enter`] of a new mapping, which is unmapped if that fails.
+pub(crate) fn enter_or_unmap(address: usize, length: usize, occupant: Occupant) -> bool {
+    let entered = enter(address, length, occupant);
+    if !entered {
+        mmap::unmap(address, length);
+    }
+    entered
 }
 
-/// Calls `each` with the length of every large block of the allocator with this id.
-pub(crate) fn each_large(id: u8, mut each: impl FnMut(usize)) {
-    // Acquire pairs with the publication in `make_leaf`.
-    for entry in ROOT.iter().filter_map(|leaf| leaf_at(leaf.load(Ordering::Acquire))).flatten() {
-        if let Owner::Large(of, length) = Owner::decode(entry.load(Ordering::Relaxed))
-            && of == id
-        {
-            each(length);
-        }
+/// Removes `[address, address + length)`, whole granules of one occupant, and unmaps it. `false`: the kernel refused, and
+/// all is as it was.
+pub(crate) fn unmap(address: usize, length: usize) -> bool {
+    let occupant = occupant_of(address);
+    // First here: once unmapped, the addresses may be anyone's.
+    write(granules(address, length), Occupant::None);
+    let unmapped = mmap::unmap(address, length);
+    if !unmapped {
+        write(granules(address, length), occupant);
     }
+    unmapped
 }
 
 /// The granules that `[address, address + length)` touches.
@@ -157,13 +123,9 @@ fn granules(address: usize, length: usize) -> Range<usize> {
     address >> GRANULE_SHIFT..end
 }
 
-fn write(granules: Range<usize>, first: Owner, rest: Owner) {
-    let mut owner = first;
-    for entry in granules.map(entry_of) {
-        if let Some(entry) = entry {
-            entry.store(owner.encode(), Ordering::Relaxed);
-        }
-        owner = rest;
+fn write(granules: Range<usize>, occupant: Occupant) {
+    for entry in granules.filter_map(entry_of) {
+        entry.store(occupant.encode(), Ordering::Relaxed);
     }
 }
 
@@ -175,24 +137,21 @@ mod tests {
     fn what_is_entered_is_found_and_nothing_else() {
         let base = 0x1234_4000_0000;
         let length = 5 * GRANULE + 4096;
-        assert_eq!(owner(base), Owner::Nobody);
-        assert!(enter(base, length, Owner::Large(7, length), Owner::LargeRest(7)));
-        assert_eq!(owner(base), Owner::Large(7, length));
-        assert_eq!(owner(base + GRANULE - 1), Owner::Large(7, length));
-        assert_eq!(owner(base + GRANULE), Owner::LargeRest(7));
-        assert_eq!(owner(base + length - 1), Owner::LargeRest(7));
-        assert_eq!(owner(base + 6 * GRANULE), Owner::Nobody);
-        assert_eq!(owner(base - 1), Owner::Nobody);
-        change(base, Owner::LargeRest(7));
-        assert_eq!([owner(base), owner(base + GRANULE)], [Owner::LargeRest(7); 2]);
-        remove(base, length);
-        assert_eq!(owner(base + GRANULE), Owner::Nobody);
+        assert_eq!(occupant_of(base), Occupant::None);
+        assert!(enter(base, length, Occupant::Segment(7, base)));
+        for address in [base, base + GRANULE - 1, base + GRANULE, base + length - 1] {
+            assert_eq!(occupant_of(address), Occupant::Segment(7, base));
+        }
+        assert_eq!(occupant_of(base + 6 * GRANULE), Occupant::None);
+        assert_eq!(occupant_of(base - 1), Occupant::None);
+        write(granules(base, length), Occupant::None);
+        assert_eq!([occupant_of(base), occupant_of(base + GRANULE)], [Occupant::None; 2]);
     }
 
     #[test]
     fn any_address_may_be_asked_for() {
         for address in [0, 1, usize::MAX, 1 << 47, (1 << 47) - 1, usize::MAX / 2] {
-            assert_eq!(owner(address), Owner::Nobody);
+            assert_eq!(occupant_of(address), Occupant::None);
         }
     }
 
@@ -201,8 +160,8 @@ mod tests {
         // The last granule of one leaf and the first of the next.
         let leaf = GRANULE << LEAF_SHIFT;
         let edge = 100 * leaf - GRANULE;
-        assert!(enter(edge, 2 * GRANULE, Owner::Region(3), Owner::Region(3)));
-        assert_eq!([owner(edge), owner(edge + GRANULE)], [Owner::Region(3); 2]);
-        remove(edge, 2 * GRANULE);
+        assert!(enter(edge, 2 * GRANULE, Occupant::Region(3)));
+        assert_eq!([occupant_of(edge), occupant_of(edge + GRANULE)], [Occupant::Region(3); 2]);
+        write(granules(edge, 2 * GRANULE), Occupant::None);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The functions that change a mapping take its address. Their callers must own the range: they got it from [`map`] or
 //! [`map_at`] and have not unmapped it, and no memory that the call would change is in use. Who owns which range is the
-//! subject of `backend/region.rs`, `backend/free_runs.rs` and `extent/extents.rs`.
+//! subject of `backend/region.rs`, `backend/free_runs.rs` and `extent/segment.rs`.
 
 use super::errno;
 use core::ptr;
@@ -30,7 +30,8 @@ pub(crate) fn round_up(value: usize, to: usize) -> Option<usize> {
 /// The access that a new mapping allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Nothing yet: address space alone, which the kernel does not count as memory.
+    /// Nothing yet: address space alone, which the kernel does not count as memory. It does so when it becomes usable
+    /// (without MAP_NORESERVE, which would hold for ever), so that a request beyond all memory fails at once.
     Reserved,
     /// Reads and writes. Zero until the first write.
     ReadWrite,
@@ -43,19 +44,11 @@ impl Access {
             Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
         }
     }
-
-    /// The kernel charges memory when it becomes usable, so that a request beyond all memory fails at once. It does not
-    /// charge reserved address space.
-    fn flags(self) -> i32 {
-        match self {
-            Access::Reserved => libc::MAP_NORESERVE,
-            Access::ReadWrite => 0,
-        }
-    }
 }
 
+#[inline(never)] // For size, as are the others: a call of the kernel takes far longer.
 fn mmap(hint: usize, length: usize, access: Access, extra: i32) -> usize {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | access.flags() | extra;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | extra;
     let hint = ptr::with_exposed_provenance_mut(hint);
     errno::preserve(|| {
         // SAFETY: it makes a new anonymous mapping. `extra` is 0 or MAP_FIXED_NOREPLACE, with which the kernel never
@@ -69,6 +62,7 @@ fn mmap(hint: usize, length: usize, access: Access, extra: i32) -> usize {
 const TRIES: u32 = 8;
 
 /// Maps `length` bytes at `address`, if nothing is mapped there.
+#[inline(never)]
 pub(crate) fn map_at(address: usize, length: usize, access: Access) -> bool {
     let found = mmap(address, length, access, libc::MAP_FIXED_NOREPLACE);
     if found != 0 && found != address {
@@ -113,18 +107,33 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
     address
 }
 
-/// Unmaps a range that the caller owns.
-pub(crate) fn unmap(address: usize, length: usize) {
-    if length > 0 {
-        errno::preserve(|| {
-            // SAFETY: the range is a mapping, or a part of one, that the caller owns and no longer uses (see the
-            // module).
-            unsafe { libc::munmap(ptr::with_exposed_provenance_mut(address), length) };
-        });
+/// Maps `bytes` so that the address `before` bytes after their start is a multiple of `align`, a power of two.
+pub(crate) fn map_before(before: usize, bytes: usize, align: usize) -> usize {
+    let Some(total) = bytes.checked_add(align) else { return 0 };
+    let whole = mmap(0, total, Access::Reserved, 0);
+    let Some(aligned) = round_up(whole.wrapping_add(before), align).filter(|_| whole != 0) else { return 0 };
+    let address = aligned.wrapping_sub(before);
+    let end = address.wrapping_add(bytes);
+    unmap(whole, address.wrapping_sub(whole));
+    unmap(end, whole.wrapping_add(total).wrapping_sub(end));
+    if !commit(address, bytes) {
+        unmap(address, bytes);
+        return 0;
     }
+    address
+}
+
+/// Unmaps a range that the caller owns. `false`: the kernel refused, as it may if that splits a mapping; the range is
+/// as it was.
+#[inline(never)]
+pub(crate) fn unmap(address: usize, length: usize) -> bool {
+    // SAFETY: the range is a mapping, or a part of one, that the caller owns and no longer uses (see the module).
+    let unmap = || unsafe { libc::munmap(ptr::with_exposed_provenance_mut(address), length) == 0 };
+    length == 0 || errno::preserve(unmap)
 }
 
 /// Makes reserved memory readable and writable.
+#[inline(never)]
 pub(crate) fn commit(address: usize, length: usize) -> bool {
     errno::preserve(|| {
         // SAFETY: the range is address space that the caller reserved, so nothing can be using it.
@@ -151,6 +160,7 @@ pub(crate) fn prefer_huge_pages(address: usize, length: usize) {
     advise(address, length, libc::MADV_HUGEPAGE);
 }
 
+#[inline(never)]
 fn advise(address: usize, length: usize, advice: i32) -> bool {
     errno::preserve(|| {
         // SAFETY: whole pages of a mapping that the caller owns. MADV_DONTNEED is the only advice here that changes
@@ -159,47 +169,39 @@ fn advise(address: usize, length: usize, advice: i32) -> bool {
     })
 }
 
-/// The outcome of [`resize_in_place`].
+/// The outcome of [`move_pages`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resize {
+pub(crate) enum Moved {
+    /// The pages are at the target. Where they were, the mapping is all zero.
     Done,
-    /// There is no room after the mapping, or no memory.
+    /// The pages are where they were. What was at the target may be lost, but the target is still the caller's.
     Refused,
-    /// The range consists of several mappings, which the kernel does not resize as one.
-    Split,
+    /// The same; and this kernel never moves pages (before 5.7).
+    Unsupported,
+    /// The pages are where they were, and **the target may be somebody else's**: it must not be touched any more.
+    TargetLost,
 }
 
-/// Lengthens a mapping without moving it.
-pub(crate) fn resize_in_place(address: usize, old: usize, new: usize) -> Resize {
-    match remap(address, old, new, 0, 0) {
-        Ok(()) => Resize::Done,
-        Err(libc::EFAULT) => Resize::Split,
-        Err(_) => Resize::Refused,
-    }
-}
-
-/// Moves a mapping's pages, without copying them, to `target`: `new` bytes of address space that the caller reserved.
-/// `false`: the kernel refused, and the mapping is where it was; **but the caller does not own `target` any more**.
+/// Moves the pages of `length` bytes from one place to another, both mapped and the caller's, without copying them.
 ///
-/// That is because the kernel unmaps `target` before it moves the pages ("Any previous mapping at the address range
-/// specified by `new_address` and `new_size` is unmapped", mremap(2)), and may refuse after that. Then another thread's
-/// mapping may be at `target` already, and unmapping it would destroy that. On the other hand, a kernel that refuses
-/// earlier (most checks come first since 6.17) leaves the reservation in place. The cases cannot be told apart, so
-/// `target` is given up in both: at worst its address space, which has no memory, leaks.
-pub(crate) fn move_to(address: usize, old: usize, new: usize, target: usize) -> bool {
-    remap(address, old, new, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, target).is_ok()
-}
-
-/// `mremap`, or its `errno`.
-fn remap(address: usize, old: usize, new: usize, flags: i32, target: usize) -> Result<(), i32> {
-    let address = ptr::with_exposed_provenance_mut::<libc::c_void>(address);
-    let target = ptr::with_exposed_provenance_mut::<libc::c_void>(target);
-    errno::preserve(|| {
-        // SAFETY: the caller owns the mapping at `address`. Without flags its address stays, the kernel adds pages
-        // where nothing is mapped, and `target` is ignored. With MREMAP_FIXED the kernel replaces what is at `target`,
-        // which is the caller's reservation up to that moment; no other mapping can be made between the two steps. The
-        // old range is unmapped by a move and nobody else uses it, since the caller owns it.
-        let moved = unsafe { libc::mremap(address, old, new, flags, target) };
-        if moved == libc::MAP_FAILED { Err(errno::last()) } else { Ok(()) }
-    })
+/// The kernel unmaps the target before it moves the pages ("Any previous mapping at the address range specified by
+/// `new_address` and `new_size` is unmapped", mremap(2)), and may refuse after that. By then another thread may have a
+/// mapping there. So after a refusal the target is mapped again, if nothing is there. If something is, it may also be
+/// the old target (most checks come first since Linux 6.17), but that cannot be told.
+pub(crate) fn move_pages(from: usize, length: usize, to: usize) -> Moved {
+    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
+    let (old, new) = (ptr::with_exposed_provenance_mut(from), ptr::with_exposed_provenance_mut::<libc::c_void>(to));
+    let error = errno::preserve(|| {
+        // SAFETY: the caller owns both ranges, and nothing in the target is in use. MREMAP_DONTUNMAP keeps the old range
+        // mapped.
+        let moved = unsafe { libc::mremap(old, length, length, flags, new) };
+        if moved == libc::MAP_FAILED { errno::last() } else { 0 }
+    });
+    match error {
+        0 => Moved::Done,
+        // Flags and addresses are checked first of all.
+        libc::EINVAL => Moved::Unsupported,
+        _ if map_at(to, length, Access::ReadWrite) => Moved::Refused,
+        _ => Moved::TargetLost,
+    }
 }

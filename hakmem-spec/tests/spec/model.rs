@@ -12,7 +12,7 @@ fn everything_but_a_class_may_be_left_out() {
     let spec = spec("class = [{ size = 64 }]");
     assert_eq!(spec.geometry, Geometry { superslab: 2 << 20, slab: 64 << 10 });
     assert_eq!(spec.purge, Purge { delay_ms: Some(500), background: false });
-    assert_eq!(spec.large, Large { cache: 128 << 20 });
+    assert_eq!(spec.large, Large { cache: 1 << 30 });
     assert!(!spec.huge_pages);
     assert_eq!(spec.tls, Tls::Native);
     let class = &spec.classes[0];

@@ -1,95 +1,17 @@
-//! Random operations of C's `malloc` over sixteen threads that pass blocks on, each block with a pattern that is checked:
+//! Blocks of all kinds, most of them small, in sixteen threads that pass them on, each block with a pattern that is checked:
 //! as it is, with faults injected into the system calls, and under a limit of address space. What fails reports `ENOMEM`;
 //! nothing is lost, nothing is written to by two.
-//!
-//! Each takes two seconds; `HAKMEM_SOAK_SECONDS=600 cargo test --release --test soak` takes ten minutes for each.
 
-#[path = "common/address_space.rs"]
-mod address_space;
-#[path = "common/rerun.rs"]
-mod rerun;
-
-use address_space::limit_address_space;
-use libc::{ENOMEM, c_int, c_long, c_void, off_t, size_t};
-use rerun::isolated;
+use crate::address_space::limit_address_space;
+use crate::faults::{FAULTS, REFUSED};
+use crate::rerun::isolated;
+use crate::{Random, heap, seconds};
+use libc::{ENOMEM, c_void};
 use std::ptr;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
-
-mod heap {
-    hakmem::allocator! {
-        pub(crate) struct Heap = "examples/preload/classes.toml";
-    }
-}
-
-hakmem::export_malloc!(heap::Heap);
-
-// Faults.
-
-/// One call in so many fails; 0 for none.
-static FAULTS: AtomicU32 = AtomicU32::new(0);
-static CALLS: AtomicU32 = AtomicU32::new(0);
-static REFUSED: AtomicU64 = AtomicU64::new(0);
-
-/// Whether this call is one to refuse. `errno` says so, too.
-fn refuse() -> bool {
-    let one_in = FAULTS.load(Ordering::Relaxed);
-    let call = CALLS.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9) >> 8;
-    let refused = one_in > 0 && call.is_multiple_of(one_in);
-    if refused {
-        REFUSED.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: this thread's own place.
-        unsafe { *libc::__errno_location() = ENOMEM };
-    }
-    refused
-}
-
-/// Stands before the C library's function of that name, for the allocator as for all of this program.
-macro_rules! fallible {
-    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty, $call:ident, $failed:expr;)*) => {$(
-        #[unsafe(no_mangle)]
-        unsafe extern "C" fn $name($($argument: $type),*) -> $result {
-            if refuse() {
-                return $failed;
-            }
-            // SAFETY: the caller's call, passed on.
-            unsafe { answer(libc::syscall(libc::$call, $($argument),*)) }
-        }
-    )*};
-}
-
-trait Answer {
-    fn from(result: c_long) -> Self;
-}
-
-impl Answer for *mut c_void {
-    fn from(result: c_long) -> Self {
-        ptr::with_exposed_provenance_mut(result as usize)
-    }
-}
-
-impl Answer for c_int {
-    fn from(result: c_long) -> Self {
-        result as c_int
-    }
-}
-
-fn answer<T: Answer>(result: c_long) -> T {
-    T::from(result)
-}
-
-fallible! {
-    mmap(at: *mut c_void, length: size_t, access: c_int, flags: c_int, file: c_int, offset: off_t) -> *mut c_void,
-        SYS_mmap, libc::MAP_FAILED;
-    mremap(at: *mut c_void, old: size_t, new: size_t, flags: c_int, to: *mut c_void) -> *mut c_void,
-        SYS_mremap, libc::MAP_FAILED;
-    mprotect(at: *mut c_void, length: size_t, access: c_int) -> c_int, SYS_mprotect, -1;
-    madvise(at: *mut c_void, length: size_t, advice: c_int) -> c_int, SYS_madvise, -1;
-}
-
-// Work.
 
 const THREADS: usize = 16;
 
@@ -108,14 +30,7 @@ struct Header {
     seed: u64,
 }
 
-struct Random(u64);
-
 impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) as usize % bound
-    }
-
     /// Mostly small, at times of every kind.
     fn size(&mut self) -> usize {
         let most = match self.below(1000) {
@@ -229,7 +144,7 @@ fn work(number: usize) -> (u64, u64) {
 
 /// Lets the threads work, with one fault in so many system calls, and looks at what is left.
 fn soak(one_in: u32) -> (u64, u64) {
-    let seconds = std::env::var("HAKMEM_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2);
+    let seconds = seconds();
     let start = Barrier::new(THREADS + 1);
     let done = thread::scope(|scope| {
         let workers: Vec<_> = (0..THREADS)

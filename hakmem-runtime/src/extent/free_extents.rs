@@ -1,0 +1,375 @@
+//! The free extents: found by length, or by how long they have been free.
+//!
+//! Bins of extents of similar length, eight to a doubling, with a bitmap of those that are not empty ("two-level
+//! segregated fit", Masmano and others, 2004). A request looks at a few extents, from its own bin on: constant time, and
+//! seldom an eighth longer than asked.
+//!
+//! Each extent has a node here, apart from its memory, which is not touched.
+
+use super::segment::{Record, Segment};
+use crate::meta::arena;
+use core::iter;
+use core::mem::replace;
+use core::ptr;
+use core::slice;
+
+/// Bins for each doubling of the length.
+const PER_DOUBLING: usize = 8;
+/// A length is below 2⁴⁰ units.
+const BINS: usize = 40 * PER_DOUBLING;
+const BITMAP: usize = BINS.div_ceil(u64::BITS as usize);
+
+/// The extents of its own bin that a request looks at.
+const LOOKS: usize = 16;
+
+/// Nodes in the first chunk; each chunk has twice as many as the one before.
+const FIRST_CHUNK: usize = 64;
+const CHUNKS: usize = 24;
+
+/// A free extent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FreeExtent {
+    pub(super) segment: Segment,
+    pub(super) unit: usize,
+    /// In units.
+    pub(super) length: usize,
+    /// How many of its units count as dirty.
+    pub(super) dirty: usize,
+    /// When it was freed, in milliseconds.
+    pub(super) since: u32,
+}
+
+impl FreeExtent {
+    /// Whether it is all of its segment.
+    pub(super) fn is_whole_segment(&self) -> bool {
+        self.length == self.segment.room().len()
+    }
+
+    pub(super) fn end(&self) -> usize {
+        self.unit + self.length
+    }
+}
+
+/// A free extent, and its places in two lists; or a spare node. All zero is a spare node that was never used.
+///
+/// # Invariants
+/// A node in use is in the bin of its length, and in the list by age if memory or address space can go back. Links are
+/// indices, plus one; 0: none. A spare node is linked by `next`.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    /// Where the extent starts; 0: the node is spare.
+    address: usize,
+    /// In units.
+    length: u32,
+    dirty: u32,
+    since: u32,
+    next: u32,
+    previous: u32,
+    newer: u32,
+    older: u32,
+    aging: bool,
+}
+
+const SPARE: Node =
+    Node { address: 0, length: 0, dirty: 0, since: 0, next: 0, previous: 0, newer: 0, older: 0, aging: false };
+
+const _: () = assert!(size_of::<Node>() == 40);
+
+impl Node {
+    fn extent(&self) -> Option<FreeExtent> {
+        let (_, segment) = if self.address == 0 { None } else { Segment::at(self.address) }?;
+        let unit = segment.unit(self.address);
+        let (length, dirty) = (self.length as usize, self.dirty as usize);
+        Some(FreeExtent { segment, unit, length, dirty, since: self.since })
+    }
+}
+
+/// # Invariants
+/// ```text
+/// bitmap has bin b  ⇔  heads[b] != 0
+/// dirty == sum of the extents' dirty units
+/// nodes in use + spare == nodes in chunks; those from `used` on were never used
+/// ```
+#[derive(Debug)]
+pub(super) struct FreeExtents {
+    chunks: [Option<&'static mut [Node]>; CHUNKS],
+    heads: [u32; BINS],
+    bitmap: [u64; BITMAP],
+    oldest: u32,
+    newest: u32,
+    /// The spare nodes that were used before.
+    spare_head: u32,
+    used: u32,
+    /// Nodes that are not in use.
+    pub(super) spare: usize,
+    /// Dirty units.
+    pub(super) dirty: usize,
+}
+
+/// The bin of extents of this length.
+fn bin_of(length: usize) -> usize {
+    let log = length.max(1).ilog2() as usize;
+    if log < 3 {
+        return length;
+    }
+    ((log - 2) * PER_DOUBLING + (length >> (log - 3)) % PER_DOUBLING).min(BINS - 1)
+}
+
+impl FreeExtents {
+    pub(super) const EMPTY: FreeExtents = FreeExtents {
+        chunks: [const { None }; CHUNKS],
+        heads: [0; BINS],
+        bitmap: [0; BITMAP],
+        oldest: 0,
+        newest: 0,
+        spare_head: 0,
+        used: 0,
+        spare: 0,
+        dirty: 0,
+    };
+
+    /// Where the node of a link is: its chunk, and its place there. A link of 0 leads nowhere.
+    fn place(link: u32) -> Option<(usize, usize)> {
+        let number = (link as usize).checked_sub(1)? + FIRST_CHUNK;
+        let chunk = number.ilog2() - FIRST_CHUNK.ilog2();
+        Some((chunk as usize, number - (FIRST_CHUNK << chunk)))
+    }
+
+    fn node(&self, link: u32) -> Option<&Node> {
+        let (chunk, place) = Self::place(link)?;
+        self.chunks.get(chunk)?.as_ref()?.get(place)
+    }
+
+    fn node_mut(&mut self, link: u32) -> Option<&mut Node> {
+        let (chunk, place) = Self::place(link)?;
+        self.chunks.get_mut(chunk)?.as_mut()?.get_mut(place)
+    }
+
+    /// Makes more spare nodes. `false`: there is no memory.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn grow(&mut self) -> bool {
+        let Some(chunk) = self.chunks.iter().position(Option::is_none) else { return false };
+        let count = FIRST_CHUNK << chunk;
+        let memory = arena::allocate(count * size_of::<Node>());
+        if memory == 0 {
+            return false;
+        }
+        const { assert!(align_of::<Node>() <= arena::ALIGN) };
+        // SAFETY: the arena's memory has room for `count` nodes, is aligned (asserted above), nobody else's and never
+        // unmapped. It is zero, which is a spare node: integers and a bool.
+        let nodes = unsafe { slice::from_raw_parts_mut(ptr::with_exposed_provenance_mut::<Node>(memory), count) };
+        if let Some(place) = self.chunks.get_mut(chunk) {
+            *place = Some(nodes);
+        }
+        self.spare += count;
+        true
+    }
+
+    /// Puts an extent in and writes its records. There is a spare node.
+    #[inline(never)]
+    pub(super) fn insert(&mut self, extent: FreeExtent) {
+        let link = match self.spare_head {
+            0 => {
+                self.used += 1;
+                self.used
+            }
+            spare => spare,
+        };
+        let Some(node) = self.node_mut(link) else { return };
+        let next_spare = node.next;
+        *node = SPARE;
+        self.spare_head = next_spare;
+        self.spare -= 1;
+        self.fill(link, extent);
+    }
+
+    /// Puts another extent in the place of one that was taken out, and in its place by age if both wait for a purge.
+    pub(super) fn replace(&mut self, link: u32, extent: FreeExtent) {
+        self.unlink(link);
+        self.fill(link, extent);
+    }
+
+    /// Makes a node that is in no bin the one of `extent`.
+    fn fill(&mut self, link: u32, extent: FreeExtent) {
+        let FreeExtent { segment, unit, length, dirty, since } = extent;
+        let bin = bin_of(length);
+        let head = self.heads.get(bin).copied().unwrap_or(0);
+        let ages = dirty > 0 || extent.is_whole_segment();
+        let Some(node) = self.node_mut(link) else { return };
+        (node.address, node.length, node.dirty) = (segment.address(unit), length as u32, dirty as u32);
+        (node.since, node.next, node.previous) = (since, head, 0);
+        let aged = node.aging;
+        if let Some(second) = self.node_mut(head) {
+            second.previous = link;
+        }
+        self.set_head(bin, link);
+        self.dirty += dirty;
+        match (aged, ages) {
+            (false, true) => self.enqueue(link, since),
+            (true, false) => self.dequeue(link),
+            _ => {}
+        }
+        let record = Record::Free { node: link };
+        segment.set_record(unit, record);
+        segment.set_record(extent.end() - 1, record);
+    }
+
+    /// Takes an extent out. Its records are the caller's to write.
+    #[inline(never)]
+    pub(super) fn remove(&mut self, link: u32) -> Option<FreeExtent> {
+        let extent = self.get(link)?;
+        self.unlink(link);
+        self.dequeue(link);
+        let next = self.spare_head;
+        *self.node_mut(link)? = Node { next, ..SPARE };
+        self.spare_head = link;
+        self.spare += 1;
+        Some(extent)
+    }
+
+    /// Takes a node out of its bin.
+    fn unlink(&mut self, link: u32) {
+        let Some(&Node { next, previous, length, dirty, .. }) = self.node(link) else { return };
+        match self.node_mut(previous) {
+            Some(node) => node.next = next,
+            None => self.set_head(bin_of(length as usize), next),
+        }
+        if let Some(node) = self.node_mut(next) {
+            node.previous = previous;
+        }
+        self.dirty -= dirty as usize;
+    }
+
+    /// Adds a node to the list by age: mostly as the newest, or as the oldest if it was that before.
+    fn enqueue(&mut self, link: u32, since: u32) {
+        let is_before = |node: &Node| (since.wrapping_sub(node.since) as i32) < 0;
+        let mut older = self.newest;
+        if self.node(self.oldest).is_some_and(is_before) {
+            older = 0;
+        }
+        while let Some(node) = self.node(older)
+            && is_before(node)
+        {
+            older = node.older;
+        }
+        let newer = match self.node_mut(older) {
+            Some(node) => replace(&mut node.newer, link),
+            None => replace(&mut self.oldest, link),
+        };
+        match self.node_mut(newer) {
+            Some(node) => node.older = link,
+            None => self.newest = link,
+        }
+        if let Some(node) = self.node_mut(link) {
+            (node.older, node.newer, node.aging) = (older, newer, true);
+        }
+    }
+
+    /// Takes a node out of the list by age, if it is there.
+    fn dequeue(&mut self, link: u32) {
+        let Some(node) = self.node_mut(link).filter(|node| node.aging) else { return };
+        let (older, newer) = (node.older, node.newer);
+        (node.older, node.newer, node.aging) = (0, 0, false);
+        match self.node_mut(older) {
+            Some(node) => node.newer = newer,
+            None => self.oldest = newer,
+        }
+        match self.node_mut(newer) {
+            Some(node) => node.older = older,
+            None => self.newest = older,
+        }
+    }
+
+    fn set_head(&mut self, bin: usize, head: u32) {
+        if let Some(place) = self.heads.get_mut(bin) {
+            *place = head;
+        }
+        if let Some(word) = self.bitmap.get_mut(bin / 64) {
+            let bit = 1 << (bin % 64);
+            *word = if head == 0 { *word & !bit } else { *word | bit };
+        }
+    }
+
+    pub(super) fn get(&self, link: u32) -> Option<FreeExtent> {
+        self.node(link)?.extent()
+    }
+
+    /// The extents of a bin.
+    fn in_bin(&self, bin: usize) -> impl Iterator<Item = (u32, FreeExtent)> {
+        let head = self.heads.get(bin).copied().unwrap_or(0);
+        iter::successors(Some(head), |&link| Some(self.node(link)?.next))
+            .map_while(|link| Some((link, self.get(link)?)))
+    }
+
+    /// The first bin, from `bin` on, that is not empty.
+    fn bin_in_use(&self, bin: usize) -> Option<usize> {
+        let mut mask = u64::MAX << (bin % 64);
+        for (index, word) in self.bitmap.iter().enumerate().skip(bin / 64) {
+            if word & mask != 0 {
+                return Some(index * 64 + (word & mask).trailing_zeros() as usize);
+            }
+            mask = u64::MAX;
+        }
+        None
+    }
+
+    /// Of a few extents that `serve` and have at least `length` units, the one with the most dirty units for a request of
+    /// this length, and the shortest of those: memory that is resident is used before memory that is not.
+    #[inline(never)]
+    pub(super) fn find(&self, length: usize, serves: impl Fn(&FreeExtent) -> bool) -> Option<u32> {
+        let mut best: Option<(usize, u32)> = None;
+        let (mut bin, mut looks) = (bin_of(length), 0);
+        while let Some(used) = self.bin_in_use(bin) {
+            for (index, extent) in self.in_bin(used).take(LOOKS) {
+                if extent.length >= length && serves(&extent) {
+                    let dirty = extent.dirty.min(length);
+                    if best.is_none_or(|(most, _)| dirty > most) {
+                        best = Some((dirty, index));
+                    }
+                }
+                looks += 1;
+            }
+            if best.is_some_and(|(dirty, _)| dirty == length || looks >= LOOKS) {
+                break;
+            }
+            bin = used + 1;
+        }
+        best.map(|(_, index)| index)
+    }
+
+    /// The extent with memory or address space to give back that has been free for longest.
+    pub(super) fn oldest(&self) -> Option<(u32, FreeExtent)> {
+        Some((self.oldest, self.get(self.oldest)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bins_ascend() {
+        let mut last = 0;
+        for length in 1..100_000 {
+            let bin = bin_of(length);
+            assert!(bin == last || bin == last + 1, "{length}");
+            last = bin;
+        }
+        assert!(bin_of(1 << 39) < BINS);
+    }
+
+    #[test]
+    fn a_link_of_zero_leads_nowhere_and_the_others_to_a_node_each() {
+        assert_eq!(FreeExtents::place(0), None);
+        let mut expected = (0, 0);
+        for link in 1..10_000 {
+            assert_eq!(FreeExtents::place(link), Some(expected));
+            expected = if expected.1 + 1 == FIRST_CHUNK << expected.0 {
+                (expected.0 + 1, 0)
+            } else {
+                (expected.0, expected.1 + 1)
+            };
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The pages of all segments: which are in use, which are free, and which of those are dirty. Under one lock.
+//!
+//! A free extent is joined with its free neighbours at once, so no two free extents are adjacent.
+
+use super::free_extents::{FreeExtent, FreeExtents};
+use super::segment::{Record, Segment, Segments, UNIT};
+use crate::sys::mmap::round_up;
+use core::ops::Range;
+
+/// What is asked of the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// In units, as all but `align`.
+    pub(super) length: usize,
+    /// How much there should be from the start on, for a block that may grow.
+    pub(super) room: usize,
+    /// In bytes.
+    pub(super) align: usize,
+    /// What is freed as soon as this is there: a block that moves is not twice in memory.
+    pub(super) replaced: usize,
+}
+
+/// Pages taken out of the store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Taken {
+    pub(super) segment: Segment,
+    pub(super) unit: usize,
+    /// How many of the units are dirty.
+    pub(super) dirty: usize,
+}
+
+/// # Invariants
+/// ```text
+/// units in rooms of segments == used + units of free extents
+/// a segment's record of a free extent's first and last unit leads to its node, and no other record to a node
+/// free.spare ≥ extents in use: to free one never needs memory
+/// ```
+/// The dirty bits of a free extent say which of its units may not be zero. Those of an extent in use mean nothing until
+/// it is asked for zeroed memory.
+#[derive(Debug)]
+pub(super) struct PageStore {
+    pub(super) free: FreeExtents,
+    pub(super) segments: Segments,
+    /// Extents in use or held, and their units.
+    extents: usize,
+    pub(super) used: usize,
+    /// The most units that were in use at any time.
+    peak: usize,
+}
+
+impl PageStore {
+    pub(super) const EMPTY: PageStore =
+        PageStore { free: FreeExtents::EMPTY, segments: Segments::EMPTY, extents: 0, used: 0, peak: 0 };
+
+    /// Makes sure that there is a node for each extent in use, for `more` of them, and for what a cut leaves. `false`:
+    /// no memory.
+    pub(super) fn reserve_nodes(&mut self, more: usize) -> bool {
+        while self.free.spare < self.extents + more + 2 {
+            if !self.free.grow() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Adds a new segment, all of it free. There are spare nodes.
+    pub(super) fn add(&mut self, segment: Segment) {
+        self.segments.push(segment);
+        let room = segment.room();
+        self.free.insert(FreeExtent { segment, unit: room.start, length: room.len(), dirty: 0, since: 0 });
+    }
+
+    /// Takes out `length` units that start at a multiple of `align` bytes, from an extent that has at least `room` units
+    /// from there on. `None`: there is none.
+    #[inline(never)]
+    pub(super) fn take(&mut self, Wanted { length, room, align, replaced }: Wanted) -> Option<Taken> {
+        if !self.reserve_nodes(1) {
+            return None;
+        }
+        let before = |extent: &FreeExtent| {
+            let address = extent.segment.address(extent.unit);
+            round_up(address, align).map_or(usize::MAX, |aligned| (aligned - address) / UNIT)
+        };
+        let serves = |extent: &FreeExtent| before(extent).saturating_add(room) <= extent.length;
+        let index = self.free.find(room, serves)?;
+        let extent = self.free.get(index)?;
+        let (mut before, last) = (before(&extent), extent.length - length);
+        // From the end that has more dirty units. What grows needs room after it.
+        if room == length && align <= UNIT && extent.dirty > 0 && last > 0 {
+            let count = |from: usize| extent.segment.count_dirty(extent.unit + from..extent.unit + from + length);
+            if count(last) > count(0) {
+                before = last;
+            }
+        }
+        self.cut(index, before, length, replaced)
+    }
+
+    /// Adds the `more` units from `end` on to the extent in use that ends there. `false`: they are not free.
+    pub(super) fn extend_used(&mut self, segment: Segment, end: usize, more: usize) -> bool {
+        let Record::Free { node } = segment.record(end) else { return false };
+        let serves = self.free.get(node).is_some_and(|extent| extent.unit == end && extent.length >= more);
+        if !serves || !self.reserve_nodes(1) || self.cut(node, 0, more, 0).is_none() {
+            return false;
+        }
+        self.extents -= 1;
+        true
+    }
+
+    /// Makes two extents of one in use. `false`: there is no memory for another node.
+    pub(super) fn split_used(&mut self) -> bool {
+        let room = self.reserve_nodes(1);
+        self.extents += usize::from(room);
+        room
+    }
+
+    /// Takes `length` units out of a free extent, from its unit `before` on. What is left of it stays.
+    #[inline(never)]
+    fn cut(&mut self, index: u32, before: usize, length: usize, replaced: usize) -> Option<Taken> {
+        let extent = self.free.get(index)?;
+        let FreeExtent { segment, since, .. } = extent;
+        let unit = extent.unit + before;
+        // By the bits: what the kernel refused to purge does not count in `extent.dirty`.
+        let dirty = segment.count_dirty(unit..unit + length);
+        segment.set_record(extent.unit, Record::Inside);
+        segment.set_record(extent.end() - 1, Record::Inside);
+        let (first, last) = (extent.unit..unit, unit + length..extent.end());
+        let left = extent.dirty.saturating_sub(dirty);
+        let dirty_first = if left == 0 || last.is_empty() { left } else { segment.count_dirty(first.clone()) };
+        let rest =
+            |units: Range<usize>, dirty| FreeExtent { segment, unit: units.start, length: units.len(), dirty, since };
+        match (first.is_empty(), last.is_empty()) {
+            (true, true) => _ = self.free.remove(index),
+            (false, true) => self.free.replace(index, rest(first, left)),
+            (true, false) => self.free.replace(index, rest(last, left)),
+            (false, false) => {
+                self.free.replace(index, rest(first, dirty_first));
+                self.free.insert(rest(last, left.saturating_sub(dirty_first)));
+            }
+        }
+        self.extents += 1;
+        self.used += length;
+        self.peak = self.peak.max(self.used.saturating_sub(replaced));
+        Some(Taken { segment, unit, dirty })
+    }
+
+    /// Puts back an extent, whose dirty bits are true, and joins it with its neighbours. `dirty`: how many of its units
+    /// count as dirty.
+    #[inline(never)]
+    pub(super) fn put(&mut self, segment: Segment, unit: usize, length: usize, dirty: usize, since: u32) {
+        self.extents -= 1;
+        self.used -= length;
+        let mut joined = FreeExtent { segment, unit, length, dirty, since };
+        let room = segment.room();
+        segment.set_record(unit, Record::Inside);
+        // The node of a neighbour that is longer and waits for a purge keeps its place by age.
+        let mut kept = None;
+        let before = if unit > room.start { segment.record(unit - 1) } else { Record::Inside };
+        let after = if joined.end() < room.end { segment.record(joined.end()) } else { Record::Inside };
+        for record in [before, after] {
+            let Record::Free { node } = record else { continue };
+            let Some(neighbour) = self.free.get(node) else { continue };
+            segment.set_record(neighbour.unit, Record::Inside);
+            segment.set_record(neighbour.end() - 1, Record::Inside);
+            let since = if neighbour.dirty > 0 && neighbour.length > joined.length {
+                if let Some(kept) = kept.replace(node) {
+                    self.free.remove(kept);
+                }
+                neighbour.since
+            } else {
+                self.free.remove(node);
+                joined.since
+            };
+            joined = FreeExtent {
+                unit: joined.unit.min(neighbour.unit),
+                length: joined.length + neighbour.length,
+                dirty: joined.dirty + neighbour.dirty,
+                since,
+                segment,
+            };
+        }
+        match kept {
+            Some(node) => self.free.replace(node, joined),
+            None => self.free.insert(joined),
+        }
+    }
+
+    /// Takes out the extent that has been free for longest, if that is at least `delay` milliseconds.
+    pub(super) fn take_oldest(&mut self, now: u32, delay: u32) -> Option<FreeExtent> {
+        let (index, oldest) = self.free.oldest()?;
+        if now.wrapping_sub(oldest.since) < delay {
+            return None;
+        }
+        let extent = self.free.remove(index)?;
+        extent.segment.set_record(extent.end() - 1, Record::Inside);
+        extent.segment.set_record(extent.unit, Record::Held { length: extent.length });
+        self.extents += 1;
+        self.used += extent.length;
+        Some(extent)
+    }
+
+    /// Forgets a segment, all of which was taken out by [`PageStore::take_oldest`].
+    pub(super) fn remove(&mut self, whole: &FreeExtent) {
+        self.extents -= 1;
+        self.used -= whole.length;
+        self.segments.remove(whole.segment);
+    }
+
+    /// Takes back such a segment, which the kernel did not unmap.
+    pub(super) fn restore(&mut self, whole: &FreeExtent) {
+        self.extents += 1;
+        self.used += whole.length;
+        self.segments.push(whole.segment);
+    }
+
+    /// How many dirty units have to be given back so that free memory adds no more than an eighth to the most that was in
+    /// use at any time, without what is `replaced` just now.
+    pub(super) fn excess(&self, replaced: usize) -> usize {
+        (self.used + self.free.dirty).saturating_sub(replaced).saturating_sub(self.peak + self.peak / 8 + 256)
+    }
+}

@@ -1,0 +1,140 @@
+//! Reallocation of large blocks: in place where what follows is free, else by moving pages or by a copy.
+
+use super::block::{Block, block_at, hand_out, units_for};
+use super::extents::{Extents, put_dirty};
+use super::page_store::{Taken, Wanted};
+use super::segment::{Record, UNIT};
+use crate::sys::clock;
+use crate::sys::mmap::{self, Moved, round_up};
+use core::ptr;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// From this length on in units (128 KiB), moving pages is faster than copying them to memory that is not resident.
+const MOVED: usize = 32;
+
+/// From this length on in units (32 MiB), pages are moved in any case: much of such a block may never have been touched,
+/// and a copy would touch it.
+const SPARSE: usize = (32 << 20) / UNIT;
+
+/// From this length on in units (1 MiB), what a block gives up when it shrinks goes back at once.
+const GIVEN_BACK: usize = (1 << 20) / UNIT;
+
+/// Set when the kernel has no such call, or a target was lost. Then blocks are copied.
+static NO_MOVES: AtomicBool = AtomicBool::new(false);
+
+impl Extents {
+    /// Resizes a block. Null: refused, and the block is as it was.
+    ///
+    /// # Safety
+    /// `block` came from these functions with this alignment. It is not used any more unless the result is null or the
+    /// same address.
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn realloc(&self, id: u8, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
+        let address = block.expose_provenance();
+        let old = block_at(id, address, "invalid realloc: not a large block");
+        let Some(bytes) = old.offset.checked_add(new_size).and_then(|end| round_up(end, mmap::page_size())) else {
+            return ptr::null_mut();
+        };
+        let length = bytes / UNIT;
+        if length <= old.length {
+            self.shrink(old, length);
+            return block;
+        }
+        if self.grow(old, length) {
+            return block;
+        }
+        let Some(length) = units_for(bytes, align) else { return ptr::null_mut() };
+        // What grows once grows again. Room costs address space alone.
+        let wanted = Wanted { length, room: length + length / 2, align, replaced: old.length };
+        let Some(mut target) = self.take_free(wanted).or_else(|| self.take(id, wanted)) else { return ptr::null_mut() };
+        if old.length >= MOVED && (target.dirty < old.length || old.length >= SPARSE) {
+            match self.move_pages(old, target, length) {
+                Moved::Done => {
+                    let Taken { segment, unit, .. } = target;
+                    segment.set_record(unit, Record::Used { length, offset: old.offset });
+                    return ptr::with_exposed_provenance_mut(segment.address(unit).wrapping_add(old.offset));
+                }
+                Moved::Refused | Moved::Unsupported => {}
+                Moved::TargetLost => match self.take(id, wanted) {
+                    Some(another) => target = another,
+                    None => return ptr::null_mut(),
+                },
+            }
+        }
+        let copy = hand_out(target.segment, target.unit, length, new_size, align);
+        // SAFETY: `block` is a block of ours of `old.bytes()` bytes, and the caller gives it up. `copy` is a block that
+        // was just allocated, of at least `new_size` bytes: nobody else uses it, and the two do not overlap.
+        unsafe { ptr::copy_nonoverlapping(block, copy, old.bytes().min(new_size)) };
+        self.free_cold(old);
+        copy
+    }
+
+    /// Makes a block shorter.
+    fn shrink(&self, old: Block, length: usize) {
+        let Block { segment, unit, .. } = old;
+        let (tail, rest) = (unit + length, old.length - length);
+        // One additional unit may be there to stagger blocks.
+        if rest * UNIT <= mmap::page_size() || !self.with_store(|store| store.split_used()) {
+            return;
+        }
+        segment.set_record(unit, Record::Used { length, offset: old.offset });
+        segment.set_record(tail, Record::Held { length: rest });
+        let purged = rest >= GIVEN_BACK && mmap::purge(segment.address(tail), rest * UNIT);
+        let now = clock::now_ms();
+        self.with_store(|store| {
+            if purged {
+                segment.set_clean(tail..tail + rest);
+                store.put(segment, tail, rest, 0, now);
+            } else {
+                put_dirty(store, segment, tail, rest, now);
+            }
+        });
+    }
+
+    /// Makes a block longer in place. `false`: what follows is not free.
+    fn grow(&self, old: Block, length: usize) -> bool {
+        let Block { segment, unit, offset, .. } = old;
+        let (end, more) = (unit + old.length, length - old.length);
+        let grow = || {
+            let (grown, excess) = self.with_store(|store| (store.extend_used(segment, end, more), store.excess(0)));
+            self.purge_units(excess);
+            grown
+        };
+        if !grow() {
+            // What follows may be in the exact cache.
+            if !matches!(segment.record(end), Record::Held { .. }) {
+                return false;
+            }
+            self.gather(clock::now_ms());
+            if !grow() {
+                return false;
+            }
+        }
+        segment.set_record(unit, Record::Used { length, offset });
+        true
+    }
+
+    /// Moves a block's pages to a target of `length` units, and frees its old extent.
+    fn move_pages(&self, old: Block, target: Taken, length: usize) -> Moved {
+        if NO_MOVES.load(Ordering::Relaxed) {
+            return Moved::Unsupported;
+        }
+        let (from, to) = (old.segment.address(old.unit), target.segment.address(target.unit));
+        let moved = mmap::move_pages(from, old.length * UNIT, to);
+        match moved {
+            Moved::Done => self.with_store(|store| {
+                // The kernel leaves the old pages mapped, and zero.
+                old.segment.set_clean(old.unit..old.unit + old.length);
+                store.put(old.segment, old.unit, old.length, 0, clock::now_ms());
+            }),
+            Moved::Refused => {}
+            Moved::Unsupported => NO_MOVES.store(true, Ordering::Relaxed),
+            Moved::TargetLost => {
+                NO_MOVES.store(true, Ordering::Relaxed);
+                target.segment.set_record(target.unit, Record::Held { length });
+            }
+        }
+        moved
+    }
+}

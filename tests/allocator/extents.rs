@@ -1,0 +1,179 @@
+//! What the kernel sees of large blocks, and where they start: few mappings, nothing left of what was refused, no address
+//! shared with others, and starts that spread over the sets of a processor's caches.
+
+use crate::address_space::limit_address_space;
+use crate::blocks::{KIB, MIB, Piece, layout, subjects};
+use crate::rerun::isolated;
+use crate::resident::resident;
+use std::alloc::{GlobalAlloc, Layout};
+use std::collections::BTreeSet;
+use std::ptr;
+use std::thread;
+
+hakmem::allocator! {
+    struct Heap;
+}
+
+subjects!(Heap);
+
+/// Mappings of this process.
+fn mappings() -> usize {
+    std::fs::read_to_string("/proc/self/maps").expect("proc is mounted").lines().count()
+}
+
+/// So many blocks at a time, none of them touched, and what the number of mappings is then.
+fn mappings_of(count: usize, size: usize, align: usize) -> usize {
+    let layout = Layout::from_size_align(size, align).expect("a power of two");
+    let mut blocks = vec![ptr::null_mut::<u8>(); count];
+    for block in &mut blocks {
+        // SAFETY: the size is not 0.
+        *block = unsafe { Heap.alloc(layout) };
+        assert!(!block.is_null() && block.addr().is_multiple_of(align));
+    }
+    let mappings = mappings();
+    for block in blocks {
+        // SAFETY: the block is ours, of this layout.
+        unsafe { Heap.dealloc(block, layout) };
+    }
+    mappings
+}
+
+#[test]
+fn mappings_stay_few() {
+    isolated("mappings_stay_few", || {
+        for (size, align) in [(64, 8 * KIB), (16 * KIB, 16 * KIB), (300_000, 8), (64 * KIB, 8), (5 * MIB, 64)] {
+            let count = if size > MIB { 10_000 } else { 100_000 };
+            let mappings = mappings_of(count, size, align);
+            assert!(mappings < 400, "{count} blocks of {size} bytes at {align}: {mappings} mappings");
+            Heap::purge();
+        }
+    });
+}
+
+#[test]
+#[ignore = "takes minutes and a gigabyte in a debug build"]
+fn mappings_stay_few_with_a_million_blocks() {
+    isolated("mappings_stay_few_with_a_million_blocks", || {
+        for (size, align) in [(64, 8 * KIB), (64 * KIB, 8)] {
+            let mappings = mappings_of(1_000_000, size, align);
+            assert!(mappings < 1000, "{mappings} mappings");
+        }
+    });
+}
+
+#[test]
+fn what_nobody_has_is_refused_and_leaves_nothing() {
+    isolated("what_nobody_has_is_refused_and_leaves_nothing", || {
+        drop(Piece::<Heap>::new(layout(MIB), 1, false));
+        let (before, mapped) = (resident(), mappings());
+        let mut piece = Piece::<Heap>::new(layout(MIB), 1, false);
+        // A kernel that grants whatever is asked for (vm.overcommit_memory = 1) grants less than this, too.
+        // Below this, a kernel with vm.overcommit_memory = 1 grants whatever is asked for.
+        for shift in 44..63 {
+            for align in [8, 4096, 1 << 21, 1 << 46] {
+                let Ok(layout) = Layout::from_size_align(1 << shift, align) else { continue };
+                // SAFETY: the size is not 0.
+                assert!(unsafe { Heap.alloc(layout).is_null() && Heap.alloc_zeroed(layout).is_null() });
+            }
+            // SAFETY: the block is the piece's, and stays what it is.
+            assert!(unsafe { Heap.realloc(piece.pointer(), layout(MIB), 1 << shift) }.is_null());
+        }
+        piece.resize(2 * MIB);
+        drop(piece);
+        Heap::purge();
+        let left = resident().saturating_sub(before);
+        assert!(left < MIB && mappings() < mapped + 20, "{left} bytes, {} mappings", mappings() - mapped);
+    });
+}
+
+#[test]
+fn what_is_aligned_to_more_than_a_granule_is_there() {
+    for shift in 21..36 {
+        let layout = Layout::from_size_align(100 * KIB, 1 << shift).expect("a power of two");
+        let piece = Piece::<Heap>::new(layout, 1, true);
+        assert!(piece.address().is_multiple_of(1 << shift));
+    }
+}
+
+#[test]
+fn a_foreign_mapping_is_never_ours() {
+    isolated("a_foreign_mapping_is_never_ours", || {
+        let pieces: Vec<Piece<Heap>> = (0..50).map(|_| Piece::new(layout(3 * MIB), 1, false)).collect();
+        for size in [4 * KIB, MIB, 3 * MIB] {
+            for _ in 0..50 {
+                let (access, flags) = (libc::PROT_READ, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+                // SAFETY: a new mapping, which stays until the process ends.
+                let mapping = unsafe { libc::mmap(ptr::null_mut(), size, access, flags, -1, 0) };
+                assert!(mapping != libc::MAP_FAILED);
+                for at in [0, size - 1] {
+                    assert!(!Heap::owns(mapping.cast::<u8>().wrapping_add(at)));
+                }
+            }
+        }
+        assert!(pieces.iter().all(|piece| Heap::owns(piece.pointer())));
+    });
+}
+
+#[test]
+fn prewarming_for_no_bytes_harms_nobody() {
+    for align in [4 * KIB, 8 * KIB, 64 * KIB, 4 * MIB] {
+        let layout = Layout::from_size_align(0, align).expect("a power of two");
+        let pieces: Vec<Piece<Heap>> = (0..4).map(|_| Piece::new(crate::blocks::layout(MIB), 1, false)).collect();
+        drop(pieces);
+        for _ in 0..4 {
+            Heap::prewarm(layout);
+        }
+        drop((0..8).map(|_| Piece::<Heap>::new(crate::blocks::layout(300 * KIB), 1, true)).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_is_kept_adds_little_to_the_peak() {
+    isolated("what_is_kept_adds_little_to_the_peak", || {
+        let before = resident();
+        drop(Piece::<Heap>::new(layout(100 * MIB), 1, false));
+        let mut boxes = Vec::with_capacity(100 * MIB / 64);
+        let mut most = 0;
+        for number in 0..100 * MIB / 64 {
+            boxes.push(Piece::<Heap>::new(layout(64), 1, false));
+            if number % 50_000 == 0 {
+                most = most.max(resident() - before);
+            }
+        }
+        // The vector of the pieces themselves.
+        let table = boxes.capacity() * size_of::<Piece<Heap>>();
+        assert!(most - table < 125 * MIB, "{most} bytes");
+    });
+}
+
+#[test]
+fn where_all_is_freed_a_thread_can_start() {
+    isolated("where_all_is_freed_a_thread_can_start", || {
+        limit_address_space(256 * MIB);
+        for size in [300 * KIB, 5 * MIB, 40 * MIB] {
+            let layout = layout(size);
+            // SAFETY: the size is not 0; each block is freed once.
+            unsafe {
+                let blocks: Vec<_> =
+                    std::iter::repeat_with(|| Heap.alloc(layout)).take_while(|b| !b.is_null()).collect();
+                assert!(blocks.len() * size > 150 * MIB, "{} blocks of {size} bytes", blocks.len());
+                blocks.into_iter().for_each(|block| Heap.dealloc(block, layout));
+            }
+            thread::spawn(|| ()).join().expect("the thread ends well");
+        }
+    });
+}
+
+/// How many different sets of a cache with `sets` sets of 64 bytes blocks of a size start at.
+fn starts(count: usize, size: usize, sets: usize) -> usize {
+    let pieces: Vec<Piece<Heap>> = (0..count).map(|_| Piece::new(layout(size), 1, false)).collect();
+    pieces.iter().map(|piece| piece.address() / 64 % sets).collect::<BTreeSet<_>>().len()
+}
+
+#[test]
+fn blocks_of_one_size_start_at_different_sets() {
+    for size in [320_000, 512 * KIB, MIB, 2 * MIB + 100, 4 * MIB] {
+        let (first, second) = (starts(48, size, 64), starts(48, size, 1024));
+        assert!(first >= 16 && second >= 32, "{size} bytes: {first} of 64 sets, {second} of 1,024");
+    }
+}
