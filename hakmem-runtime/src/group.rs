@@ -32,8 +32,8 @@ pub enum Inlining {
 ///
 /// # Safety
 /// `CLASSES` is not 0. `Cache` has a `[First; CLASSES]` at `FIRST_OFFSET` and a `[Rest; CLASSES]` at `REST_OFFSET`;
-/// `shared` has as many elements. They belong to the allocator's classes from `FIRST_CLASS` on, all of which have a
-/// header if `HEADER`, and of all of which [`Class`](crate::Class) says the same as `NEEDS_CLASS`.
+/// `shared` has as many elements. They belong to the allocator's classes `FIRST_CLASS .. FIRST_CLASS + CLASSES`. Each of
+/// these has a header exactly if `HEADER`, and needs its class for a free exactly if `NEEDS_CLASS`.
 pub unsafe trait Group: Sized + 'static {
     /// The thread cache.
     type Cache: ThreadCache;
@@ -55,7 +55,7 @@ pub unsafe trait Group: Sized + 'static {
     const INLINING: Inlining;
     /// Whether blocks have a header.
     const HEADER: bool = false;
-    /// Whether a free needs the class: bit 0 of the slabs' owner (`Heap::owner_id`).
+    /// Whether blocks cannot be freed by their address alone: bit 0 of the slabs' owner (`Heap::owner_id`).
     const NEEDS_CLASS: bool = false;
 
     /// What all threads share of each class.
@@ -100,7 +100,7 @@ fn owner_id<G: Group>(cache: &G::Cache) -> usize {
 
 /// Whether a hit would write to the empty cache that unstarted threads share.
 #[inline(always)]
-fn is_unstarted<G: Group>() -> bool {
+fn would_write_empty_cache<G: Group>() -> bool {
     G::Cache::BESIDE_HEAP && !G::First::INERT && !G::Cache::has_started()
 }
 
@@ -131,7 +131,7 @@ pub(crate) unsafe fn rest<G: Group>(cache: &G::Cache, index: usize) -> &G::Rest 
 /// `offset` is that of a class of `G`.
 #[inline(always)]
 pub(crate) unsafe fn pop<G: Group>(offset: usize) -> *mut u8 {
-    if is_unstarted::<G>() {
+    if would_write_empty_cache::<G>() {
         return ptr::null_mut();
     }
     // SAFETY: the caller's contract.
@@ -280,7 +280,7 @@ unsafe fn dealloc_call<G: Group>(block: FreeBlock, offset: usize) {
 /// `offset` is that of a class of `G`.
 #[inline(always)]
 pub(crate) unsafe fn push<G: Group>(block: FreeBlock, offset: usize) -> bool {
-    if is_unstarted::<G>() {
+    if would_write_empty_cache::<G>() {
         return false;
     }
     // SAFETY: the caller's contract.
@@ -299,7 +299,8 @@ pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: usize) {
     let done = G::Cache::with_started(true, |cache| {
         let Some(shared) = G::shared().get(index) else { return };
         // SAFETY: the offset is that of a class of the group, as the push's was, and `index` follows from it. The heap
-        // in a thread's cache is the thread's. If the thread had not started, the push did nothing, and is done here.
+        // in a thread's cache is the thread's. If the thread had not started, nothing was written: its cache
+        // is beside the heap, so the push returned before it reached the layer, or the layer is inert. It is done here.
         // Either way, a push of the block to this state has just returned `false`.
         unsafe {
             let state = first::<G>(cache, offset);

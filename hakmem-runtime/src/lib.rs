@@ -13,7 +13,7 @@
 //! extent        large blocks, which no class serves
 //! heap          a thread's slabs: refill, flush, reclaim, start and end of the thread
 //! cache         the layers of thread caches, a file for each
-//! thread_cache  the generated type that has a thread's states of all layers, as a trait
+//! thread_cache  the trait of the generated type that holds a thread's state of every layer
 //! header        the header before each block, for `header = "region-id"`
 //! group         the hit and miss paths of a group: the classes with the same layers and policies
 //! groups        several groups, told apart by class offset

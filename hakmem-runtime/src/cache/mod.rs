@@ -67,15 +67,16 @@ use crate::slab::{Batch, FreeBlock};
 /// One mechanism of the thread cache.
 ///
 /// The cold methods get what all threads share of this state's class as `shared`, and what is below this state as
-/// `below`. `shared`, `below` and every block belong to the class of the state: [`Slabs::new`] and
-/// [`FreeBlock::from_raw`] demand it.
+/// `below`. `shared`, `below` and every block belong to the class of the state ([`Slabs::new`] and
+/// [`FreeBlock::from_raw`] demand it); only `push` gets blocks of other classes, under `PUSHES_ANY_CLASS`.
 ///
 /// # Safety
 /// Unsafe code relies on all of these:
 ///
 /// - An implementation hands out no block that it was not given, and each at most once for each time that it was given.
 ///   After a `push` that returned `true` it has the block. After one that returned `false`, `overflow` knows whether it
-///   has; the caller of the push does not, and uses the block for nothing but that overflow.
+///   has; the caller of the push does not, and uses the block for nothing but that overflow. An implementation whose
+///   `push` may keep a block and return `false` overrides `overflow`.
 /// - `EMPTY` is all zero bytes. A cache beside its heap begins as zeroed memory, to which nobody writes `EMPTY`.
 /// - If `INERT`, a `pop` and a `push` of `EMPTY` write nothing: threads that have not started share one such state.
 /// - If `PUSHES_ANY_CLASS`, `push` takes blocks of every class whose first layer is of this type, and the overflow that
@@ -133,13 +134,13 @@ pub unsafe trait Layer: Sized {
         Batch::with_one(block, |batch| self.put(batch, shared, below));
     }
 
-    /// After `push` of the block at `block` returned `false`. A layer whose `push` keeps the block although it returns
-    /// `false` writes a method of its own; others have it put.
+    /// After `push` of the block at `block` returned `false`. Layers whose `push` may keep the block and still return
+    /// `false` override this; otherwise it calls [`put_one`](Layer::put_one).
     ///
     /// # Safety
-    /// This follows that push.
+    /// This directly follows that push, on the same state; under `PUSHES_ANY_CLASS`, on the state of the block's class.
     unsafe fn overflow(&self, block: *mut u8, shared: &Self::Shared, below: &mut impl Below) {
-        // SAFETY: the push was given the block and did not keep it.
+        // SAFETY: the push was given the block and did not keep it, or the layer would override this (see the trait).
         self.put_one(unsafe { FreeBlock::from_raw(block) }, shared, below);
     }
 

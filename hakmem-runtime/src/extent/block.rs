@@ -6,19 +6,20 @@ use crate::sys::mmap::{self, round_up};
 use core::ops::Range;
 use core::ptr;
 
-/// From this length on in units (128 KiB), an extent of a multiple of 4 units gets one more, so that extents of one
-/// length, which follow each other, start at different sets of a processor's caches. The additional one is not touched.
-const STAGGERED: usize = 32;
+/// Cache colouring (jemalloc's `cache_oblivious`): from this length on in units (128 KiB), an extent of a multiple of 4
+/// units gets one page more, so that extents of one length, which follow each other, start at different sets of a
+/// processor's caches. Below [`ADDITIONAL`], no block uses that page.
+const COLOURED: usize = 32;
 
-/// From this length on in units (512 KiB), the additional unit may be touched, so that blocks can start anywhere in their
-/// first one: 0.8 % of memory at most.
+/// From this length on in units (512 KiB), blocks use the additional page, so that they can start anywhere in their first
+/// unit: 0.8 % of memory at most.
 const ADDITIONAL: usize = 128;
 
 /// Up to this alignment, an extent is a multiple of it: no other is cut from what would be left.
 const SHORT: usize = 64 << 10;
 
-/// Up to so many dirty bytes are cleared by writing. Writing 4 MiB takes 32 µs here; giving them back takes 300 µs, and
-/// touching them again 1,500. But it makes resident what is not.
+/// Blocks of up to so many bytes are cleared by writing, longer ones by giving their pages back. Writing 4 MiB takes 32 µs
+/// here, giving them back and touching them again 1,800; but writing makes pages resident that are not any more.
 const CLEARED: usize = 32 << 20;
 
 /// A block in use.
@@ -50,7 +51,7 @@ pub(super) fn units_for(size: usize, align: usize) -> Option<usize> {
         // What would be left between two such extents is of no use to others, if it is short.
         return Some(if align <= SHORT { round_up(units, align / UNIT)? } else { units });
     }
-    Some(if units >= STAGGERED && units.is_multiple_of(4) { units + mmap::page_size() / UNIT } else { units })
+    Some(if units >= COLOURED && units.is_multiple_of(4) { units + mmap::page_size() / UNIT } else { units })
 }
 
 /// The block at `address`; ends the program with `message` if there is none.
@@ -61,7 +62,9 @@ pub(super) fn block_at(id: u8, address: usize, message: &str) -> Block {
 
 #[inline]
 pub(super) fn find(id: u8, address: usize) -> Option<Block> {
-    let (_, segment) = Segment::at(address).filter(|&(of, _)| of == id)?;
+    // SAFETY: `address` is that of a block in use, or the program breaks the contract of `free`; then the segment may be
+    // unmapped meanwhile, and the record below is read from nowhere or from somebody else.
+    let (_, segment) = unsafe { Segment::at(address) }.filter(|&(of, _)| of == id)?;
     let unit = segment.unit(address);
     match segment.record(unit) {
         Record::Used { length, offset } if segment.address(unit).wrapping_add(offset) == address => {
@@ -71,8 +74,8 @@ pub(super) fn find(id: u8, address: usize) -> Option<Block> {
     }
 }
 
-/// Makes an extent that the caller owns a block of `size` bytes. Within its first unit the block starts somewhere else
-/// for each extent, as far as `size` leaves room: so blocks of one size start at different sets of the first cache.
+/// Turns an extent, which the caller owns, into a block of `size` bytes. Within its first unit the block starts somewhere
+/// else for each extent, as far as `size` leaves room: so blocks of one size start at different sets of the L1 cache.
 #[inline]
 pub(super) fn hand_out(segment: Segment, unit: usize, length: usize, size: usize, align: usize) -> *mut u8 {
     let start = segment.address(unit);

@@ -1,7 +1,7 @@
 //! The most recently freed ranges, one word each, put and taken whole by one compare-and-swap.
 //!
 //! A program that frees a large block and allocates another of the same length is served from here, without a lock. For
-//! any other request the ranges move to the extent cache, where they are coalesced and split.
+//! any other request the ranges move to the page store, where they are joined and split.
 
 use crate::meta::word::Word;
 use core::mem::offset_of;

@@ -35,7 +35,7 @@ const SEGMENT: (usize, usize) = ((4 << 20) / UNIT, (256 << 20) / UNIT);
 ///
 /// ```text
 /// bytes in exact ≤ limit / EXACT_SHARE
-/// dirty free bytes ≤ limit, except while several threads free at the same moment
+/// dirty free bytes ≤ limit, except while threads free or shrink at the same moment
 /// ```
 #[derive(Debug)]
 pub(crate) struct Extents {
@@ -49,7 +49,7 @@ pub(crate) struct Extents {
     limit: usize,
     /// The longest extent in bytes that goes to the exact cache. 0 while enough is cached, or after a refusal.
     exact_longest: AtomicUsize,
-    /// The kernel has refused memory since the last segment was mapped: empty segments are unmapped at once.
+    /// The kernel has refused memory since the last segment was mapped: each free gives all free memory back.
     refused: AtomicBool,
 }
 
@@ -76,34 +76,22 @@ impl Extents {
     /// Allocates `size` bytes at a multiple of `align` for the allocator with this id. Null: refused.
     #[inline]
     pub(crate) fn alloc(&self, id: u8, size: usize, align: usize) -> *mut u8 {
-        let Some(length) = units_for(size, align) else { return ptr::null_mut() };
-        if let Some((segment, unit)) = self.take_exact(length, align) {
-            return hand_out(segment, unit, length, size, align);
-        }
-        match self.take(id, Wanted { length, room: length, align, replaced: 0 }) {
-            Some(taken) => hand_out(taken.segment, taken.unit, length, size, align),
-            None => ptr::null_mut(),
-        }
+        let Some((taken, length, _)) = self.obtain(id, size, align) else { return ptr::null_mut() };
+        hand_out(taken.segment, taken.unit, length, size, align)
     }
 
     /// [`Extents::alloc`] of zeroed memory. Writes only where it is not zero yet.
     #[cold]
     #[inline(never)]
     pub(crate) fn alloc_zeroed(&self, id: u8, size: usize, align: usize) -> *mut u8 {
-        let Some(length) = units_for(size, align) else { return ptr::null_mut() };
-        if let Some((segment, unit)) = self.take_exact(length, align) {
-            let block = hand_out(segment, unit, length, size, align);
-            // SAFETY: a block of `size` bytes that was just allocated. A block used all of it before.
+        let Some((taken, length, exact)) = self.obtain(id, size, align) else { return ptr::null_mut() };
+        let block = hand_out(taken.segment, taken.unit, length, size, align);
+        if exact {
+            // A block had this extent, and its dirty bits were not written since: any of it may be dirty.
+            // SAFETY: a block of `size` bytes that was just allocated.
             unsafe { block.write_bytes(0, size) };
-            return block;
-        }
-        let Some(Taken { segment, unit, dirty }) = self.take(id, Wanted { length, room: length, align, replaced: 0 })
-        else {
-            return ptr::null_mut();
-        };
-        let block = hand_out(segment, unit, length, size, align);
-        if dirty > 0 {
-            clear(segment, unit..unit + length, block, size);
+        } else if taken.dirty > 0 {
+            clear(taken.segment, taken.unit..taken.unit + length, block, size);
         }
         block
     }
@@ -129,8 +117,8 @@ impl Extents {
     pub(crate) fn each_block(&self, mut each: impl FnMut(usize)) {
         let store = self.store.lock();
         for segment in store.segments.iter() {
-            let mut unit = segment.room().start;
-            while unit < segment.room().end {
+            let mut unit = segment.usable_units().start;
+            while unit < segment.usable_units().end {
                 unit += match segment.record(unit) {
                     Record::Used { length, .. } => {
                         each(length * UNIT);
@@ -165,7 +153,8 @@ impl Extents {
         }
     }
 
-    /// Notes that the kernel has no more memory: from now on, empty segments are unmapped at once.
+    /// Notes that the kernel has no more memory. Until a segment can be mapped again, each free gives all free memory
+    /// back, and the exact cache takes nothing.
     pub(crate) fn note_refusal(&self) {
         self.refused.store(true, Ordering::Relaxed);
     }
@@ -200,20 +189,25 @@ impl Extents {
         self.dirty.store(dirty, Ordering::Relaxed);
     }
 
-    /// An extent of exactly this length that was freed lately.
+    /// An extent for `size` bytes, its length, and whether it comes from the exact cache.
     #[inline]
-    fn take_exact(&self, length: usize, align: usize) -> Option<(Segment, usize)> {
+    fn obtain(&self, id: u8, size: usize, align: usize) -> Option<(Taken, usize, bool)> {
+        let length = units_for(size, align)?;
         let address = self.exact.take(length * UNIT, align);
-        let (_, segment) = if address == 0 { None } else { Segment::at(address) }?;
-        Some((segment, segment.unit(address)))
+        if address == 0 {
+            return Some((self.take(id, Wanted::exactly(length, align))?, length, false));
+        }
+        // SAFETY: the extent came from the cache, so it is this thread's.
+        let (_, segment) = unsafe { Segment::at(address) }?;
+        Some((Taken { segment, unit: segment.unit(address), dirty: length }, length, true))
     }
 
-    /// An extent from the store, or from a new segment, in which there is room for `room` units if that can be had.
+    /// An extent from the store, or from a new segment, in which there is room to grow if that can be had.
     #[cold]
     #[inline(never)]
     pub(super) fn take(&self, id: u8, wanted: Wanted) -> Option<Taken> {
         self.gather(clock::now_ms());
-        let exactly = Wanted { room: wanted.length, ..wanted };
+        let exactly = Wanted { with_growth: wanted.length, ..wanted };
         self.take_free(exactly).or_else(|| {
             self.add_segment(id, wanted)?;
             self.take_free(exactly)
@@ -227,19 +221,19 @@ impl Extents {
         taken
     }
 
-    /// Maps a segment for `length` units, with room for `room` if that can be had.
-    fn add_segment(&self, id: u8, Wanted { length, room, align, .. }: Wanted) -> Option<()> {
+    /// Maps a segment with room for what is wanted, with its growth if that can be had.
+    fn add_segment(&self, id: u8, Wanted { length, with_growth, align, .. }: Wanted) -> Option<()> {
         let units = self.with_store(|store| store.reserve_nodes(1).then_some(store.segments.units))?;
-        let more = (units / SEGMENT_SHARE).clamp(SEGMENT.0, SEGMENT.1).max(room).saturating_sub(length);
+        let more = (units / SEGMENT_SHARE).clamp(SEGMENT.0, SEGMENT.1).max(with_growth).saturating_sub(length);
         let segment = Segment::map(id, length, align, more)?;
         self.refused.store(false, Ordering::Relaxed);
         // Another thread may have used the nodes in between.
         let added = self.with_store(|store| {
-            let room = store.reserve_nodes(1);
-            if room {
+            let reserved = store.reserve_nodes(1);
+            if reserved {
                 store.add(segment);
             }
-            room
+            reserved
         });
         if !added {
             segment.unmap();
@@ -271,14 +265,20 @@ impl Extents {
         block.segment.set_record(block.unit, Record::Held { length: block.length });
         let now = clock::now_ms();
         self.gather(now);
-        let dirty = self.with_store(|store| {
-            put_dirty(store, block.segment, block.unit, block.length, now);
-            store.free.dirty
-        });
-        self.purge_units(dirty.saturating_sub(self.limit / UNIT));
+        self.put_and_trim(block.segment, block.unit, block.length, now);
         if self.refused.load(Ordering::Relaxed) {
             self.purge(now, 0);
         }
+    }
+
+    /// Puts back an extent that a block has used, and gives back what exceeds the limit.
+    #[inline(never)]
+    pub(super) fn put_and_trim(&self, segment: Segment, unit: usize, length: usize, now: u32) {
+        let dirty = self.with_store(|store| {
+            put_dirty(store, segment, unit, length, now);
+            store.free.dirty
+        });
+        self.purge_units(dirty.saturating_sub(self.limit / UNIT));
     }
 
     /// Moves the exact cache's extents to the store, where they are joined. They count as freed `now`.
@@ -286,7 +286,8 @@ impl Extents {
     pub(super) fn gather(&self, now: u32) {
         while let Some((address, bytes)) = self.exact.take_any() {
             self.with_store(|store| {
-                if let Some((_, segment)) = Segment::at(address) {
+                // SAFETY: the extent came from the cache, so it is this thread's.
+                if let Some((_, segment)) = unsafe { Segment::at(address) } {
                     put_dirty(store, segment, segment.unit(address), bytes / UNIT, now);
                 }
             });
@@ -311,7 +312,7 @@ impl Extents {
 
     /// Gives back the extent that has been free for longest, if that is at least `delay` milliseconds: up to `most` of
     /// its dirty units, or all of its segment if that is free. Returns how many units, or 1 for a
-    /// segment without any; 0: none is so old, or the kernel refuses.
+    /// segment without any; 0: none is old enough, or a segment could not be unmapped.
     fn purge_oldest(&self, now: u32, delay: u32, most: usize) -> usize {
         // It is held now: the lock is free while the kernel works.
         let Some(extent) = self.with_store(|store| store.take_oldest(now, delay)) else { return 0 };
@@ -327,17 +328,17 @@ impl Extents {
         0
     }
 
-    /// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many it were,
-    /// at least one.
+    /// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many it tried,
+    /// refused ones included; at least 1.
     fn purge_extent(&self, extent: &FreeExtent, most: usize) -> usize {
         let &FreeExtent { segment, unit, length, since, .. } = extent;
-        let (mut purged, mut refused, mut from) = (0, 0, unit);
-        while purged < most {
+        let (mut tried, mut refused, mut from) = (0, 0, unit);
+        while tried < most {
             let run = segment.dirty_run(from..unit + length);
             if run.is_empty() {
                 break;
             }
-            from = run.end.min(run.start.saturating_add(most - purged));
+            from = run.end.min(run.start.saturating_add(most - tried));
             let run = run.start..from;
             if mmap::purge(segment.address(run.start), run.len() * UNIT) {
                 self.with_store(|_| segment.set_clean(run.clone()));
@@ -345,13 +346,13 @@ impl Extents {
                 // Locked memory. It does not count as dirty any more, so that nobody tries again at once.
                 refused += run.len();
             }
-            purged += run.len();
+            tried += run.len();
         }
         self.with_store(|store| {
             let dirty = segment.count_dirty(unit..unit + length).saturating_sub(refused);
             store.put(segment, unit, length, dirty, since);
         });
-        purged.max(1)
+        tried.max(1)
     }
 }
 

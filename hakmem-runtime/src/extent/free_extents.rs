@@ -15,11 +15,11 @@ use core::slice;
 
 /// Bins for each doubling of the length.
 const PER_DOUBLING: usize = 8;
-/// A length is below 2⁴⁰ units.
-const BINS: usize = 40 * PER_DOUBLING;
+/// A length is below 2³² units.
+const BINS: usize = 32 * PER_DOUBLING;
 const BITMAP: usize = BINS.div_ceil(u64::BITS as usize);
 
-/// The extents of its own bin that a request looks at.
+/// The most extents that a request looks at in one bin. After so many in all, it takes the best that serves.
 const LOOKS: usize = 16;
 
 /// Nodes in the first chunk; each chunk has twice as many as the one before.
@@ -42,11 +42,17 @@ pub(super) struct FreeExtent {
 impl FreeExtent {
     /// Whether it is all of its segment.
     pub(super) fn is_whole_segment(&self) -> bool {
-        self.length == self.segment.room().len()
+        self.length == self.segment.usable_units().len()
     }
 
     pub(super) fn end(&self) -> usize {
         self.unit + self.length
+    }
+
+    /// Writes that no free extent starts or ends where this one does.
+    pub(super) fn erase_records(&self) {
+        self.segment.set_record(self.unit, Record::Inside);
+        self.segment.set_record(self.end() - 1, Record::Inside);
     }
 }
 
@@ -77,7 +83,8 @@ const _: () = assert!(size_of::<Node>() == 40);
 
 impl Node {
     fn extent(&self) -> Option<FreeExtent> {
-        let (_, segment) = if self.address == 0 { None } else { Segment::at(self.address) }?;
+        // SAFETY: the node is of a free extent, and nodes are under the lock.
+        let (_, segment) = if self.address == 0 { None } else { unsafe { Segment::at(self.address) } }?;
         let unit = segment.unit(self.address);
         let (length, dirty) = (self.length as usize, self.dirty as usize);
         Some(FreeExtent { segment, unit, length, dirty, since: self.since })
@@ -88,7 +95,7 @@ impl Node {
 /// ```text
 /// bitmap has bin b  ⇔  heads[b] != 0
 /// dirty == sum of the extents' dirty units
-/// nodes in use + spare == nodes in chunks; those from `used` on were never used
+/// nodes in use + spare == nodes in chunks; those from `ever_used` on were never used
 /// ```
 #[derive(Debug)]
 pub(super) struct FreeExtents {
@@ -99,7 +106,7 @@ pub(super) struct FreeExtents {
     newest: u32,
     /// The spare nodes that were used before.
     spare_head: u32,
-    used: u32,
+    ever_used: u32,
     /// Nodes that are not in use.
     pub(super) spare: usize,
     /// Dirty units.
@@ -123,7 +130,7 @@ impl FreeExtents {
         oldest: 0,
         newest: 0,
         spare_head: 0,
-        used: 0,
+        ever_used: 0,
         spare: 0,
         dirty: 0,
     };
@@ -171,8 +178,8 @@ impl FreeExtents {
     pub(super) fn insert(&mut self, extent: FreeExtent) {
         let link = match self.spare_head {
             0 => {
-                self.used += 1;
-                self.used
+                self.ever_used += 1;
+                self.ever_used
             }
             spare => spare,
         };
@@ -184,13 +191,14 @@ impl FreeExtents {
         self.fill(link, extent);
     }
 
-    /// Puts another extent in the place of one that was taken out, and in its place by age if both wait for a purge.
+    /// Replaces a node's extent by another. The node keeps its place by age if both wait for a purge.
     pub(super) fn replace(&mut self, link: u32, extent: FreeExtent) {
         self.unlink(link);
         self.fill(link, extent);
     }
 
-    /// Makes a node that is in no bin the one of `extent`.
+    /// Writes `extent` to a node that is in no bin; puts the node in its bin and, if it waits for a purge, in the list by
+    /// age; and writes the records.
     fn fill(&mut self, link: u32, extent: FreeExtent) {
         let FreeExtent { segment, unit, length, dirty, since } = extent;
         let bin = bin_of(length);
@@ -315,17 +323,18 @@ impl FreeExtents {
     }
 
     /// Of a few extents that `serve` and have at least `length` units, the one with the most dirty units for a request of
-    /// this length, and the shortest of those: memory that is resident is used before memory that is not.
+    /// this length: memory that is resident is used before memory that is not. Of equals the first: lower bins come
+    /// first, and within a bin what was put there last.
     #[inline(never)]
     pub(super) fn find(&self, length: usize, serves: impl Fn(&FreeExtent) -> bool) -> Option<u32> {
         let mut best: Option<(usize, u32)> = None;
         let (mut bin, mut looks) = (bin_of(length), 0);
-        while let Some(used) = self.bin_in_use(bin) {
-            for (index, extent) in self.in_bin(used).take(LOOKS) {
+        while let Some(found) = self.bin_in_use(bin) {
+            for (link, extent) in self.in_bin(found).take(LOOKS) {
                 if extent.length >= length && serves(&extent) {
                     let dirty = extent.dirty.min(length);
                     if best.is_none_or(|(most, _)| dirty > most) {
-                        best = Some((dirty, index));
+                        best = Some((dirty, link));
                     }
                 }
                 looks += 1;
@@ -333,9 +342,9 @@ impl FreeExtents {
             if best.is_some_and(|(dirty, _)| dirty == length || looks >= LOOKS) {
                 break;
             }
-            bin = used + 1;
+            bin = found + 1;
         }
-        best.map(|(_, index)| index)
+        best.map(|(_, link)| link)
     }
 
     /// The extent with memory or address space to give back that has been free for longest.

@@ -12,13 +12,23 @@ use core::ops::Range;
 pub(super) struct Wanted {
     /// In units, as all but `align`.
     pub(super) length: usize,
-    /// How much there should be from the start on, for a block that may grow.
-    pub(super) room: usize,
+    /// The length that a block may grow to: there should be as much from the start on.
+    pub(super) with_growth: usize,
     /// In bytes.
     pub(super) align: usize,
-    /// What is freed as soon as this is there: a block that moves is not twice in memory.
+    /// The length of the extent that this one replaces and that is freed next: it does not count towards the peak.
     pub(super) replaced: usize,
 }
+
+impl Wanted {
+    /// Exactly this length, for a new block.
+    pub(super) fn exactly(length: usize, align: usize) -> Wanted {
+        Wanted { length, with_growth: length, align, replaced: 0 }
+    }
+}
+
+/// What may be kept in any case, in units (1 MiB).
+const FREE_MARGIN: usize = (1 << 20) / UNIT;
 
 /// Pages taken out of the store.
 #[derive(Debug, Clone, Copy)]
@@ -31,12 +41,12 @@ pub(super) struct Taken {
 
 /// # Invariants
 /// ```text
-/// units in rooms of segments == used + units of free extents
+/// usable units of segments == used + units of free extents
 /// a segment's record of a free extent's first and last unit leads to its node, and no other record to a node
 /// free.spare ≥ extents in use: to free one never needs memory
 /// ```
-/// The dirty bits of a free extent say which of its units may not be zero. Those of an extent in use mean nothing until
-/// it is asked for zeroed memory.
+/// The dirty bits of a free extent say which of its units may not be zero. Those of an extent in use are stale, except
+/// directly after `take`, when `alloc_zeroed` reads them.
 #[derive(Debug)]
 pub(super) struct PageStore {
     pub(super) free: FreeExtents,
@@ -66,33 +76,33 @@ impl PageStore {
     /// Adds a new segment, all of it free. There are spare nodes.
     pub(super) fn add(&mut self, segment: Segment) {
         self.segments.push(segment);
-        let room = segment.room();
-        self.free.insert(FreeExtent { segment, unit: room.start, length: room.len(), dirty: 0, since: 0 });
+        let units = segment.usable_units();
+        self.free.insert(FreeExtent { segment, unit: units.start, length: units.len(), dirty: 0, since: 0 });
     }
 
-    /// Takes out `length` units that start at a multiple of `align` bytes, from an extent that has at least `room` units
-    /// from there on. `None`: there is none.
+    /// Takes out `length` units that start at a multiple of `align` bytes, from an extent that has at least `with_growth`
+    /// units from there on. `None`: there is none.
     #[inline(never)]
-    pub(super) fn take(&mut self, Wanted { length, room, align, replaced }: Wanted) -> Option<Taken> {
+    pub(super) fn take(&mut self, Wanted { length, with_growth, align, replaced }: Wanted) -> Option<Taken> {
         if !self.reserve_nodes(1) {
             return None;
         }
-        let before = |extent: &FreeExtent| {
+        let lead = |extent: &FreeExtent| {
             let address = extent.segment.address(extent.unit);
             round_up(address, align).map_or(usize::MAX, |aligned| (aligned - address) / UNIT)
         };
-        let serves = |extent: &FreeExtent| before(extent).saturating_add(room) <= extent.length;
-        let index = self.free.find(room, serves)?;
-        let extent = self.free.get(index)?;
-        let (mut before, last) = (before(&extent), extent.length - length);
+        let serves = |extent: &FreeExtent| lead(extent).saturating_add(with_growth) <= extent.length;
+        let link = self.free.find(with_growth, serves)?;
+        let extent = self.free.get(link)?;
+        let (mut offset, last_offset) = (lead(&extent), extent.length - length);
         // From the end that has more dirty units. What grows needs room after it.
-        if room == length && align <= UNIT && extent.dirty > 0 && last > 0 {
+        if with_growth == length && align <= UNIT && extent.dirty > 0 && last_offset > 0 {
             let count = |from: usize| extent.segment.count_dirty(extent.unit + from..extent.unit + from + length);
-            if count(last) > count(0) {
-                before = last;
+            if count(last_offset) > count(0) {
+                offset = last_offset;
             }
         }
-        self.cut(index, before, length, replaced)
+        self.cut(link, offset, length, replaced)
     }
 
     /// Adds the `more` units from `end` on to the extent in use that ends there. `false`: they are not free.
@@ -108,32 +118,31 @@ impl PageStore {
 
     /// Makes two extents of one in use. `false`: there is no memory for another node.
     pub(super) fn split_used(&mut self) -> bool {
-        let room = self.reserve_nodes(1);
-        self.extents += usize::from(room);
-        room
+        let reserved = self.reserve_nodes(1);
+        self.extents += usize::from(reserved);
+        reserved
     }
 
-    /// Takes `length` units out of a free extent, from its unit `before` on. What is left of it stays.
+    /// Takes `length` units out of a free extent, from its unit `offset` on. What is left of it stays.
     #[inline(never)]
-    fn cut(&mut self, index: u32, before: usize, length: usize, replaced: usize) -> Option<Taken> {
-        let extent = self.free.get(index)?;
+    fn cut(&mut self, link: u32, offset: usize, length: usize, replaced: usize) -> Option<Taken> {
+        let extent = self.free.get(link)?;
         let FreeExtent { segment, since, .. } = extent;
-        let unit = extent.unit + before;
+        let unit = extent.unit + offset;
         // By the bits: what the kernel refused to purge does not count in `extent.dirty`.
         let dirty = segment.count_dirty(unit..unit + length);
-        segment.set_record(extent.unit, Record::Inside);
-        segment.set_record(extent.end() - 1, Record::Inside);
+        extent.erase_records();
         let (first, last) = (extent.unit..unit, unit + length..extent.end());
         let left = extent.dirty.saturating_sub(dirty);
         let dirty_first = if left == 0 || last.is_empty() { left } else { segment.count_dirty(first.clone()) };
         let rest =
             |units: Range<usize>, dirty| FreeExtent { segment, unit: units.start, length: units.len(), dirty, since };
         match (first.is_empty(), last.is_empty()) {
-            (true, true) => _ = self.free.remove(index),
-            (false, true) => self.free.replace(index, rest(first, left)),
-            (true, false) => self.free.replace(index, rest(last, left)),
+            (true, true) => _ = self.free.remove(link),
+            (false, true) => self.free.replace(link, rest(first, left)),
+            (true, false) => self.free.replace(link, rest(last, left)),
             (false, false) => {
-                self.free.replace(index, rest(first, dirty_first));
+                self.free.replace(link, rest(first, dirty_first));
                 self.free.insert(rest(last, left.saturating_sub(dirty_first)));
             }
         }
@@ -143,24 +152,23 @@ impl PageStore {
         Some(Taken { segment, unit, dirty })
     }
 
-    /// Puts back an extent, whose dirty bits are true, and joins it with its neighbours. `dirty`: how many of its units
+    /// Puts back an extent, whose dirty bits are up to date, and joins it with its neighbours. `dirty`: how many of its units
     /// count as dirty.
     #[inline(never)]
     pub(super) fn put(&mut self, segment: Segment, unit: usize, length: usize, dirty: usize, since: u32) {
         self.extents -= 1;
         self.used -= length;
         let mut joined = FreeExtent { segment, unit, length, dirty, since };
-        let room = segment.room();
+        let units = segment.usable_units();
         segment.set_record(unit, Record::Inside);
         // The node of a neighbour that is longer and waits for a purge keeps its place by age.
         let mut kept = None;
-        let before = if unit > room.start { segment.record(unit - 1) } else { Record::Inside };
-        let after = if joined.end() < room.end { segment.record(joined.end()) } else { Record::Inside };
+        let before = if unit > units.start { segment.record(unit - 1) } else { Record::Inside };
+        let after = if joined.end() < units.end { segment.record(joined.end()) } else { Record::Inside };
         for record in [before, after] {
             let Record::Free { node } = record else { continue };
             let Some(neighbour) = self.free.get(node) else { continue };
-            segment.set_record(neighbour.unit, Record::Inside);
-            segment.set_record(neighbour.end() - 1, Record::Inside);
+            neighbour.erase_records();
             let since = if neighbour.dirty > 0 && neighbour.length > joined.length {
                 if let Some(kept) = kept.replace(node) {
                     self.free.remove(kept);
@@ -186,12 +194,12 @@ impl PageStore {
 
     /// Takes out the extent that has been free for longest, if that is at least `delay` milliseconds.
     pub(super) fn take_oldest(&mut self, now: u32, delay: u32) -> Option<FreeExtent> {
-        let (index, oldest) = self.free.oldest()?;
+        let (link, oldest) = self.free.oldest()?;
         if now.wrapping_sub(oldest.since) < delay {
             return None;
         }
-        let extent = self.free.remove(index)?;
-        extent.segment.set_record(extent.end() - 1, Record::Inside);
+        let extent = self.free.remove(link)?;
+        extent.erase_records();
         extent.segment.set_record(extent.unit, Record::Held { length: extent.length });
         self.extents += 1;
         self.used += extent.length;
@@ -212,9 +220,9 @@ impl PageStore {
         self.segments.push(whole.segment);
     }
 
-    /// How many dirty units have to be given back so that free memory adds no more than an eighth to the most that was in
-    /// use at any time, without what is `replaced` just now.
+    /// How many dirty units exceed what may be kept: an eighth of the most that was in use at any time, and a margin. What
+    /// is `replaced` just now does not count as in use.
     pub(super) fn excess(&self, replaced: usize) -> usize {
-        (self.used + self.free.dirty).saturating_sub(replaced).saturating_sub(self.peak + self.peak / 8 + 256)
+        (self.used + self.free.dirty).saturating_sub(replaced).saturating_sub(self.peak + self.peak / 8 + FREE_MARGIN)
     }
 }

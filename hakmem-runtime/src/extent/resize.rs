@@ -1,7 +1,7 @@
 //! Reallocation of large blocks: in place where what follows is free, else by moving pages or by a copy.
 
 use super::block::{Block, block_at, hand_out, units_for};
-use super::extents::{Extents, put_dirty};
+use super::extents::Extents;
 use super::page_store::{Taken, Wanted};
 use super::segment::{Record, UNIT};
 use crate::sys::clock;
@@ -46,7 +46,7 @@ impl Extents {
         }
         let Some(length) = units_for(bytes, align) else { return ptr::null_mut() };
         // What grows once grows again. Room costs address space alone.
-        let wanted = Wanted { length, room: length + length / 2, align, replaced: old.length };
+        let wanted = Wanted { length, with_growth: length + length / 2, align, replaced: old.length };
         let Some(mut target) = self.take_free(wanted).or_else(|| self.take(id, wanted)) else { return ptr::null_mut() };
         if old.length >= MOVED && (target.dirty < old.length || old.length >= SPARSE) {
             match self.move_pages(old, target, length) {
@@ -74,7 +74,7 @@ impl Extents {
     fn shrink(&self, old: Block, length: usize) {
         let Block { segment, unit, .. } = old;
         let (tail, rest) = (unit + length, old.length - length);
-        // One additional unit may be there to stagger blocks.
+        // One additional page may be there for the blocks' colours.
         if rest * UNIT <= mmap::page_size() || !self.with_store(|store| store.split_used()) {
             return;
         }
@@ -82,13 +82,12 @@ impl Extents {
         segment.set_record(tail, Record::Held { length: rest });
         let purged = rest >= GIVEN_BACK && mmap::purge(segment.address(tail), rest * UNIT);
         let now = clock::now_ms();
+        if !purged {
+            return self.put_and_trim(segment, tail, rest, now);
+        }
         self.with_store(|store| {
-            if purged {
-                segment.set_clean(tail..tail + rest);
-                store.put(segment, tail, rest, 0, now);
-            } else {
-                put_dirty(store, segment, tail, rest, now);
-            }
+            segment.set_clean(tail..tail + rest);
+            store.put(segment, tail, rest, 0, now);
         });
     }
 

@@ -38,11 +38,11 @@ pub(super) const LINE: usize = 64;
 pub(super) enum Record {
     /// Nothing: the unit is within an extent, or the last one of an extent in use.
     Inside,
-    /// A block's extent of so many units. The block starts so many bytes after the extent.
+    /// A block's extent: its length in units, and how many bytes after the extent's start the block starts.
     Used { length: usize, offset: usize },
     /// An extent that is no block and not free: in the exact cache, or on its way between two places.
     Held { length: usize },
-    /// The first or last unit of a free extent; its node's index in [`FreeExtents`](super::free_extents::FreeExtents).
+    /// The first or last unit of a free extent: the link of its node in [`FreeExtents`](super::free_extents::FreeExtents).
     Free { node: u32 },
 }
 
@@ -109,10 +109,10 @@ impl Segment {
     }
 
     fn map_exactly(id: u8, length: usize, align: usize) -> Option<Segment> {
-        // The records of the units that the header itself takes, and of those that fill the last granule.
-        let slack = GRANULE / UNIT * 2 + header_units(length);
-        let page = mmap::page_size();
-        let header = round_up(header_units(length + slack) * UNIT, align.clamp(page, GRANULE))?;
+        // The header has records for itself (less than a 256th of the length), for what aligns the first extent, and for
+        // what fills the last granule (a granule each).
+        let header = header_units(length + length / 256 + 4 * GRANULE / UNIT);
+        let header = round_up(header * UNIT, align.clamp(mmap::page_size(), GRANULE))?;
         let bytes = round_up(header.checked_add(length * UNIT)?, GRANULE)?;
         // Up to a granule's alignment, the header is followed by what is aligned. Above it, the header has the granules
         // before an aligned address.
@@ -126,6 +126,7 @@ impl Segment {
         if base == 0 {
             return None;
         }
+        debug_assert!(header_units(bytes / UNIT) * UNIT <= first);
         let segment = Segment { base };
         let new = segment.header();
         new.units.store(bytes / UNIT, Ordering::Relaxed);
@@ -139,10 +140,12 @@ impl Segment {
         page_map::unmap(self.base, self.units() * UNIT)
     }
 
-    /// The segment in which `address` lies, and its allocator's id. The caller has something in it, or asks for a
-    /// pointer that is no block: then the segment may be unmapped at any moment, as for any use of such a pointer.
+    /// The segment in which `address` lies, and its allocator's id.
+    ///
+    /// # Safety
+    /// Nothing unmaps the segment while the result is used: the caller has an extent in it, or the allocator's lock.
     #[inline]
-    pub(super) fn at(address: usize) -> Option<(u8, Segment)> {
+    pub(super) unsafe fn at(address: usize) -> Option<(u8, Segment)> {
         match page_map::occupant_of(address) {
             Occupant::Segment(id, base) => Some((id, Segment { base })),
             _ => None,
@@ -162,7 +165,7 @@ impl Segment {
         let bytes = size_of::<Header>() + first * size_of::<u64>();
         let start = ptr::with_exposed_provenance::<AtomicU64>(self.base.wrapping_add(bytes));
         // SAFETY: the callers pass `0, units` and `units, units.div_ceil(WORD)`. `map_exactly` left room for these words
-        // between the header and the first unit, and the segment is mapped (see the type). They are aligned to a word
+        // before the first unit (asserted there), and the segment is mapped (see the type). They are aligned to a word
         // (asserted above), and atomics.
         unsafe { slice::from_raw_parts(start, count) }
     }
@@ -183,7 +186,7 @@ impl Segment {
     }
 
     /// The units that extents are cut from.
-    pub(super) fn room(&self) -> Range<usize> {
+    pub(super) fn usable_units(&self) -> Range<usize> {
         self.header().first.load(Ordering::Relaxed)..self.units()
     }
 
@@ -232,7 +235,8 @@ impl Segment {
         }
     }
 
-    /// How many of `units` are dirty. Under the lock, as all that concerns these bits.
+    /// How many of `units` are dirty. These bits are written under the lock only, as a word is shared with
+    /// neighbouring extents. The owner of an extent may read its own without it.
     #[inline(never)]
     pub(super) fn count_dirty(&self, units: Range<usize>) -> usize {
         let mut count = 0;

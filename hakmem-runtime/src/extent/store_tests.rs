@@ -16,7 +16,7 @@ struct Used {
 }
 
 fn wanted(length: usize, align: usize) -> Wanted {
-    Wanted { length, room: length, align, replaced: 0 }
+    Wanted::exactly(length, align)
 }
 
 struct Random(u64);
@@ -32,9 +32,9 @@ impl Random {
 fn check(store: &PageStore, all: &[Used]) {
     let (mut free, mut dirty) = (0, 0);
     for segment in store.segments.iter() {
-        let mut unit = segment.room().start;
+        let mut unit = segment.usable_units().start;
         let mut after_free = false;
-        while unit < segment.room().end {
+        while unit < segment.usable_units().end {
             let used = all.iter().find(|used| used.segment == segment && used.unit == unit);
             let length = match (segment.record(unit), used) {
                 (Record::Free { node }, None) => {
@@ -57,10 +57,10 @@ fn check(store: &PageStore, all: &[Used]) {
             after_free = used.is_none();
             unit += length;
         }
-        assert_eq!(unit, segment.room().end);
+        assert_eq!(unit, segment.usable_units().end);
     }
     let used: usize = all.iter().map(|used| used.length).sum();
-    let rooms: usize = store.segments.iter().map(|segment| segment.room().len()).sum();
+    let rooms: usize = store.segments.iter().map(|segment| segment.usable_units().len()).sum();
     assert_eq!((store.used, store.free.dirty, used + free), (used, dirty, rooms));
 }
 

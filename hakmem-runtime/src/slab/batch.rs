@@ -25,7 +25,8 @@ impl Slot {
     /// The block that was stored last. The slot keeps the pointer.
     ///
     /// # Safety
-    /// A block was stored, and the caller owns it: no other [`FreeBlock`] is made of this pointer.
+    /// A block was stored, and the caller owns it: no other [`FreeBlock`] is made of this pointer. What it is given to is of
+    /// the block's class.
     #[inline(always)]
     pub(crate) unsafe fn read(&self) -> FreeBlock {
         // SAFETY: the caller's contract.
@@ -236,8 +237,8 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// The longest run of neighbours, `size` bytes apart, that begins with the block that came in first; and the other
-    /// blocks. The caller owns the run's blocks: none where the batch has none.
+    /// The addresses of the longest run of neighbours, `size` bytes apart, that begins with the block that came in first;
+    /// and a batch of the other blocks. The caller owns the run's blocks from now on: none where the batch has none.
     pub(crate) fn split_run(self, size: usize) -> (Range<usize>, Batch<'a>) {
         let blocks = self.slots.get(..self.len).unwrap_or_default();
         // SAFETY: below `len` each slot was set.
@@ -258,7 +259,7 @@ impl<'a> Batch<'a> {
         (start..start.wrapping_add(count * size), Batch { slots: others, len: others.len(), ..self })
     }
 
-    /// The number of blocks, which the owner of the slots owns from now on: they are in the first slots, in order.
+    /// Leaves the blocks in the first slots, in order, to the owner of the slots, and returns how many.
     pub(crate) fn into_slots(self) -> u32 {
         self.len as u32
     }

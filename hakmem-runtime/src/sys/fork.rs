@@ -10,8 +10,9 @@
 //!
 //! The arena comes last because it is registered first, before any allocator.
 //!
-//! Our handlers are registered before `main`, so nearly all of the program's run outside of them and may wait for
-//! threads that allocate: the last registered are called first before a fork, and last after it. A handler that a
+//! Our handlers are registered before `main`. Handlers are called in the reverse order of their registration before a
+//! fork, and in that order after it; so nearly all of the program's handlers run before the locks are taken or after
+//! they are released, and may wait for threads that allocate. A handler that a
 //! constructor registered before ours runs while the locks are held. It may allocate, so the forking thread may lock
 //! again what it holds for the fork (see [`Lock::hold_for_fork`]). It may even fork; forks in progress are counted, and
 //! the outermost one releases.
@@ -193,6 +194,7 @@ extern "C" fn parent() {
 
 extern "C" fn child() {
     release();
+    // Also in the child of an inner fork: none of the workers' threads exists there.
     if let Some(early) = early_hook() {
         (early.release_in_child)();
     }
