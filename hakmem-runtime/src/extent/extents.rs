@@ -338,7 +338,8 @@ impl Extents {
             if run.is_empty() {
                 break;
             }
-            from = run.end.min(run.start.saturating_add(most - tried));
+            let whole_pages = (most - tried).checked_next_multiple_of(mmap::page_size() / UNIT).unwrap_or(most);
+            from = run.end.min(run.start.saturating_add(whole_pages));
             let run = run.start..from;
             if mmap::purge(segment.address(run.start), run.len() * UNIT) {
                 self.with_store(|_| segment.set_clean(run.clone()));
