@@ -156,13 +156,13 @@ impl Allocator {
     #[inline(always)]
     fn or_trimmed(&self, size: usize, align: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
         let block = attempt();
-        if block.is_null() && !Extents::is_hopeless(size, align) { self.trim_and_retry(attempt) } else { block }
+        if block.is_null() && !Extents::is_hopeless(size, align) { self.trim_and_retry(size, attempt) } else { block }
     }
 
     #[cold]
     #[inline(never)]
-    fn trim_and_retry(&self, attempt: impl Fn() -> *mut u8) -> *mut u8 {
-        self.backing.trim_all();
+    fn trim_and_retry(&self, size: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
+        self.backing.trim_all(size);
         attempt()
     }
 }

@@ -51,6 +51,64 @@ fn mappings_stay_few() {
 }
 
 #[test]
+fn mappings_stay_few_where_blocks_grow() {
+    isolated("mappings_stay_few_where_blocks_grow", || {
+        let before = mappings();
+        for (count, size) in [(10_000, 300 * KIB), (6000, 2 * MIB)] {
+            let mut blocks = vec![ptr::null_mut::<u8>(); count];
+            for block in &mut blocks {
+                // SAFETY: the size is not 0, and the block is ours.
+                unsafe {
+                    *block = Heap.alloc(layout(size));
+                    block.write(1);
+                }
+            }
+            for block in &mut blocks {
+                // SAFETY: the block is ours, of this layout.
+                unsafe {
+                    *block = Heap.realloc(*block, layout(size), 2 * size);
+                    assert_eq!(block.read(), 1);
+                }
+            }
+            let mappings = mappings();
+            // Two for each of 4,096 moves, and those of the segments.
+            assert!(mappings < before + 9000, "{count} blocks of {size} bytes that grew: {mappings} mappings");
+            for block in blocks {
+                // SAFETY: the block is ours, of this layout.
+                unsafe { Heap.dealloc(block, layout(2 * size)) };
+            }
+            Heap::purge();
+        }
+        assert!(mappings() < before + 100, "{} mappings", mappings());
+    });
+}
+
+#[test]
+fn nobody_takes_the_segment_that_a_thread_has_mapped() {
+    isolated("nobody_takes_the_segment_that_a_thread_has_mapped", || {
+        thread::scope(|scope| {
+            for number in 0..4 {
+                scope.spawn(move || {
+                    for turn in 0..20_000 {
+                        let layout = layout(3 * MIB + (turn + number) % 7 * 64 * KIB);
+                        // SAFETY: the size is not 0; the block is ours, of this layout.
+                        unsafe {
+                            let block = Heap.alloc(layout);
+                            assert!(!block.is_null(), "turn {turn}");
+                            block.write(1);
+                            Heap.dealloc(block, layout);
+                        }
+                        if turn % 50 == 0 {
+                            Heap::purge();
+                        }
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
 #[ignore = "takes minutes and a gigabyte in a debug build"]
 fn mappings_stay_few_with_a_million_blocks() {
     isolated("mappings_stay_few_with_a_million_blocks", || {

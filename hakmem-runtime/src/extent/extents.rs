@@ -6,6 +6,7 @@
 use super::block::{Block, block_at, clear, find, hand_out, units_for};
 use super::exact_cache::{self, ExactCache};
 use super::free_extents::FreeExtent;
+use super::moves;
 use super::page_store::{PageStore, Taken, Wanted};
 use super::segment::{LONGEST, Record, Segment, UNIT};
 use crate::slab::FreeBlock;
@@ -26,6 +27,9 @@ const FREES: u32 = 16;
 /// address space alone.
 const SEGMENT_SHARE: usize = 4;
 const SEGMENT: (usize, usize) = ((4 << 20) / UNIT, (256 << 20) / UNIT);
+
+/// After so many segments that the kernel does not unmap, a purge ends.
+const MAX_REFUSALS: u32 = 16;
 
 /// The large blocks of one allocator.
 ///
@@ -136,7 +140,8 @@ impl Extents {
     /// Gives back what has been free for at least `delay` milliseconds.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
         self.gather(now);
-        while self.purge_oldest(now, delay, usize::MAX) > 0 {}
+        let mut refusals = 0;
+        while self.purge_oldest(now, delay, usize::MAX, &mut refusals) > 0 {}
     }
 
     /// How long ago the oldest memory that waits for a purge was freed.
@@ -155,8 +160,12 @@ impl Extents {
 
     /// Notes that the kernel has no more memory. Until a segment can be mapped again, each free gives all free memory
     /// back, and the exact cache takes nothing.
-    pub(crate) fn note_refusal(&self) {
-        self.refused.store(true, Ordering::Relaxed);
+    ///
+    /// Not if it was asked for more than is mapped: such a request says nothing of others.
+    pub(crate) fn note_refusal(&self, size: usize) {
+        if size / UNIT <= self.store.lock().segments.units {
+            self.refused.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Locks for a fork.
@@ -208,10 +217,7 @@ impl Extents {
     pub(super) fn take(&self, id: u8, wanted: Wanted) -> Option<Taken> {
         self.gather(clock::now_ms());
         let exactly = Wanted { with_growth: wanted.length, ..wanted };
-        self.take_free(exactly).or_else(|| {
-            self.add_segment(id, wanted)?;
-            self.take_free(exactly)
-        })
+        self.take_free(exactly).or_else(|| self.take_from_new_segment(id, wanted))
     }
 
     /// An extent from the store.
@@ -221,24 +227,25 @@ impl Extents {
         taken
     }
 
-    /// Maps a segment with room for what is wanted, with its growth if that can be had.
-    fn add_segment(&self, id: u8, Wanted { length, with_growth, align, .. }: Wanted) -> Option<()> {
-        let units = self.with_store(|store| store.reserve_nodes(1).then_some(store.segments.units))?;
+    /// Maps a segment with room for what is wanted, with its growth if that can be had, and takes it from there.
+    fn take_from_new_segment(&self, id: u8, wanted: Wanted) -> Option<Taken> {
+        let Wanted { length, with_growth, align, .. } = wanted;
+        let units = self.store.lock().segments.units;
         let more = (units / SEGMENT_SHARE).clamp(SEGMENT.0, SEGMENT.1).max(with_growth).saturating_sub(length);
         let segment = Segment::map(id, length, align, more)?;
         self.refused.store(false, Ordering::Relaxed);
-        // Another thread may have used the nodes in between.
-        let added = self.with_store(|store| {
-            let reserved = store.reserve_nodes(1);
-            if reserved {
-                store.add(segment);
+        // At once: another thread could take it, or give all of the segment back, before this one comes again.
+        let taken = self.with_store(|store| {
+            if !store.reserve_nodes(1) {
+                return None;
             }
-            reserved
+            store.add(segment, clock::now_ms());
+            store.take(Wanted { with_growth: length, ..wanted })
         });
-        if !added {
+        if taken.is_none() && !self.store.lock().segments.iter().any(|listed| listed == segment) {
             segment.unmap();
         }
-        added.then_some(())
+        taken
     }
 
     /// Frees a block, which is no longer in use. `true`: it is time to check the clock.
@@ -301,8 +308,9 @@ impl Extents {
             return;
         }
         let now = clock::now_ms();
+        let mut refusals = 0;
         while units > 0 {
-            let purged = self.purge_oldest(now, 0, units);
+            let purged = self.purge_oldest(now, 0, units, &mut refusals);
             if purged == 0 {
                 return;
             }
@@ -312,48 +320,53 @@ impl Extents {
 
     /// Gives back the extent that has been free for longest, if that is at least `delay` milliseconds: up to `most` of
     /// its dirty units, or all of its segment if that is free. Returns how many units, or 1 for a
-    /// segment without any; 0: none is old enough, or a segment could not be unmapped.
-    fn purge_oldest(&self, now: u32, delay: u32, most: usize) -> usize {
+    /// segment without any; 0: none is old enough, or too many
+    /// segments could not be unmapped, which `refusals` counts.
+    fn purge_oldest(&self, now: u32, delay: u32, most: usize, refusals: &mut u32) -> usize {
+        if *refusals > MAX_REFUSALS {
+            return 0;
+        }
         // It is held now: the lock is free while the kernel works.
         let Some(extent) = self.with_store(|store| store.take_oldest(now, delay)) else { return 0 };
         if !extent.is_whole_segment() || extent.dirty > most {
             return self.purge_extent(&extent, most);
         }
         self.with_store(|store| store.remove(&extent));
+        let moved = extent.segment.moves();
         if extent.segment.unmap() {
+            moves::give_back(moved);
             return extent.dirty.max(1);
         }
+        *refusals += 1;
         self.with_store(|store| store.restore(&extent));
-        self.purge_extent(&extent, most);
-        0
+        // As if it had been freed now: others are tried first.
+        self.purge_extent(&FreeExtent { since: now, ..extent }, most)
     }
 
-    /// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many it tried,
-    /// refused ones included; at least 1.
+    /// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many, or 1 if the
+    /// kernel refuses.
     fn purge_extent(&self, extent: &FreeExtent, most: usize) -> usize {
         let &FreeExtent { segment, unit, length, since, .. } = extent;
-        let (mut tried, mut refused, mut from) = (0, 0, unit);
-        while tried < most {
-            let run = segment.dirty_run(from..unit + length);
+        let end = unit + length;
+        let (mut purged, mut from) = (0, unit);
+        while purged < most {
+            let run = segment.dirty_run(from..end);
             if run.is_empty() {
+                from = end;
                 break;
             }
-            let whole_pages = (most - tried).checked_next_multiple_of(mmap::page_size() / UNIT).unwrap_or(most);
+            let whole_pages = (most - purged).checked_next_multiple_of(mmap::page_size() / UNIT).unwrap_or(most);
             from = run.end.min(run.start.saturating_add(whole_pages));
             let run = run.start..from;
+            // Locked memory stays dirty.
             if mmap::purge(segment.address(run.start), run.len() * UNIT) {
                 self.with_store(|_| segment.set_clean(run.clone()));
-            } else {
-                // Locked memory. It does not count as dirty any more, so that nobody tries again at once.
-                refused += run.len();
+                purged += run.len();
             }
-            tried += run.len();
         }
-        self.with_store(|store| {
-            let dirty = segment.count_dirty(unit..unit + length).saturating_sub(refused);
-            store.put(segment, unit, length, dirty, since);
-        });
-        tried.max(1)
+        // What was refused does not count as dirty any more, so that nobody tries again for its sake.
+        self.with_store(|store| store.put(segment, unit, length, segment.count_dirty(from..end), since));
+        purged.max(1)
     }
 }
 

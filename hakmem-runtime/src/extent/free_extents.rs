@@ -174,8 +174,13 @@ impl FreeExtents {
     }
 
     /// Puts an extent in and writes its records. There is a spare node.
-    #[inline(never)]
     pub(super) fn insert(&mut self, extent: FreeExtent) {
+        self.insert_beside(self.newest, extent);
+    }
+
+    /// The same for an extent that has probably been free for as long as the one at `other`.
+    #[inline(never)]
+    pub(super) fn insert_beside(&mut self, other: u32, extent: FreeExtent) {
         let link = match self.spare_head {
             0 => {
                 self.ever_used += 1;
@@ -188,18 +193,18 @@ impl FreeExtents {
         *node = SPARE;
         self.spare_head = next_spare;
         self.spare -= 1;
-        self.fill(link, extent);
+        self.fill(link, extent, other);
     }
 
     /// Replaces a node's extent by another. The node keeps its place by age if both wait for a purge.
     pub(super) fn replace(&mut self, link: u32, extent: FreeExtent) {
         self.unlink(link);
-        self.fill(link, extent);
+        self.fill(link, extent, self.newest);
     }
 
     /// Writes `extent` to a node that is in no bin; puts the node in its bin and, if it waits for a purge, in the list by
     /// age; and writes the records.
-    fn fill(&mut self, link: u32, extent: FreeExtent) {
+    fn fill(&mut self, link: u32, extent: FreeExtent, beside: u32) {
         let FreeExtent { segment, unit, length, dirty, since } = extent;
         let bin = bin_of(length);
         let head = self.heads.get(bin).copied().unwrap_or(0);
@@ -214,7 +219,7 @@ impl FreeExtents {
         self.set_head(bin, link);
         self.dirty += dirty;
         match (aged, ages) {
-            (false, true) => self.enqueue(link, since),
+            (false, true) => self.enqueue(link, since, beside),
             (true, false) => self.dequeue(link),
             _ => {}
         }
@@ -249,13 +254,16 @@ impl FreeExtents {
         self.dirty -= dirty as usize;
     }
 
-    /// Adds a node to the list by age: mostly as the newest, or as the oldest if it was that before.
-    fn enqueue(&mut self, link: u32, since: u32) {
+    /// Adds a node to the list by age: after the one at `beside`, if it is as old; as the oldest, if it was that before; or
+    /// else from the newest on.
+    fn enqueue(&mut self, link: u32, since: u32, beside: u32) {
         let is_before = |node: &Node| (since.wrapping_sub(node.since) as i32) < 0;
-        let mut older = self.newest;
-        if self.node(self.oldest).is_some_and(is_before) {
-            older = 0;
-        }
+        let is_oldest = self.node(self.oldest).is_none_or(|oldest| (since.wrapping_sub(oldest.since) as i32) <= 0);
+        let mut older = match self.node(beside) {
+            _ if is_oldest => 0,
+            Some(node) if node.aging && node.since == since => beside,
+            _ => self.newest,
+        };
         while let Some(node) = self.node(older)
             && is_before(node)
         {

@@ -6,6 +6,7 @@
 //! page_store    all pages: taking extents out, putting them back, joining them
 //! exact_cache   the extents freed last, for requests of the same length, without a lock
 //! block         a block in its extent: its units, its start, its record
+//! moves         taking a block's pages away, to put them elsewhere
 //! extents       allocation, free, purge
 //! resize        reallocation: in place, by moving pages, or by a copy
 //! ```
@@ -14,6 +15,7 @@ mod block;
 mod exact_cache;
 mod extents;
 mod free_extents;
+mod moves;
 mod page_store;
 mod resize;
 mod segment;

@@ -74,10 +74,10 @@ impl PageStore {
     }
 
     /// Adds a new segment, all of it free. There are spare nodes.
-    pub(super) fn add(&mut self, segment: Segment) {
+    pub(super) fn add(&mut self, segment: Segment, now: u32) {
         self.segments.push(segment);
         let units = segment.usable_units();
-        self.free.insert(FreeExtent { segment, unit: units.start, length: units.len(), dirty: 0, since: 0 });
+        self.free.insert(FreeExtent { segment, unit: units.start, length: units.len(), dirty: 0, since: now });
     }
 
     /// Takes out `length` units that start at a multiple of `align` bytes, from an extent that has at least `with_growth`
@@ -143,7 +143,7 @@ impl PageStore {
             (true, false) => self.free.replace(link, rest(last, left)),
             (false, false) => {
                 self.free.replace(link, rest(first, dirty_first));
-                self.free.insert(rest(last, left.saturating_sub(dirty_first)));
+                self.free.insert_beside(link, rest(last, left.saturating_sub(dirty_first)));
             }
         }
         self.extents += 1;
@@ -195,7 +195,8 @@ impl PageStore {
     /// Takes out the extent that has been free for longest, if that is at least `delay` milliseconds.
     pub(super) fn take_oldest(&mut self, now: u32, delay: u32) -> Option<FreeExtent> {
         let (link, oldest) = self.free.oldest()?;
-        if now.wrapping_sub(oldest.since) < delay {
+        // Another thread may have freed it since `now` was read.
+        if (now.wrapping_sub(oldest.since) as i32) < delay as i32 {
             return None;
         }
         let extent = self.free.remove(link)?;

@@ -2,15 +2,16 @@
 
 use super::block::{Block, block_at, hand_out, units_for};
 use super::extents::Extents;
+use super::moves;
 use super::page_store::{Taken, Wanted};
 use super::segment::{Record, UNIT};
 use crate::sys::clock;
-use crate::sys::mmap::{self, Moved, round_up};
+use crate::sys::mmap::{self, TakenPages, Target, round_up};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering};
 
-/// From this length on in units (128 KiB), moving pages is faster than copying them to memory that is not resident.
-const MOVED: usize = 32;
+/// From this length on in units (1 MiB), pages are moved if the target is not resident. Moving is faster from 128 KiB on,
+/// but what was moved stays a mapping of its own.
+const MOVED: usize = (1 << 20) / UNIT;
 
 /// From this length on in units (32 MiB), pages are moved in any case: much of such a block may never have been touched,
 /// and a copy would touch it.
@@ -18,9 +19,6 @@ const SPARSE: usize = (32 << 20) / UNIT;
 
 /// From this length on in units (1 MiB), what a block gives up when it shrinks goes back at once.
 const GIVEN_BACK: usize = (1 << 20) / UNIT;
-
-/// Set when the kernel has no such call, or a target was lost. Then blocks are copied.
-static NO_MOVES: AtomicBool = AtomicBool::new(false);
 
 impl Extents {
     /// Resizes a block. Null: refused, and the block is as it was.
@@ -47,20 +45,12 @@ impl Extents {
         let Some(length) = units_for(bytes, align) else { return ptr::null_mut() };
         // What grows once grows again. Room costs address space alone.
         let wanted = Wanted { length, with_growth: length + length / 2, align, replaced: old.length };
-        let Some(mut target) = self.take_free(wanted).or_else(|| self.take(id, wanted)) else { return ptr::null_mut() };
-        if old.length >= MOVED && (target.dirty < old.length || old.length >= SPARSE) {
-            match self.move_pages(old, target, length) {
-                Moved::Done => {
-                    let Taken { segment, unit, .. } = target;
-                    segment.set_record(unit, Record::Used { length, offset: old.offset });
-                    return ptr::with_exposed_provenance_mut(segment.address(unit).wrapping_add(old.offset));
-                }
-                Moved::Refused | Moved::Unsupported => {}
-                Moved::TargetLost => match self.take(id, wanted) {
-                    Some(another) => target = another,
-                    None => return ptr::null_mut(),
-                },
-            }
+        let Some(target) = self.take_free(wanted).or_else(|| self.take(id, wanted)) else { return ptr::null_mut() };
+        if old.length >= MOVED
+            && (target.dirty < old.length || old.length >= SPARSE)
+            && let Some(pages) = moves::take_pages(&old)
+        {
+            return self.move_pages(id, old, pages, target, wanted);
         }
         let copy = hand_out(target.segment, target.unit, length, new_size, align);
         // SAFETY: `block` is a block of ours of `old.bytes()` bytes, and the caller gives it up. `copy` is a block that
@@ -68,6 +58,51 @@ impl Extents {
         unsafe { ptr::copy_nonoverlapping(block, copy, old.bytes().min(new_size)) };
         self.free_cold(old);
         copy
+    }
+
+    /// Puts the pages that were taken from a block into a target, and frees the block. Null: the kernel refuses, and the
+    /// block is as it was.
+    fn move_pages(&self, id: u8, old: Block, pages: TakenPages, target: Taken, wanted: Wanted) -> *mut u8 {
+        let used = Record::Used { length: wanted.length, offset: old.offset };
+        let mut target = target;
+        let (pages, lost) = match pages.move_to(target.segment.address(target.unit)) {
+            Ok(()) => {
+                target.segment.count_move();
+                return self.moved(old, target, used);
+            }
+            Err((pages, lost)) => (pages, lost),
+        };
+        let mut copy_to = Some(target);
+        if let Target::Lost = lost {
+            // Nobody will touch it again.
+            target.segment.set_record(target.unit, Record::Held { length: wanted.length });
+            moves::give_up();
+            copy_to = self.take(id, wanted);
+        }
+        let from = ptr::with_exposed_provenance::<u8>(pages.address);
+        let to = match copy_to {
+            Some(another) => {
+                target = another;
+                target.segment.address(target.unit)
+            }
+            None => old.segment.address(old.unit),
+        };
+        // SAFETY: the pages are `old.length` units that only this function knows. The copy goes to an extent that is at
+        // least as long and this thread's: the new one, or the block's own, whose pages are zero now.
+        unsafe { ptr::copy_nonoverlapping(from, ptr::with_exposed_provenance_mut(to), old.length * UNIT) };
+        pages.unmap();
+        if copy_to.is_none() { ptr::null_mut() } else { self.moved(old, target, used) }
+    }
+
+    /// Frees a block whose contents are elsewhere and whose own pages are zero, and hands the new one out.
+    fn moved(&self, old: Block, target: Taken, used: Record) -> *mut u8 {
+        self.with_store(|store| {
+            old.segment.set_clean(old.unit..old.unit + old.length);
+            store.put(old.segment, old.unit, old.length, 0, clock::now_ms());
+        });
+        let Taken { segment, unit, .. } = target;
+        segment.set_record(unit, used);
+        ptr::with_exposed_provenance_mut(segment.address(unit).wrapping_add(old.offset))
     }
 
     /// Makes a block shorter.
@@ -112,28 +147,5 @@ impl Extents {
         }
         segment.set_record(unit, Record::Used { length, offset });
         true
-    }
-
-    /// Moves a block's pages to a target of `length` units, and frees its old extent.
-    fn move_pages(&self, old: Block, target: Taken, length: usize) -> Moved {
-        if NO_MOVES.load(Ordering::Relaxed) {
-            return Moved::Unsupported;
-        }
-        let (from, to) = (old.segment.address(old.unit), target.segment.address(target.unit));
-        let moved = mmap::move_pages(from, old.length * UNIT, to);
-        match moved {
-            Moved::Done => self.with_store(|store| {
-                // The kernel leaves the old pages mapped, and zero.
-                old.segment.set_clean(old.unit..old.unit + old.length);
-                store.put(old.segment, old.unit, old.length, 0, clock::now_ms());
-            }),
-            Moved::Refused => {}
-            Moved::Unsupported => NO_MOVES.store(true, Ordering::Relaxed),
-            Moved::TargetLost => {
-                NO_MOVES.store(true, Ordering::Relaxed);
-                target.segment.set_record(target.unit, Record::Held { length });
-            }
-        }
-        moved
     }
 }

@@ -9,8 +9,8 @@
 //! base + units · UNIT
 //! ```
 //!
-//! A segment consists of whole granules, so no granule is shared with foreign memory, and of one mapping, whatever
-//! extents are cut from it. Its records are in its own first pages. Only those at the ends of extents are ever touched.
+//! A segment consists of whole granules, so no granule is shared with foreign memory. It is mapped as one, whatever
+//! extents are cut from it; only pages that were moved into it stay a mapping of their own. Its records are in its own first pages. Only those at the ends of extents are ever touched.
 
 use crate::meta::page_map::{self, GRANULE, Occupant};
 use crate::sys::mmap::{self, Access, round_up};
@@ -74,6 +74,8 @@ impl Record {
 struct Header {
     units: AtomicUsize,
     first: AtomicUsize,
+    /// How often pages were moved into it.
+    moves: AtomicUsize,
     /// Neighbours in the list of its allocator's segments, by base; 0: none. Under the lock.
     previous: AtomicUsize,
     next: AtomicUsize,
@@ -188,6 +190,16 @@ impl Segment {
     /// The units that extents are cut from.
     pub(super) fn usable_units(&self) -> Range<usize> {
         self.header().first.load(Ordering::Relaxed)..self.units()
+    }
+
+    /// Notes that pages were moved into the segment, which may have become a mapping of their own.
+    pub(super) fn count_move(&self) {
+        self.header().moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was.
+    pub(super) fn moves(&self) -> usize {
+        self.header().moves.load(Ordering::Relaxed)
     }
 
     #[inline]

@@ -76,7 +76,7 @@ fn every_record_agrees_after_every_operation() {
     let mut all: Vec<Used> = Vec::new();
     assert!(store.reserve_nodes(1));
     for _ in 0..2 {
-        store.add(Segment::map(ID, 500, 1, 0).expect("memory"));
+        store.add(Segment::map(ID, 500, 1, 0).expect("memory"), 0);
     }
     for now in 0..4000 {
         match random.below(8) {
@@ -143,7 +143,7 @@ fn memory_that_is_resident_is_used_before_memory_that_is_not() {
     let mut store = PageStore::EMPTY;
     assert!(store.reserve_nodes(1));
     let segment = Segment::map(ID, 500, 1, 0).expect("memory");
-    store.add(segment);
+    store.add(segment, 0);
     let mut take = |length| store.take(wanted(length, 1)).map(|taken| taken.unit).expect("there is room");
     let (first, _between, third) = (take(50), take(10), take(100));
     let _last = take(10);

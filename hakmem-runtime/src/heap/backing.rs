@@ -193,10 +193,10 @@ impl Backing {
         self.purge_free(clock::now_ms(), 0);
     }
 
-    /// Returns all free memory and address space to the system, which has no more to give.
+    /// Returns all free memory and address space to the system, which has refused so many bytes.
     #[cold]
-    pub(crate) fn trim_all(&self) {
-        self.extents.note_refusal();
+    pub(crate) fn trim_all(&self, size: usize) {
+        self.extents.note_refusal(size);
         self.purge(None);
         self.pool.unmap_empty();
     }

@@ -169,39 +169,73 @@ fn advise(address: usize, length: usize, advice: i32) -> bool {
     })
 }
 
-/// The outcome of [`move_pages`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Moved {
-    /// The pages are at the target. Where they were, the mapping is all zero.
-    Done,
-    /// The pages are where they were. What was at the target may be lost, but the target is still the caller's.
-    Refused,
-    /// The same; and this kernel never moves pages (before 5.7).
-    Unsupported,
-    /// The pages are where they were, and **the target may be somebody else's**: it must not be touched any more.
-    TargetLost,
+/// The pages of a mapping, taken away from it: at another address that nobody else knows. Where they were, the mapping is
+/// all zero.
+#[derive(Debug)]
+#[must_use = "pages that are dropped are leaked"]
+pub(crate) struct TakenPages {
+    pub(crate) address: usize,
+    length: usize,
 }
 
-/// Moves the pages of `length` bytes from one place to another, both mapped and the caller's, without copying them.
+/// Why pages could not be taken: now, or ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotTaken {
+    /// The range is several mappings, or there are too many mappings. It is as it was.
+    Refused,
+    /// This kernel does not do that (before 5.7).
+    Unsupported,
+}
+
+/// Takes the pages of `length` bytes, a part of one mapping, without copying them.
 ///
-/// The kernel unmaps the target before it moves the pages ("Any previous mapping at the address range specified by
-/// `new_address` and `new_size` is unmapped", mremap(2)), and may refuse after that. By then another thread may have a
-/// mapping there. So after a refusal the target is mapped again, if nothing is there. If something is, it may also be
-/// the old target (most checks come first since Linux 6.17), but that cannot be told.
-pub(crate) fn move_pages(from: usize, length: usize, to: usize) -> Moved {
-    let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED | libc::MREMAP_DONTUNMAP;
-    let (old, new) = (ptr::with_exposed_provenance_mut(from), ptr::with_exposed_provenance_mut::<libc::c_void>(to));
-    let error = errno::preserve(|| {
-        // SAFETY: the caller owns both ranges, and nothing in the target is in use. MREMAP_DONTUNMAP keeps the old range
-        // mapped.
-        let moved = unsafe { libc::mremap(old, length, length, flags, new) };
-        if moved == libc::MAP_FAILED { errno::last() } else { 0 }
-    });
-    match error {
-        0 => Moved::Done,
-        // Flags and addresses are checked first of all.
-        libc::EINVAL => Moved::Unsupported,
-        _ if map_at(to, length, Access::ReadWrite) => Moved::Refused,
-        _ => Moved::TargetLost,
+/// Without MREMAP_FIXED, the kernel does this for a part of one mapping only, wholly or not at all. (With it, Linux 6.17
+/// and later move several mappings one after the other, and may fail after the first ones.)
+pub(crate) fn take_pages(from: usize, length: usize) -> Result<TakenPages, NotTaken> {
+    match remap(from, length, libc::MREMAP_MAYMOVE | libc::MREMAP_DONTUNMAP, 0) {
+        Ok(address) => Ok(TakenPages { address, length }),
+        Err(libc::EINVAL) => Err(NotTaken::Unsupported),
+        Err(_) => Err(NotTaken::Refused),
     }
+}
+
+/// What became of a target to which pages could not be moved.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// It is still the caller's. What was in it may be lost.
+    Kept,
+    /// **It may be somebody else's**, and must not be touched any more.
+    Lost,
+}
+
+impl TakenPages {
+    /// Moves the pages to a target, a mapped range of the caller's in which nothing is in use. If that fails, the pages
+    /// come back.
+    ///
+    /// The kernel unmaps the target before it moves the pages ("Any previous mapping at the address range specified by
+    /// `new_address` and `new_size` is unmapped", mremap(2)), and may refuse after that. By then another thread may have
+    /// a mapping there. So after a refusal the target is mapped again, if nothing is there. If something is, it may also
+    /// be the old target, but that cannot be told.
+    pub(crate) fn move_to(self, target: usize) -> Result<(), (TakenPages, Target)> {
+        match remap(self.address, self.length, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, target) {
+            Ok(_) => Ok(()),
+            Err(_) if map_at(target, self.length, Access::ReadWrite) => Err((self, Target::Kept)),
+            Err(_) => Err((self, Target::Lost)),
+        }
+    }
+
+    /// Gives the pages back to the system.
+    pub(crate) fn unmap(self) {
+        unmap(self.address, self.length);
+    }
+}
+
+/// `mremap` without a change of length. Returns the new address, or `errno`.
+fn remap(from: usize, length: usize, flags: i32, to: usize) -> Result<usize, i32> {
+    let (old, new) = (ptr::with_exposed_provenance_mut(from), ptr::with_exposed_provenance_mut::<libc::c_void>(to));
+    errno::preserve(|| {
+        // SAFETY: the callers own the old range; and the new one, in which nothing is in use, or leave it to the kernel.
+        let moved = unsafe { libc::mremap(old, length, length, flags, new) };
+        if moved == libc::MAP_FAILED { Err(errno::last()) } else { Ok(moved.expose_provenance()) }
+    })
 }
