@@ -28,9 +28,6 @@ const FREES: u32 = 16;
 const SEGMENT_SHARE: usize = 4;
 const SEGMENT: (usize, usize) = ((4 << 20) / UNIT, (256 << 20) / UNIT);
 
-/// After so many segments that the kernel does not unmap, a purge ends.
-const MAX_REFUSALS: u32 = 16;
-
 /// The large blocks of one allocator.
 ///
 /// # Invariants
@@ -140,8 +137,7 @@ impl Extents {
     /// Gives back what has been free for at least `delay` milliseconds.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
         self.gather(now);
-        let mut refusals = 0;
-        while self.purge_oldest(now, delay, usize::MAX, &mut refusals) > 0 {}
+        while self.purge_oldest(now, delay, usize::MAX) > 0 {}
     }
 
     /// How long ago the oldest memory that waits for a purge was freed.
@@ -308,9 +304,8 @@ impl Extents {
             return;
         }
         let now = clock::now_ms();
-        let mut refusals = 0;
         while units > 0 {
-            let purged = self.purge_oldest(now, 0, units, &mut refusals);
+            let purged = self.purge_oldest(now, 0, units);
             if purged == 0 {
                 return;
             }
@@ -320,12 +315,8 @@ impl Extents {
 
     /// Gives back the extent that has been free for longest, if that is at least `delay` milliseconds: up to `most` of
     /// its dirty units, or all of its segment if that is free. Returns how many units, or 1 for a
-    /// segment without any; 0: none is old enough, or too many
-    /// segments could not be unmapped, which `refusals` counts.
-    fn purge_oldest(&self, now: u32, delay: u32, most: usize, refusals: &mut u32) -> usize {
-        if *refusals > MAX_REFUSALS {
-            return 0;
-        }
+    /// segment without any; 0: none is old enough.
+    fn purge_oldest(&self, now: u32, delay: u32, most: usize) -> usize {
         // It is held now: the lock is free while the kernel works.
         let Some(extent) = self.with_store(|store| store.take_oldest(now, delay)) else { return 0 };
         if !extent.is_whole_segment() || extent.dirty > most {
@@ -337,10 +328,9 @@ impl Extents {
             moves::give_back(moved);
             return extent.dirty.max(1);
         }
-        *refusals += 1;
         self.with_store(|store| store.restore(&extent));
-        // As if it had been freed now: others are tried first.
-        self.purge_extent(&FreeExtent { since: now, ..extent }, most)
+        // As if it had been freed after now: this purge does not come to it again.
+        self.purge_extent(&FreeExtent { since: now.wrapping_add(1), ..extent }, most)
     }
 
     /// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many, or 1 if the
