@@ -281,6 +281,11 @@ impl Extents {
             put_dirty(store, segment, unit, length, now);
             store.free.dirty
         });
+        self.purge_excess(dirty);
+    }
+
+    /// Gives back what of so many dirty units exceeds the limit.
+    pub(super) fn purge_excess(&self, dirty: usize) {
         self.purge_units(dirty.saturating_sub(self.limit / UNIT));
     }
 

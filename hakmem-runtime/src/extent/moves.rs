@@ -1,7 +1,5 @@
-//! How many moves of pages there may be, and taking a block's pages for one.
+//! How many moves of pages there may be, and taking pages for one.
 
-use super::block::Block;
-use super::segment::UNIT;
 use crate::sys::mmap::{self, NotTaken, TakenPages};
 use core::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,21 +7,19 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// come back when it is unmapped. 0 as well where the kernel has no such call.
 static MOVES_LEFT: AtomicUsize = AtomicUsize::new(4096);
 
-/// Takes a block's pages away from it. `None`: its mapping is in pieces, or there are moves enough.
-pub(super) fn take_pages(block: &Block) -> Option<TakenPages> {
+/// Takes a part of a block's pages away from it, if there are moves left.
+pub(super) fn take_pages(from: usize, bytes: usize) -> Result<TakenPages, NotTaken> {
     let spend = |left: usize| left.checked_sub(1);
-    MOVES_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).ok()?;
-    match mmap::take_pages(block.segment.address(block.unit), block.length * UNIT) {
-        Ok(pages) => Some(pages),
-        Err(NotTaken::Refused) => {
-            give_back(1);
-            None
-        }
-        Err(NotTaken::Unsupported) => {
-            give_up();
-            None
-        }
+    if MOVES_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend).is_err() {
+        return Err(NotTaken::Unsupported);
     }
+    let taken = mmap::take_pages(from, bytes);
+    match taken {
+        Ok(_) => {}
+        Err(NotTaken::Refused) => give_back(1),
+        Err(NotTaken::Unsupported) => give_up(),
+    }
+    taken
 }
 
 /// The mappings of so many moves are gone.

@@ -6,7 +6,7 @@ use super::moves;
 use super::page_store::{Taken, Wanted};
 use super::segment::{Record, UNIT};
 use crate::sys::clock;
-use crate::sys::mmap::{self, TakenPages, Target, round_up};
+use crate::sys::mmap::{self, NotTaken, TakenPages, Target, round_up};
 use core::ptr;
 
 /// From this length on in units (1 MiB), pages are moved if the target is not resident. Moving is faster from 128 KiB on,
@@ -16,6 +16,9 @@ const MOVED: usize = (1 << 20) / UNIT;
 /// From this length on in units (32 MiB), pages are moved in any case: much of such a block may never have been touched,
 /// and a copy would touch it.
 const SPARSE: usize = (32 << 20) / UNIT;
+
+/// Up to so many bytes, a piece of a block that the kernel does not move is copied.
+const PIECE: usize = 64 << 10;
 
 /// From this length on in units (1 MiB), what a block gives up when it shrinks goes back at once.
 const GIVEN_BACK: usize = (1 << 20) / UNIT;
@@ -46,11 +49,10 @@ impl Extents {
         // What grows once grows again. Room costs address space alone.
         let wanted = Wanted { length, with_growth: length + length / 2, align, replaced: old.length };
         let Some(target) = self.take_free(wanted).or_else(|| self.take(id, wanted)) else { return ptr::null_mut() };
-        if old.length >= MOVED
-            && (target.dirty < old.length || old.length >= SPARSE)
-            && let Some(pages) = moves::take_pages(&old)
-        {
-            return self.move_pages(id, old, pages, target, wanted);
+        // A copy leaves the old pages resident. Where more is kept already than may be, they would be purged.
+        let moves = || target.dirty < old.length || old.length >= SPARSE || self.store.lock().excess(0) > 0;
+        if old.length >= MOVED && moves() {
+            return self.move_pages(id, old, target, wanted);
         }
         let copy = hand_out(target.segment, target.unit, length, new_size, align);
         // SAFETY: `block` is a block of ours of `old.bytes()` bytes, and the caller gives it up. `copy` is a block that
@@ -60,46 +62,77 @@ impl Extents {
         copy
     }
 
-    /// Puts the pages that were taken from a block into a target, and frees the block. Null: the kernel refuses, and the
-    /// block is as it was.
-    fn move_pages(&self, id: u8, old: Block, pages: TakenPages, target: Taken, wanted: Wanted) -> *mut u8 {
+    /// Moves a block's pages to a target, piece by piece, copies what the kernel does not move, and frees the block. Null:
+    /// the target was lost and there is no other, and the block is as it was.
+    fn move_pages(&self, id: u8, old: Block, target: Taken, wanted: Wanted) -> *mut u8 {
         let used = Record::Used { length: wanted.length, offset: old.offset };
-        let mut target = target;
-        let (pages, lost) = match pages.move_to(target.segment.address(target.unit)) {
-            Ok(()) => {
-                target.segment.count_move();
-                return self.moved(old, target, used);
+        let (from, to) = (old.segment.address(old.unit), target.segment.address(target.unit));
+        let (bytes, page) = (old.length * UNIT, mmap::page_size());
+        self.with_store(|_| old.segment.set_dirty(old.unit..old.unit + old.length));
+        // The target has the block's contents up to here.
+        let mut done = 0;
+        let mut piece = bytes;
+        while done < bytes {
+            piece = piece.min(bytes - done);
+            let (source, place) = (from.wrapping_add(done), to.wrapping_add(done));
+            match moves::take_pages(source, piece) {
+                Ok(pages) => match pages.move_to(place) {
+                    Ok(_) => {
+                        let first = old.unit + done / UNIT;
+                        self.with_store(|_| old.segment.set_clean(first..first + piece / UNIT));
+                    }
+                    Err((pages, Target::Kept)) => {
+                        copy(pages.address, place, piece);
+                        pages.unmap();
+                    }
+                    Err((pages, Target::Lost)) => return self.save(id, old, target, (pages, done), wanted),
+                },
+                // A block that was moved and has grown is several mappings. Where they meet is found by halves.
+                Err(NotTaken::Refused) if piece > PIECE => {
+                    piece = (piece / 2).next_multiple_of(page);
+                    continue;
+                }
+                Err(NotTaken::Refused) => copy(source, place, piece),
+                Err(NotTaken::Unsupported) => {
+                    piece = bytes - done;
+                    copy(source, place, piece);
+                }
             }
-            Err((pages, lost)) => (pages, lost),
-        };
-        let mut copy_to = Some(target);
-        if let Target::Lost = lost {
-            // Nobody will touch it again.
-            target.segment.set_record(target.unit, Record::Held { length: wanted.length });
-            moves::give_up();
-            copy_to = self.take(id, wanted);
+            done += piece;
+            piece = bytes;
         }
-        let from = ptr::with_exposed_provenance::<u8>(pages.address);
-        let to = match copy_to {
-            Some(another) => {
-                target = another;
-                target.segment.address(target.unit)
-            }
-            None => old.segment.address(old.unit),
-        };
-        // SAFETY: the pages are `old.length` units that only this function knows. The copy goes to an extent that is at
-        // least as long and this thread's: the new one, or the block's own, whose pages are zero now.
-        unsafe { ptr::copy_nonoverlapping(from, ptr::with_exposed_provenance_mut(to), old.length * UNIT) };
-        pages.unmap();
-        if copy_to.is_none() { ptr::null_mut() } else { self.moved(old, target, used) }
+        target.segment.count_move();
+        self.moved(old, target, used)
     }
 
-    /// Frees a block whose contents are elsewhere and whose own pages are zero, and hands the new one out.
+    /// What is left to do where a target was lost: up to `done`, the block's pages are in it, then come `pages`, and the
+    /// others are still in their place. Another extent is found for all of them; else they go back.
+    #[cold]
+    fn save(&self, id: u8, old: Block, lost: Taken, (pages, done): (TakenPages, usize), wanted: Wanted) -> *mut u8 {
+        let (from, moved_to) = (old.segment.address(old.unit), lost.segment.address(lost.unit));
+        // Nobody will touch it again.
+        lost.segment.set_record(lost.unit, Record::Held { length: wanted.length });
+        moves::give_up();
+        let another = self.take(id, wanted);
+        let to = another.map_or(from, |another| another.segment.address(another.unit));
+        copy(moved_to, to, done);
+        copy(pages.address, to.wrapping_add(done), pages.length);
+        let rest = done + pages.length;
+        pages.unmap();
+        self.with_store(|_| old.segment.set_dirty(old.unit..old.unit + old.length));
+        let Some(another) = another else { return ptr::null_mut() };
+        copy(from.wrapping_add(rest), to.wrapping_add(rest), old.length * UNIT - rest);
+        self.moved(old, another, Record::Used { length: wanted.length, offset: old.offset })
+    }
+
+    /// Frees a block whose contents are elsewhere and whose dirty bits are up to date, and hands the new one out.
     fn moved(&self, old: Block, target: Taken, used: Record) -> *mut u8 {
-        self.with_store(|store| {
-            old.segment.set_clean(old.unit..old.unit + old.length);
-            store.put(old.segment, old.unit, old.length, 0, clock::now_ms());
+        let Block { segment, unit, length, .. } = old;
+        let dirty = self.with_store(|store| {
+            store.put(segment, unit, length, segment.count_dirty(unit..unit + length), clock::now_ms());
+            store.free.dirty
         });
+        self.purge_excess(dirty);
         let Taken { segment, unit, .. } = target;
         segment.set_record(unit, used);
         ptr::with_exposed_provenance_mut(segment.address(unit).wrapping_add(old.offset))
@@ -148,4 +181,12 @@ impl Extents {
         segment.set_record(unit, Record::Used { length, offset });
         true
     }
+}
+
+/// Copies bytes from one extent of this thread's, or pages that it has taken, to another. They do not overlap.
+fn copy(from: usize, to: usize, bytes: usize) {
+    let (from, to) = (ptr::with_exposed_provenance::<u8>(from), ptr::with_exposed_provenance_mut::<u8>(to));
+    // SAFETY: the callers pass mapped ranges of this length that nobody else uses: parts of the block that is resized,
+    // which its owner gives up, of what was allocated for it, or of its pages on their way.
+    unsafe { ptr::copy_nonoverlapping(from, to, bytes) };
 }

@@ -175,7 +175,7 @@ fn advise(address: usize, length: usize, advice: i32) -> bool {
 #[must_use = "pages that are dropped are leaked"]
 pub(crate) struct TakenPages {
     pub(crate) address: usize,
-    length: usize,
+    pub(crate) length: usize,
 }
 
 /// Why pages could not be taken: now, or ever.
@@ -209,16 +209,16 @@ pub(crate) enum Target {
 }
 
 impl TakenPages {
-    /// Moves the pages to a target, a mapped range of the caller's in which nothing is in use. If that fails, the pages
-    /// come back.
+    /// Moves the pages to a target, a mapped range of the caller's in which nothing is in use, and returns their length. If
+    /// that fails, the pages come back.
     ///
     /// The kernel unmaps the target before it moves the pages ("Any previous mapping at the address range specified by
     /// `new_address` and `new_size` is unmapped", mremap(2)), and may refuse after that. By then another thread may have
     /// a mapping there. So after a refusal the target is mapped again, if nothing is there. If something is, it may also
     /// be the old target, but that cannot be told.
-    pub(crate) fn move_to(self, target: usize) -> Result<(), (TakenPages, Target)> {
+    pub(crate) fn move_to(self, target: usize) -> Result<usize, (TakenPages, Target)> {
         match remap(self.address, self.length, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, target) {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(self.length),
             Err(_) if map_at(target, self.length, Access::ReadWrite) => Err((self, Target::Kept)),
             Err(_) => Err((self, Target::Lost)),
         }
