@@ -119,6 +119,9 @@ impl Extents {
         copy(pages.address, to.wrapping_add(done), pages.length);
         let rest = done + pages.length;
         pages.unmap();
+        // What comes before and after the place that was lost is still ours.
+        mmap::purge(moved_to, done);
+        mmap::purge(moved_to.wrapping_add(rest), wanted.length * UNIT - rest);
         self.with_store(|_| old.segment.set_dirty(old.unit..old.unit + old.length));
         let Some(another) = another else { return ptr::null_mut() };
         copy(from.wrapping_add(rest), to.wrapping_add(rest), old.length * UNIT - rest);

@@ -224,9 +224,11 @@ impl TakenPages {
         }
     }
 
-    /// Gives the pages back to the system.
+    /// Gives the pages back to the system; at least their memory, if it does not take the addresses.
     pub(crate) fn unmap(self) {
-        unmap(self.address, self.length);
+        if !unmap(self.address, self.length) {
+            purge(self.address, self.length);
+        }
     }
 }
 
