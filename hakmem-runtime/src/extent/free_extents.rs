@@ -258,7 +258,10 @@ impl FreeExtents {
     /// else from the newest on.
     fn enqueue(&mut self, link: u32, since: u32, beside: u32) {
         let is_before = |node: &Node| (since.wrapping_sub(node.since) as i32) < 0;
-        let is_oldest = self.node(self.oldest).is_none_or(|oldest| (since.wrapping_sub(oldest.since) as i32) <= 0);
+        // With those of the same millisecond it is the newest, if they are all there is; else the oldest, as a walk past all
+        // younger ones could be long.
+        let age_to = |link: u32| self.node(link).map_or(0, |node| since.wrapping_sub(node.since) as i32);
+        let is_oldest = age_to(self.oldest) < 0 || age_to(self.oldest) == 0 && age_to(self.newest) < 0;
         let mut older = match self.node(beside) {
             _ if is_oldest => 0,
             Some(node) if node.aging && node.since == since => beside,
