@@ -232,7 +232,7 @@ impl Extents {
         self.refused.store(false, Ordering::Relaxed);
         // At once: another thread could take it, or give all of the segment back, before this one comes again.
         let taken = self.with_store(|store| {
-            if !store.reserve_nodes(1) {
+            if !store.reserve_nodes() {
                 return None;
             }
             store.add(segment, clock::now_ms());

@@ -257,7 +257,6 @@ impl FreeExtents {
     /// Adds a node to the list by age: after the one at `beside`, if it is as old; as the oldest, if it was that before; or
     /// else from the newest on.
     fn enqueue(&mut self, link: u32, since: u32, beside: u32) {
-        let is_before = |node: &Node| (since.wrapping_sub(node.since) as i32) < 0;
         // With those of the same millisecond it is the newest, if they are all there is; else the oldest, as a walk past all
         // younger ones could be long.
         let age_to = |link: u32| self.node(link).map_or(0, |node| since.wrapping_sub(node.since) as i32);
@@ -267,10 +266,8 @@ impl FreeExtents {
             Some(node) if node.aging && node.since == since => beside,
             _ => self.newest,
         };
-        while let Some(node) = self.node(older)
-            && is_before(node)
-        {
-            older = node.older;
+        while age_to(older) < 0 {
+            older = self.node(older).map_or(0, |node| node.older);
         }
         let newer = match self.node_mut(older) {
             Some(node) => replace(&mut node.newer, link),

@@ -18,6 +18,8 @@ mod free_extents;
 mod moves;
 mod page_store;
 mod resize;
+#[cfg(test)]
+mod resize_tests;
 mod segment;
 #[cfg(test)]
 mod store_tests;

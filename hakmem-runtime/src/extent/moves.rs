@@ -27,6 +27,12 @@ pub(super) fn give_back(moves: usize) {
     MOVES_LEFT.fetch_add(moves, Ordering::Relaxed);
 }
 
+/// Moves that are left, for tests.
+#[cfg(test)]
+pub(super) fn left() -> usize {
+    MOVES_LEFT.load(Ordering::Relaxed)
+}
+
 /// There are no more moves: the kernel has no such call, or a target was lost.
 pub(super) fn give_up() {
     MOVES_LEFT.store(0, Ordering::Relaxed);

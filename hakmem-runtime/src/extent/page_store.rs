@@ -62,10 +62,10 @@ impl PageStore {
     pub(super) const EMPTY: PageStore =
         PageStore { free: FreeExtents::EMPTY, segments: Segments::EMPTY, extents: 0, used: 0, peak: 0 };
 
-    /// Makes sure that there is a node for each extent in use, for `more` of them, and for what a cut leaves. `false`:
-    /// no memory.
-    pub(super) fn reserve_nodes(&mut self, more: usize) -> bool {
-        while self.free.spare < self.extents + more + 2 {
+    /// Makes sure that there is a node for each extent in use, for one more, and for what a cut leaves. `false`: no
+    /// memory.
+    pub(super) fn reserve_nodes(&mut self) -> bool {
+        while self.free.spare < self.extents + 3 {
             if !self.free.grow() {
                 return false;
             }
@@ -84,7 +84,7 @@ impl PageStore {
     /// units from there on. `None`: there is none.
     #[inline(never)]
     pub(super) fn take(&mut self, Wanted { length, with_growth, align, replaced }: Wanted) -> Option<Taken> {
-        if !self.reserve_nodes(1) {
+        if !self.reserve_nodes() {
             return None;
         }
         let lead = |extent: &FreeExtent| {
@@ -109,7 +109,7 @@ impl PageStore {
     pub(super) fn extend_used(&mut self, segment: Segment, end: usize, more: usize) -> bool {
         let Record::Free { node } = segment.record(end) else { return false };
         let serves = self.free.get(node).is_some_and(|extent| extent.unit == end && extent.length >= more);
-        if !serves || !self.reserve_nodes(1) || self.cut(node, 0, more, 0).is_none() {
+        if !serves || !self.reserve_nodes() || self.cut(node, 0, more, 0).is_none() {
             return false;
         }
         self.extents -= 1;
@@ -118,7 +118,7 @@ impl PageStore {
 
     /// Makes two extents of one in use. `false`: there is no memory for another node.
     pub(super) fn split_used(&mut self) -> bool {
-        let reserved = self.reserve_nodes(1);
+        let reserved = self.reserve_nodes();
         self.extents += usize::from(reserved);
         reserved
     }

@@ -77,13 +77,15 @@ impl Extents {
             let (source, place) = (from.wrapping_add(done), to.wrapping_add(done));
             match moves::take_pages(source, piece) {
                 Ok(pages) => match pages.move_to(place) {
-                    Ok(_) => {
+                    Ok(()) => {
+                        target.segment.count_move();
                         let first = old.unit + done / UNIT;
                         self.with_store(|_| old.segment.set_clean(first..first + piece / UNIT));
                     }
                     Err((pages, Target::Kept)) => {
                         copy(pages.address, place, piece);
                         pages.unmap();
+                        moves::give_back(1);
                     }
                     Err((pages, Target::Lost)) => return self.save(id, old, target, (pages, done), wanted),
                 },
@@ -101,7 +103,6 @@ impl Extents {
             done += piece;
             piece = bytes;
         }
-        target.segment.count_move();
         self.moved(old, target, used)
     }
 

@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A segment consists of whole granules, so no granule is shared with foreign memory. It is mapped as one, whatever
-//! extents are cut from it; only pages that were moved into it stay a mapping of their own. Its records are in its own first pages. Only those at the ends of extents are ever touched.
+//! extents are cut from it; only pages that were moved into it stay a mapping of their own. Its records are in its own
+//! first pages. Only those at the ends of extents are ever touched.
 
 use crate::meta::page_map::{self, GRANULE, Occupant};
 use crate::sys::mmap::{self, Access, round_up};
@@ -123,7 +124,7 @@ impl Segment {
             (mmap::map(bytes, GRANULE, Access::ReadWrite), bytes, header)
         } else {
             let bytes = before.checked_add(round_up(length * UNIT, GRANULE)?)?;
-            (mmap::map_before(before, bytes, align), bytes, before)
+            (mmap::map_trimmed(before, bytes, align, Access::ReadWrite), bytes, before)
         };
         if base == 0 {
             return None;

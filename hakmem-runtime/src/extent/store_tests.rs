@@ -74,7 +74,7 @@ fn every_record_agrees_after_every_operation() {
     let mut store = PageStore::EMPTY;
     let mut random = Random(7);
     let mut all: Vec<Used> = Vec::new();
-    assert!(store.reserve_nodes(1));
+    assert!(store.reserve_nodes());
     for _ in 0..2 {
         store.add(Segment::map(ID, 500, 1, 0).expect("memory"), 0);
     }
@@ -141,7 +141,7 @@ fn every_record_agrees_after_every_operation() {
 #[test]
 fn memory_that_is_resident_is_used_before_memory_that_is_not() {
     let mut store = PageStore::EMPTY;
-    assert!(store.reserve_nodes(1));
+    assert!(store.reserve_nodes());
     let segment = Segment::map(ID, 500, 1, 0).expect("memory");
     store.add(segment, 0);
     let mut take = |length| store.take(wanted(length, 1)).map(|taken| taken.unit).expect("there is room");

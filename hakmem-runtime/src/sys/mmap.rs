@@ -90,25 +90,12 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
         }
         below = below.saturating_sub(align);
     }
-    // Otherwise map enough to contain an aligned range, and unmap what is before and after it.
-    let Some(total) = length.checked_add(align) else { return 0 };
-    let whole = mmap(0, total, Access::Reserved, 0);
-    if whole == 0 {
-        return 0;
-    }
-    let address = whole.wrapping_add(align.wrapping_sub(1)) & !align.wrapping_sub(1);
-    let before = address.wrapping_sub(whole);
-    unmap(whole, before);
-    unmap(address.wrapping_add(length), align.wrapping_sub(before));
-    if access == Access::ReadWrite && !commit(address, length) {
-        unmap(address, length);
-        return 0;
-    }
-    address
+    map_trimmed(0, length, align, access)
 }
 
-/// Maps `bytes` so that the address `before` bytes after their start is a multiple of `align`, a power of two.
-pub(crate) fn map_before(before: usize, bytes: usize, align: usize) -> usize {
+/// Maps `bytes` so that the address `before` bytes after their start is a multiple of `align`, a power of two: maps enough
+/// to contain that, and unmaps what is before and after it.
+pub(crate) fn map_trimmed(before: usize, bytes: usize, align: usize, access: Access) -> usize {
     let Some(total) = bytes.checked_add(align) else { return 0 };
     let whole = mmap(0, total, Access::Reserved, 0);
     let Some(aligned) = round_up(whole.wrapping_add(before), align).filter(|_| whole != 0) else { return 0 };
@@ -116,7 +103,7 @@ pub(crate) fn map_before(before: usize, bytes: usize, align: usize) -> usize {
     let end = address.wrapping_add(bytes);
     unmap(whole, address.wrapping_sub(whole));
     unmap(end, whole.wrapping_add(total).wrapping_sub(end));
-    if !commit(address, bytes) {
+    if access == Access::ReadWrite && !commit(address, bytes) {
         unmap(address, bytes);
         return 0;
     }
@@ -209,16 +196,16 @@ pub(crate) enum Target {
 }
 
 impl TakenPages {
-    /// Moves the pages to a target, a mapped range of the caller's in which nothing is in use, and returns their length. If
-    /// that fails, the pages come back.
+    /// Moves the pages to a target, a mapped range of the caller's in which nothing is in use. If that fails, the pages
+    /// come back.
     ///
     /// The kernel unmaps the target before it moves the pages ("Any previous mapping at the address range specified by
     /// `new_address` and `new_size` is unmapped", mremap(2)), and may refuse after that. By then another thread may have
     /// a mapping there. So after a refusal the target is mapped again, if nothing is there. If something is, it may also
     /// be the old target, but that cannot be told.
-    pub(crate) fn move_to(self, target: usize) -> Result<usize, (TakenPages, Target)> {
+    pub(crate) fn move_to(self, target: usize) -> Result<(), (TakenPages, Target)> {
         match remap(self.address, self.length, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, target) {
-            Ok(_) => Ok(self.length),
+            Ok(_) => Ok(()),
             Err(_) if map_at(target, self.length, Access::ReadWrite) => Err((self, Target::Kept)),
             Err(_) => Err((self, Target::Lost)),
         }
