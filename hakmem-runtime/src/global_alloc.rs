@@ -4,6 +4,7 @@
 //! follows from them for any spec is written once, here, and compiled in the application's crate.
 
 use crate::cache::Slabs;
+use crate::class_offset::ClassOffset;
 use crate::global::Allocator;
 use crate::groups::Groups;
 use crate::heap::{Heap, LayerHooks, Trim};
@@ -76,41 +77,57 @@ pub const fn layer_hooks<S: CompiledSpec>() -> LayerHooks {
     LayerHooks::new(trim, S::Groups::LISTS_IN_SLABS, bytes)
 }
 
+/// The class offset of a class of any group.
+type AnyOffset<S> = ClassOffset<<S as CompiledSpec>::Groups>;
+
 /// The offset of the smallest class that serves a size up to `SMALL_MAX`, of an alignment up to `SMALL_ALIGN`.
 #[inline(always)]
-fn offset_of_small<S: CompiledSpec>(size: usize) -> usize {
-    S::small()[0][(size + 7) >> 3].into()
+fn offset_of_small<S: CompiledSpec>(size: usize) -> ClassOffset<S::Small> {
+    let offset = S::small()[0][(size + 7) >> 3];
+    // SAFETY: in this row, up to this size, the entries are offsets of classes of `Small` (`CompiledSpec`).
+    unsafe { ClassOffset::new(offset.into()) }
 }
 
 /// The offset of the smallest class that serves a small size of an alignment that not every class has.
 #[inline(always)]
-fn offset_of_aligned<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
+fn offset_of_aligned<S: CompiledSpec>(size: usize, align: usize) -> Option<ClassOffset<S::Aligned>> {
     if size > S::SMALL_MAX || align >= 1 << ROWS {
         return None;
     }
     let offset = S::small()[align.trailing_zeros() as usize & (ROWS - 1)][(size + 7) >> 3];
-    (offset != NO_OFFSET).then_some(offset.into())
+    // SAFETY: an entry of these rows that is not `NO_OFFSET` is the offset of a class of `Aligned` (`CompiledSpec`).
+    (offset != NO_OFFSET).then_some(unsafe { ClassOffset::new(offset.into()) })
 }
 
 /// The offset of the smallest class that serves a size above `SMALL_MAX`, of an alignment up to `MEDIUM_ALIGN`.
 #[inline(always)]
-fn offset_of_medium<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
+fn offset_of_medium<S: CompiledSpec>(size: usize, align: usize) -> Option<ClassOffset<S::Medium>> {
     if S::Medium::IS_EMPTY || size <= S::SMALL_MAX || size > S::LARGEST || align > S::MEDIUM_ALIGN {
         return None;
     }
-    Some(S::medium()[size.div_ceil(S::MEDIUM_GRAIN)].into())
+    let offset = S::medium()[size.div_ceil(S::MEDIUM_GRAIN)];
+    // SAFETY: from `SMALL_MAX` up to `LARGEST` the entries are offsets of classes of `Medium` (`CompiledSpec`).
+    Some(unsafe { ClassOffset::new(offset.into()) })
 }
 
 /// The offset of the class that serves a layout, where a table tells it; else `None`.
 #[inline(always)]
-pub(crate) fn offset_in_tables<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
-    if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
-        return Some(offset_of_small::<S>(size));
-    }
-    match offset_of_aligned::<S>(size, align) {
-        None => offset_of_medium::<S>(size, align),
-        offset => offset,
-    }
+pub(crate) fn offset_in_tables<S: CompiledSpec>(size: usize, align: usize) -> Option<AnyOffset<S>> {
+    let offset = if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
+        offset_of_small::<S>(size).get()
+    } else if let Some(offset) = offset_of_aligned::<S>(size, align) {
+        offset.get()
+    } else {
+        offset_of_medium::<S>(size, align)?.get()
+    };
+    // SAFETY: the groups named at the tables are some of all.
+    Some(unsafe { ClassOffset::new(offset) })
+}
+
+/// The offset of the class at `class_index`, if there is such a class.
+pub(crate) fn offset_of_class<S: CompiledSpec>(class_index: usize) -> Option<AnyOffset<S>> {
+    // SAFETY: `offsets` has the offset of each class (`CompiledSpec`).
+    S::offsets().get(class_index).map(|&offset| unsafe { ClassOffset::new(offset.into()) })
 }
 
 /// No class has a greater alignment (`MAX_ALIGN` of hakmem-spec).
@@ -120,19 +137,18 @@ const CLASS_ALIGN: usize = 4096;
 /// class serves.
 #[cold]
 #[inline(never)]
-fn find_class_slow<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
+fn find_class_slow<S: CompiledSpec>(size: usize, align: usize) -> Option<AnyOffset<S>> {
     if size > S::LARGEST || align > CLASS_ALIGN {
         return None;
     }
     let serves = |class: &Class| class.usable as usize >= size && class.align as usize >= align;
     let mut by_size = S::by_size().iter().map(|&class_index| usize::from(class_index));
-    let class_index = by_size.find(|&class_index| S::CLASSES.get(class_index).is_some_and(serves))?;
-    S::offsets().get(class_index).map(|&offset| offset.into())
+    offset_of_class::<S>(by_size.find(|&class_index| S::CLASSES.get(class_index).is_some_and(serves))?)
 }
 
 /// The offset of the smallest class that serves a layout; `None` for a large block.
 #[inline(always)]
-pub(crate) fn offset_of<S: CompiledSpec>(size: usize, align: usize) -> Option<usize> {
+pub(crate) fn offset_of<S: CompiledSpec>(size: usize, align: usize) -> Option<AnyOffset<S>> {
     match offset_in_tables::<S>(size, align) {
         None => find_class_slow::<S>(size, align),
         offset => offset,
@@ -144,8 +160,7 @@ pub(crate) fn offset_of<S: CompiledSpec>(size: usize, align: usize) -> Option<us
 #[inline(always)]
 pub fn alloc<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
-        // SAFETY: in this row, up to this size, the offset is that of a class of `Small` (`CompiledSpec`).
-        unsafe { S::Small::alloc(offset_of_small::<S>(size)) }
+        S::Small::alloc(offset_of_small::<S>(size))
     } else {
         alloc_uncommon::<S>(size, align)
     }
@@ -160,8 +175,7 @@ pub unsafe fn dealloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize
     // SAFETY: the caller gives the block up, and the class that it goes to is that of the layout.
     let block = unsafe { FreeBlock::from_raw(block) };
     if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
-        // SAFETY: in this row, up to this size, the offset is that of a class of `Small` (`CompiledSpec`).
-        unsafe { S::Small::dealloc_lazy(block, move || offset_of_small::<S>(size)) };
+        S::Small::dealloc_lazy(block, move || offset_of_small::<S>(size));
     } else {
         dealloc_uncommon::<S>(block, size, align);
     }
@@ -175,12 +189,10 @@ fn alloc_uncommon<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     if !S::Aligned::IS_EMPTY
         && let Some(offset) = offset_of_aligned::<S>(size, align)
     {
-        // SAFETY: the offset is that of a class of the groups named at these rows (`CompiledSpec`).
-        return unsafe { S::Aligned::alloc(offset) };
+        return S::Aligned::alloc(offset);
     }
     if let Some(offset) = offset_of_medium::<S>(size, align) {
-        // SAFETY: the same, of this table.
-        return unsafe { S::Medium::alloc(offset) };
+        return S::Medium::alloc(offset);
     }
     alloc_slow::<S>(size, align)
 }
@@ -190,8 +202,7 @@ fn alloc_uncommon<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
 #[inline(never)]
 fn alloc_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     match find_class_slow::<S>(size, align) {
-        // SAFETY: the offset is that of a class.
-        Some(offset) => unsafe { S::Groups::alloc(offset) },
+        Some(offset) => S::Groups::alloc(offset),
         None => S::allocator().alloc_large(size, align),
     }
 }
@@ -203,12 +214,10 @@ fn dealloc_uncommon<S: CompiledSpec>(block: FreeBlock, size: usize, align: usize
     if !S::Aligned::IS_EMPTY
         && let Some(offset) = offset_of_aligned::<S>(size, align)
     {
-        // SAFETY: the offset is that of a class of the groups named at these rows (`CompiledSpec`).
-        return unsafe { S::Aligned::dealloc(block, offset) };
+        return S::Aligned::dealloc(block, offset);
     }
     if let Some(offset) = offset_of_medium::<S>(size, align) {
-        // SAFETY: the same, of this table.
-        return unsafe { S::Medium::dealloc(block, offset) };
+        return S::Medium::dealloc(block, offset);
     }
     dealloc_slow::<S>(block, size, align);
 }
@@ -218,8 +227,7 @@ fn dealloc_uncommon<S: CompiledSpec>(block: FreeBlock, size: usize, align: usize
 #[inline(never)]
 fn dealloc_slow<S: CompiledSpec>(block: FreeBlock, size: usize, align: usize) {
     match find_class_slow::<S>(size, align) {
-        // SAFETY: the offset is that of a class.
-        Some(offset) => unsafe { S::Groups::dealloc(block, offset) },
+        Some(offset) => S::Groups::dealloc(block, offset),
         None => dealloc_large::<S>(block),
     }
 }
@@ -245,9 +253,9 @@ pub fn alloc_zeroed<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
 /// larger, not faster.
 ///
 /// # Safety
-/// `offset` is that of a class that serves `size` bytes.
+/// The blocks of the class have at least `size` bytes.
 #[inline(always)]
-unsafe fn zeroed_of_class<S: CompiledSpec>(offset: usize, size: usize) -> *mut u8 {
+unsafe fn zeroed_of_class<S: CompiledSpec>(offset: AnyOffset<S>, size: usize) -> *mut u8 {
     // SAFETY: the caller's contract. A block that is popped has `size` bytes, and was allocated just now.
     unsafe {
         let block = S::Groups::pop(offset);
@@ -259,7 +267,7 @@ unsafe fn zeroed_of_class<S: CompiledSpec>(offset: usize, size: usize) -> *mut u
 /// As [`zeroed_of_class`].
 #[cold]
 #[inline(never)]
-unsafe fn zeroed_miss<S: CompiledSpec>(offset: usize, size: usize) -> *mut u8 {
+unsafe fn zeroed_miss<S: CompiledSpec>(offset: AnyOffset<S>, size: usize) -> *mut u8 {
     if size >= ZERO_WORTHWHILE {
         let zero = carve_zeroed::<S>(offset);
         if !zero.is_null() {
@@ -285,7 +293,7 @@ unsafe fn clear(block: *mut u8, size: usize) -> *mut u8 {
 
 /// A block of the class at `offset` that is zero already, or null.
 #[cold]
-fn carve_zeroed<S: CompiledSpec>(offset: usize) -> *mut u8 {
+fn carve_zeroed<S: CompiledSpec>(offset: AnyOffset<S>) -> *mut u8 {
     let class_index = S::Groups::class_index(offset) as u32;
     let carve = |cache: &S::Cache| cache.heap().get()?.carve_zeroed(class_index);
     S::Groups::hand_out(S::Cache::with_started(false, carve).flatten(), offset)
@@ -321,10 +329,10 @@ pub unsafe fn realloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize
 /// From the class at one offset to that at another, with `kept` bytes.
 ///
 /// # Safety
-/// The offsets are those of two classes, each of blocks of at least `kept` bytes. The block is of the class at `old`,
+/// The blocks of both classes have at least `kept` bytes. The block is of the class at `old`,
 /// and is not used any more if the result is not null.
 #[inline(never)]
-unsafe fn move_block<S: CompiledSpec>(block: *mut u8, old: usize, new: usize, kept: usize) -> *mut u8 {
+unsafe fn move_block<S: CompiledSpec>(block: *mut u8, old: AnyOffset<S>, new: AnyOffset<S>, kept: usize) -> *mut u8 {
     // SAFETY: the caller's contract.
     unsafe { copy_and_free(block, S::Groups::alloc(new), kept, |block| S::Groups::dealloc(block, old)) }
 }

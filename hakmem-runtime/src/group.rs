@@ -3,12 +3,12 @@
 //!
 //! Generated code says what a group is made of ([`Group`]); the code here is generic, and compiled in the application's
 //! crate for each group. A hit addresses the state of a class's first layer by its **class offset**, the distance from
-//! the start of the thread cache, which the size table yields ready to use. Only cold code turns an offset back into
-//! the class's index.
+//! the start of the thread cache, which the size table yields ready to use ([`ClassOffset`]). Only cold code turns an
+//! offset back into the class's index.
 
 use crate::cache::{Layer, Rest, SharedPair, Slabs, Under};
+use crate::class_offset::ClassOffset;
 use crate::header;
-use crate::heap::Heap;
 use crate::slab::FreeBlock;
 use crate::slab::free_list::into_raw;
 use crate::thread_cache::{States, ThreadCache};
@@ -82,13 +82,16 @@ pub const fn states_of<G: Group>() -> States {
     (G::FIRST_OFFSET, stride::<G>(), G::CLASSES)
 }
 
+/// The class offset of a class of the group `G`.
+pub(crate) type OffsetIn<G> = ClassOffset<(G,)>;
+
 /// The index in the group of the class at `offset`.
-fn index_in_group<G: Group>(offset: usize) -> usize {
-    (offset * G::Cache::UNIT - G::FIRST_OFFSET) / stride::<G>()
+fn index_in_group<G: Group>(offset: OffsetIn<G>) -> usize {
+    (offset.get() * G::Cache::UNIT - G::FIRST_OFFSET) / stride::<G>()
 }
 
 /// The index of the class at `offset`.
-pub(crate) fn class_index<G: Group>(offset: usize) -> usize {
+pub(crate) fn class_index<G: Group>(offset: OffsetIn<G>) -> usize {
     G::FIRST_CLASS + index_in_group::<G>(offset)
 }
 
@@ -105,43 +108,42 @@ fn would_write_empty_cache<G: Group>() -> bool {
 }
 
 /// The state of the first layer of the class at `offset`.
-///
-/// # Safety
-/// `offset` is that of a class of `G`.
 #[inline(always)]
-pub(crate) unsafe fn first<G: Group>(cache: &G::Cache, offset: usize) -> &G::First {
+pub(crate) fn first<G: Group>(cache: &G::Cache, offset: OffsetIn<G>) -> &G::First {
     debug_assert!(index_in_group::<G>(offset) < G::CLASSES);
     // SAFETY: at the offset of a class of the group, the cache has such a state (`Group`).
-    unsafe { &*ptr::from_ref(cache).byte_add(offset * G::Cache::UNIT).cast() }
+    unsafe { &*ptr::from_ref(cache).byte_add(offset.get() * G::Cache::UNIT).cast() }
 }
 
-/// The state of the layers below the first, of the class at `index` in the group.
-///
-/// # Safety
-/// `index < G::CLASSES`.
-pub(crate) unsafe fn rest<G: Group>(cache: &G::Cache, index: usize) -> &G::Rest {
+/// The states of the layers below the first, of the class at `offset`.
+pub(crate) fn rest<G: Group>(cache: &G::Cache, offset: OffsetIn<G>) -> &G::Rest {
+    let index = index_in_group::<G>(offset);
     debug_assert!(index < G::CLASSES);
-    // SAFETY: at `REST_OFFSET` the cache has an array of `CLASSES` such states (`Group`).
+    // SAFETY: at `REST_OFFSET` the cache has an array of such states, one for each class of the group (`Group`).
     unsafe { &*ptr::from_ref(cache).byte_add(G::REST_OFFSET).cast::<G::Rest>().add(index) }
 }
 
+/// The calling thread's slabs of the class at `offset`, to put below the layers of that class. Without a cache: those of
+/// a thread without a heap.
+pub(crate) fn slabs<G: Group>(cache: Option<&G::Cache>, offset: OffsetIn<G>) -> Slabs<'_> {
+    let heap = cache.and_then(|cache| cache.heap().get());
+    // SAFETY: the heap in a thread's cache is that thread's, and a cache does not leave its thread (`ThreadCache`). The
+    // class is one of the allocator's (`Group`).
+    unsafe { Slabs::new(G::Cache::backing(), heap, class_index::<G>(offset)) }
+}
+
 /// Takes a block from the first layer; null is a miss.
-///
-/// # Safety
-/// `offset` is that of a class of `G`.
 #[inline(always)]
-pub(crate) unsafe fn pop<G: Group>(offset: usize) -> *mut u8 {
+pub(crate) fn pop<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
     if would_write_empty_cache::<G>() {
         return ptr::null_mut();
     }
-    // SAFETY: the caller's contract.
-    let block = G::Cache::with(|cache| unsafe { first::<G>(cache, offset) }.pop());
-    hand_out::<G>(block, offset)
+    hand_out::<G>(G::Cache::with(|cache| first::<G>(cache, offset).pop()), offset)
 }
 
 /// The pointer that an allocation returns: null where there is no block. Writes the block's header, if it has one.
 #[inline(always)]
-pub(crate) fn hand_out<G: Group>(block: Option<FreeBlock>, offset: usize) -> *mut u8 {
+pub(crate) fn hand_out<G: Group>(block: Option<FreeBlock>, offset: OffsetIn<G>) -> *mut u8 {
     let block = into_raw(block);
     if !G::HEADER {
         return block;
@@ -151,71 +153,40 @@ pub(crate) fn hand_out<G: Group>(block: Option<FreeBlock>, offset: usize) -> *mu
 }
 
 /// Allocates: a hit, or the way down the stack.
-///
-/// # Safety
-/// `offset` is that of a class of `G`.
 #[inline(always)]
-pub(crate) unsafe fn alloc<G: Group>(offset: usize) -> *mut u8 {
-    // SAFETY: the caller's contract.
-    unsafe {
-        match G::INLINING {
-            Inlining::Always => alloc_inline::<G>(offset),
-            Inlining::Hint => alloc_hint::<G>(offset),
-            Inlining::Never => alloc_call::<G>(offset),
-        }
+pub(crate) fn alloc<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
+    match G::INLINING {
+        Inlining::Always => alloc_inline::<G>(offset),
+        Inlining::Hint => alloc_hint::<G>(offset),
+        Inlining::Never => alloc_call::<G>(offset),
     }
 }
 
-/// # Safety
-/// As [`alloc`].
 #[inline(always)]
-unsafe fn alloc_inline<G: Group>(offset: usize) -> *mut u8 {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let block = pop::<G>(offset);
-        if block.is_null() { refill::<G>(offset) } else { block }
-    }
+fn alloc_inline<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
+    let block = pop::<G>(offset);
+    if block.is_null() { refill::<G>(offset) } else { block }
 }
 
-/// # Safety
-/// As [`alloc`].
 #[inline]
-unsafe fn alloc_hint<G: Group>(offset: usize) -> *mut u8 {
-    // SAFETY: the caller's contract.
-    unsafe { alloc_inline::<G>(offset) }
+fn alloc_hint<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
+    alloc_inline::<G>(offset)
 }
 
-/// # Safety
-/// As [`alloc`].
 #[inline(never)]
-unsafe fn alloc_call<G: Group>(offset: usize) -> *mut u8 {
-    // SAFETY: the caller's contract.
-    unsafe { alloc_inline::<G>(offset) }
-}
-
-/// The calling thread's slabs of the class at `index` in the group, to put below the layers of that class.
-///
-/// # Safety
-/// `heap`, if there is one, is the calling thread's, of this allocator. `index < G::CLASSES`.
-pub(crate) unsafe fn slabs<G: Group>(heap: Option<&Heap>, index: usize) -> Slabs<'_> {
-    // SAFETY: the caller's contract. The class is one of the allocator's (`Group`).
-    unsafe { Slabs::new(G::Cache::backing(), heap, G::FIRST_CLASS + index) }
+fn alloc_call<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
+    alloc_inline::<G>(offset)
 }
 
 /// Allocates when the first layer is empty: fills it from below.
-///
-/// # Safety
-/// `offset` is that of a class of `G`.
 #[cold]
 #[inline(never)]
-unsafe fn refill<G: Group>(offset: usize) -> *mut u8 {
-    let index = index_in_group::<G>(offset);
+fn refill<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
     let block = G::Cache::with_started(false, |cache| {
-        let shared = G::shared().get(index)?;
-        // SAFETY: the caller's contract, from which `index` follows. The heap in a thread's cache is the thread's.
-        let (first, rest, mut slabs) =
-            unsafe { (first::<G>(cache, offset), rest::<G>(cache, index), slabs::<G>(cache.heap().get(), index)) };
-        let block = first.refill(&shared.first, &mut Under::new(rest, &shared.second, &mut slabs));
+        let shared = G::shared().get(index_in_group::<G>(offset))?;
+        let mut slabs = slabs::<G>(Some(cache), offset);
+        let mut below = Under::new(rest::<G>(cache, offset), &shared.second, &mut slabs);
+        let block = first::<G>(cache, offset).refill(&shared.first, &mut below);
         if G::Rest::QUEUED {
             cache.wake_filler();
         }
@@ -226,65 +197,45 @@ unsafe fn refill<G: Group>(offset: usize) -> *mut u8 {
 }
 
 /// Frees a block of the class at `offset`: a hit, or the way down the stack.
-///
-/// # Safety
-/// `offset` is that of a class of `G`.
 #[inline(always)]
-pub(crate) unsafe fn dealloc<G: Group>(block: FreeBlock, offset: usize) {
-    // SAFETY: the caller's contract.
-    unsafe {
-        match G::INLINING {
-            Inlining::Always => dealloc_inline::<G>(block, offset),
-            Inlining::Hint => dealloc_hint::<G>(block, offset),
-            Inlining::Never => dealloc_call::<G>(block, offset),
-        }
+pub(crate) fn dealloc<G: Group>(block: FreeBlock, offset: OffsetIn<G>) {
+    match G::INLINING {
+        Inlining::Always => dealloc_inline::<G>(block, offset),
+        Inlining::Hint => dealloc_hint::<G>(block, offset),
+        Inlining::Never => dealloc_call::<G>(block, offset),
     }
 }
 
-/// # Safety
-/// As [`dealloc`].
 #[inline(always)]
-unsafe fn dealloc_inline<G: Group>(block: FreeBlock, offset: usize) {
+fn dealloc_inline<G: Group>(block: FreeBlock, offset: OffsetIn<G>) {
     if G::HEADER {
         header::check(G::Cache::backing(), &block, class_index::<G>(offset));
     }
-    let address = block.into_raw();
-    // SAFETY: the caller's contract. The block is the caller's, and an overflow follows the push that calls for it.
-    unsafe {
-        if !push::<G>(FreeBlock::from_raw(address), offset) {
-            overflow::<G>(address, offset);
-        }
+    let address = block.as_ptr();
+    if !push::<G>(block, offset) {
+        // SAFETY: this follows the push of the block, with this offset, that returned `false`.
+        unsafe { overflow::<G>(address, offset) };
     }
 }
 
-/// # Safety
-/// As [`dealloc`].
 #[inline]
-unsafe fn dealloc_hint<G: Group>(block: FreeBlock, offset: usize) {
-    // SAFETY: the caller's contract.
-    unsafe { dealloc_inline::<G>(block, offset) };
+fn dealloc_hint<G: Group>(block: FreeBlock, offset: OffsetIn<G>) {
+    dealloc_inline::<G>(block, offset);
 }
 
-/// # Safety
-/// As [`dealloc`].
 #[inline(never)]
-unsafe fn dealloc_call<G: Group>(block: FreeBlock, offset: usize) {
-    // SAFETY: the caller's contract.
-    unsafe { dealloc_inline::<G>(block, offset) };
+fn dealloc_call<G: Group>(block: FreeBlock, offset: OffsetIn<G>) {
+    dealloc_inline::<G>(block, offset);
 }
 
 /// Gives a block to the first layer. `false`: [`overflow`] must be called, which knows whether the layer kept the
 /// block.
-///
-/// # Safety
-/// `offset` is that of a class of `G`.
 #[inline(always)]
-pub(crate) unsafe fn push<G: Group>(block: FreeBlock, offset: usize) -> bool {
+pub(crate) fn push<G: Group>(block: FreeBlock, offset: OffsetIn<G>) -> bool {
     if would_write_empty_cache::<G>() {
         return false;
     }
-    // SAFETY: the caller's contract.
-    G::Cache::with(|cache| unsafe { first::<G>(cache, offset) }.push(block, owner_id::<G>(cache)))
+    G::Cache::with(|cache| first::<G>(cache, offset).push(block, owner_id::<G>(cache)))
 }
 
 /// Frees when the first layer had no room: makes some, by flushing blocks to those below.
@@ -293,27 +244,25 @@ pub(crate) unsafe fn push<G: Group>(block: FreeBlock, offset: usize) -> bool {
 /// This follows the push of `block`, with the same offset, that returned `false`.
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: usize) {
-    let index = index_in_group::<G>(offset);
+pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: OffsetIn<G>) {
     let had_started = G::Cache::has_started();
     let done = G::Cache::with_started(true, |cache| {
-        let Some(shared) = G::shared().get(index) else { return };
-        // SAFETY: the offset is that of a class of the group, as the push's was, and `index` follows from it. The heap
-        // in a thread's cache is the thread's. If the thread had not started, nothing was written: its cache
-        // is beside the heap, so the push returned before it reached the layer, or the layer is inert. It is done here.
-        // Either way, a push of the block to this state has just returned `false`.
+        let Some(shared) = G::shared().get(index_in_group::<G>(offset)) else { return };
+        let state = first::<G>(cache, offset);
+        let mut slabs = slabs::<G>(Some(cache), offset);
+        let mut below = Under::new(rest::<G>(cache, offset), &shared.second, &mut slabs);
+        // SAFETY: if the thread had not started, nothing was written: its cache is beside the heap, so the push
+        // returned before it reached the layer, or the layer is inert. It is done here. Either way, a push of the block
+        // to this state has just returned `false`.
         unsafe {
-            let state = first::<G>(cache, offset);
             if had_started || !state.push(FreeBlock::from_raw(block), owner_id::<G>(cache)) {
-                let mut slabs = slabs::<G>(cache.heap().get(), index);
-                let mut below = Under::new(rest::<G>(cache, index), &shared.second, &mut slabs);
                 state.overflow(block, &shared.first, &mut below);
             }
         }
         cache.after_slow_path();
     });
     if done.is_none() {
-        // SAFETY: as above, and there is no heap. There was no cache to push to, so no layer has the block.
-        unsafe { slabs::<G>(None, index).flush_one(FreeBlock::from_raw(block)) };
+        // SAFETY: there was no cache to push to, so no layer has the block.
+        slabs::<G>(None, offset).flush_one(unsafe { FreeBlock::from_raw(block) });
     }
 }

@@ -1,7 +1,8 @@
 //! Several groups as one type, which finds the group of a class offset or does something with each group in turn.
 
-use crate::cache::{Counts, Layer, Queue, Rest};
-use crate::group::{self, Group, Inlining, Shared, stride};
+use crate::cache::{Counts, Layer, Queue, Rest, Slabs};
+use crate::class_offset::ClassOffset;
+use crate::group::{self, Group, Inlining, OffsetIn, Shared, stride};
 use crate::heap::{Heap, Portion};
 use crate::slab::FreeBlock;
 use crate::thread_cache::ThreadCache;
@@ -12,7 +13,7 @@ use core::ptr;
 ///
 /// # Safety
 /// All groups are of `Cache` and of one allocator, and their states are in the cache in this order.
-pub unsafe trait Groups<Cache: ThreadCache>: 'static {
+pub unsafe trait Groups<Cache: ThreadCache>: Sized + 'static {
     /// Whether [`Layer::TRIMS`] holds for a layer of any.
     const TRIMS: bool;
     /// Whether [`Layer::LISTS_IN_SLABS`] holds for a layer of any.
@@ -23,45 +24,32 @@ pub unsafe trait Groups<Cache: ThreadCache>: 'static {
     const END: usize;
 
     /// A hit of the class at `offset`, or null.
-    ///
-    /// # Safety
-    /// `offset` is that of a class of these groups.
-    unsafe fn pop(offset: usize) -> *mut u8;
+    fn pop(offset: ClassOffset<Self>) -> *mut u8;
 
     /// Allocates from the class at `offset`. Null: no memory.
-    ///
-    /// # Safety
-    /// `offset` is that of a class of these groups.
-    unsafe fn alloc(offset: usize) -> *mut u8;
+    fn alloc(offset: ClassOffset<Self>) -> *mut u8;
 
     /// Frees a block of the class at `offset`.
-    ///
-    /// # Safety
-    /// `offset` is that of a class of these groups.
-    unsafe fn dealloc(block: FreeBlock, offset: usize);
+    fn dealloc(block: FreeBlock, offset: ClassOffset<Self>);
 
     /// Frees a block whose class offset `offset` returns. Only an overflow calls it if the first layer pushes blocks of
     /// any class ([`Layer::PUSHES_ANY_CLASS`]).
-    ///
-    /// # Safety
-    /// `offset` returns that of a class of these groups.
     #[inline(always)]
-    unsafe fn dealloc_lazy(block: FreeBlock, offset: impl Fn() -> usize) {
-        // SAFETY: the caller's contract.
-        unsafe { Self::dealloc(block, offset()) };
+    fn dealloc_lazy(block: FreeBlock, offset: impl Fn() -> ClassOffset<Self>) {
+        Self::dealloc(block, offset());
     }
 
     /// What follows a push that returned `false`.
     ///
     /// # Safety
-    /// The push was of `block`, of the class at `offset`, which is one of these groups', right before.
-    unsafe fn overflow(block: *mut u8, offset: usize);
+    /// The push was of `block`, of the class at `offset`, right before.
+    unsafe fn overflow(block: *mut u8, offset: ClassOffset<Self>);
 
     /// The pointer that an allocation of the class at `offset` returns for a block.
-    fn hand_out(block: Option<FreeBlock>, offset: usize) -> *mut u8;
+    fn hand_out(block: Option<FreeBlock>, offset: ClassOffset<Self>) -> *mut u8;
 
     /// The index of the class at `offset`.
-    fn class_index(offset: usize) -> usize;
+    fn class_index(offset: ClassOffset<Self>) -> usize;
 
     /// Empties every layer into the slabs of the thread's heap.
     fn drain(cache: &Cache);
@@ -80,14 +68,12 @@ pub unsafe trait Groups<Cache: ThreadCache>: 'static {
     fn queue(class_index: usize) -> Option<&'static Queue>;
 }
 
-/// The states of a group's classes, first layer and below, with what all threads share of each, and the class's index
-/// in the group.
-fn states<G: Group>(cache: &G::Cache) -> impl Iterator<Item = (usize, &G::First, &G::Rest, &'static Shared<G>)> {
+/// For each class of a group: its offset, and what all threads share of it.
+fn classes<G: Group>() -> impl Iterator<Item = (OffsetIn<G>, &'static Shared<G>)> {
     G::shared().iter().enumerate().map(|(index, shared)| {
         let offset = (G::FIRST_OFFSET + index * stride::<G>()) / G::Cache::UNIT;
-        // SAFETY: `shared` has an element for each class (`Group`), so the class at `index` is one of the group.
-        let (first, rest) = unsafe { (group::first::<G>(cache, offset), group::rest::<G>(cache, index)) };
-        (index, first, rest, shared)
+        // SAFETY: `shared` has an element for each class, and their states are one after the other (`Group`).
+        (unsafe { ClassOffset::new(offset) }, shared)
     })
 }
 
@@ -97,17 +83,14 @@ fn shared_of<G: Group>(class_index: usize) -> Option<&'static Shared<G>> {
 }
 
 /// Frees a block of any class whose first layer is `G::First`.
-///
-/// # Safety
-/// `offset` returns that of a class of `G`.
 #[inline(always)]
-unsafe fn dealloc_any<G: Group>(block: FreeBlock, offset: impl Fn() -> usize) {
+fn dealloc_any<G: Group>(block: FreeBlock, offset: impl Fn() -> OffsetIn<G>) {
     debug_assert!(G::First::PUSHES_ANY_CLASS);
-    let address = block.into_raw();
-    // SAFETY: the block is the caller's, and the state of the group's first class, of which there is one, takes blocks
-    // of any class. The overflow, of the state of the block's class, directly follows the push that returned `false`.
+    let address = block.as_ptr();
+    // SAFETY: the group has a first class, whose state takes blocks of any class. The overflow, of the state of the
+    // block's class, directly follows the push that returned `false`.
     unsafe {
-        if !group::push::<G>(FreeBlock::from_raw(address), G::FIRST_OFFSET / G::Cache::UNIT) {
+        if !group::push::<G>(block, ClassOffset::new(G::FIRST_OFFSET / G::Cache::UNIT)) {
             overflow_any::<G>(address, offset);
         }
     }
@@ -119,9 +102,19 @@ unsafe fn dealloc_any<G: Group>(block: FreeBlock, offset: impl Fn() -> usize) {
 /// A push of the block has just returned `false`, and `offset` returns its class offset.
 #[cold]
 #[inline(never)]
-unsafe fn overflow_any<G: Group>(block: *mut u8, offset: impl Fn() -> usize) {
+unsafe fn overflow_any<G: Group>(block: *mut u8, offset: impl Fn() -> OffsetIn<G>) {
     // SAFETY: the caller's contract.
     unsafe { group::overflow::<G>(block, offset()) }
+}
+
+/// Of which half of the groups the class is.
+#[inline(always)]
+fn half_of<C: ThreadCache, L: Groups<C>, R: Groups<C>>(
+    offset: ClassOffset<(L, R)>,
+) -> Result<ClassOffset<L>, ClassOffset<R>> {
+    let offset = offset.get();
+    // SAFETY: the states of the groups are in the cache in their order (`Groups`), and those of `L` end at `L::END`.
+    unsafe { if offset < L::END { Ok(ClassOffset::new(offset)) } else { Err(ClassOffset::new(offset)) } }
 }
 
 // SAFETY: there is no group, so nothing must hold. Callers test `IS_EMPTY`, and no class offset leads here.
@@ -131,23 +124,23 @@ unsafe impl<Cache: ThreadCache> Groups<Cache> for () {
     const IS_EMPTY: bool = true;
     const END: usize = 0;
 
-    unsafe fn pop(_: usize) -> *mut u8 {
+    fn pop(_: ClassOffset<()>) -> *mut u8 {
         ptr::null_mut()
     }
 
-    unsafe fn alloc(_: usize) -> *mut u8 {
+    fn alloc(_: ClassOffset<()>) -> *mut u8 {
         ptr::null_mut()
     }
 
-    unsafe fn dealloc(_: FreeBlock, _: usize) {}
+    fn dealloc(_: FreeBlock, _: ClassOffset<()>) {}
 
-    unsafe fn overflow(_: *mut u8, _: usize) {}
+    unsafe fn overflow(_: *mut u8, _: ClassOffset<()>) {}
 
-    fn hand_out(_: Option<FreeBlock>, _: usize) -> *mut u8 {
+    fn hand_out(_: Option<FreeBlock>, _: ClassOffset<()>) -> *mut u8 {
         ptr::null_mut()
     }
 
-    fn class_index(_: usize) -> usize {
+    fn class_index(_: ClassOffset<()>) -> usize {
         0
     }
 
@@ -175,54 +168,47 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
     const END: usize = (G::FIRST_OFFSET + G::CLASSES * stride::<G>()) / G::Cache::UNIT;
 
     #[inline(always)]
-    unsafe fn pop(offset: usize) -> *mut u8 {
-        // SAFETY: the caller's contract.
-        unsafe { group::pop::<G>(offset) }
+    fn pop(offset: OffsetIn<G>) -> *mut u8 {
+        group::pop::<G>(offset)
     }
 
     #[inline(always)]
-    unsafe fn alloc(offset: usize) -> *mut u8 {
-        // SAFETY: the caller's contract.
-        unsafe { group::alloc::<G>(offset) }
+    fn alloc(offset: OffsetIn<G>) -> *mut u8 {
+        group::alloc::<G>(offset)
     }
 
     #[inline(always)]
-    unsafe fn dealloc(block: FreeBlock, offset: usize) {
-        // SAFETY: the caller's contract.
-        unsafe { group::dealloc::<G>(block, offset) };
+    fn dealloc(block: FreeBlock, offset: OffsetIn<G>) {
+        group::dealloc::<G>(block, offset);
     }
 
     #[inline(always)]
-    unsafe fn dealloc_lazy(block: FreeBlock, offset: impl Fn() -> usize) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            if G::First::PUSHES_ANY_CLASS && !G::HEADER && G::INLINING == Inlining::Always {
-                dealloc_any::<G>(block, offset);
-            } else {
-                group::dealloc::<G>(block, offset());
-            }
+    fn dealloc_lazy(block: FreeBlock, offset: impl Fn() -> OffsetIn<G>) {
+        if G::First::PUSHES_ANY_CLASS && !G::HEADER && G::INLINING == Inlining::Always {
+            dealloc_any::<G>(block, offset);
+        } else {
+            group::dealloc::<G>(block, offset());
         }
     }
 
-    unsafe fn overflow(block: *mut u8, offset: usize) {
+    unsafe fn overflow(block: *mut u8, offset: OffsetIn<G>) {
         // SAFETY: the caller's contract.
         unsafe { group::overflow::<G>(block, offset) }
     }
 
-    fn hand_out(block: Option<FreeBlock>, offset: usize) -> *mut u8 {
+    fn hand_out(block: Option<FreeBlock>, offset: OffsetIn<G>) -> *mut u8 {
         group::hand_out::<G>(block, offset)
     }
 
-    fn class_index(offset: usize) -> usize {
+    fn class_index(offset: OffsetIn<G>) -> usize {
         group::class_index::<G>(offset)
     }
 
     fn drain(cache: &G::Cache) {
-        for (index, first, rest, shared) in states::<G>(cache) {
-            // SAFETY: the heap in a thread's cache is the thread's; `states` yields the indices of the group's classes.
-            let mut slabs = unsafe { group::slabs::<G>(cache.heap().get(), index) };
-            first.drain(&shared.first, &mut slabs);
-            rest.drain(&shared.second, &mut slabs);
+        for (offset, shared) in classes::<G>() {
+            let mut slabs = group::slabs::<G>(Some(cache), offset);
+            group::first::<G>(cache, offset).drain(&shared.first, &mut slabs);
+            group::rest::<G>(cache, offset).drain(&shared.second, &mut slabs);
         }
     }
 
@@ -232,7 +218,7 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
             for (index, shared) in G::shared().iter().enumerate() {
                 // SAFETY: a reference to a `Heap`, which is not `Sync`, is in the hands of the heap's thread, and the
                 // heaps of an allocator call this for its own groups. `shared` has an element for each class (`Group`).
-                let mut slabs = unsafe { group::slabs::<G>(heap, index) };
+                let mut slabs = unsafe { Slabs::new(G::Cache::backing(), heap, G::FIRST_CLASS + index) };
                 any |= G::First::trim(&shared.first, portion, &mut slabs);
                 any |= G::Rest::trim(&shared.second, portion, &mut slabs);
             }
@@ -241,9 +227,9 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
     }
 
     fn publish(cache: &G::Cache) {
-        for (_, first, rest, shared) in states::<G>(cache) {
-            first.publish(&shared.first);
-            rest.publish(&shared.second);
+        for (offset, shared) in classes::<G>() {
+            group::first::<G>(cache, offset).publish(&shared.first);
+            group::rest::<G>(cache, offset).publish(&shared.second);
         }
     }
 
@@ -267,38 +253,52 @@ unsafe impl<C: ThreadCache, L: Groups<C>, R: Groups<C>> Groups<C> for (L, R) {
     const LISTS_IN_SLABS: bool = L::LISTS_IN_SLABS || R::LISTS_IN_SLABS;
     const END: usize = R::END;
 
-    // In all of these, a class offset below `L::END` is of a group of `L`, and another one of `R`: the states are in
-    // the cache in the order of the groups.
-
     #[inline(always)]
-    unsafe fn pop(offset: usize) -> *mut u8 {
-        // SAFETY: the caller's contract, and the order.
-        unsafe { if offset < L::END { L::pop(offset) } else { R::pop(offset) } }
-    }
-
-    #[inline(always)]
-    unsafe fn alloc(offset: usize) -> *mut u8 {
-        // SAFETY: the caller's contract, and the order.
-        unsafe { if offset < L::END { L::alloc(offset) } else { R::alloc(offset) } }
+    fn pop(offset: ClassOffset<(L, R)>) -> *mut u8 {
+        match half_of(offset) {
+            Ok(left) => L::pop(left),
+            Err(right) => R::pop(right),
+        }
     }
 
     #[inline(always)]
-    unsafe fn dealloc(block: FreeBlock, offset: usize) {
-        // SAFETY: the caller's contract, and the order.
-        unsafe { if offset < L::END { L::dealloc(block, offset) } else { R::dealloc(block, offset) } }
+    fn alloc(offset: ClassOffset<(L, R)>) -> *mut u8 {
+        match half_of(offset) {
+            Ok(left) => L::alloc(left),
+            Err(right) => R::alloc(right),
+        }
     }
 
-    unsafe fn overflow(block: *mut u8, offset: usize) {
-        // SAFETY: the caller's contract, and the order.
-        unsafe { if offset < L::END { L::overflow(block, offset) } else { R::overflow(block, offset) } }
+    #[inline(always)]
+    fn dealloc(block: FreeBlock, offset: ClassOffset<(L, R)>) {
+        match half_of(offset) {
+            Ok(left) => L::dealloc(block, left),
+            Err(right) => R::dealloc(block, right),
+        }
     }
 
-    fn hand_out(block: Option<FreeBlock>, offset: usize) -> *mut u8 {
-        if offset < L::END { L::hand_out(block, offset) } else { R::hand_out(block, offset) }
+    unsafe fn overflow(block: *mut u8, offset: ClassOffset<(L, R)>) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            match half_of(offset) {
+                Ok(left) => L::overflow(block, left),
+                Err(right) => R::overflow(block, right),
+            }
+        }
     }
 
-    fn class_index(offset: usize) -> usize {
-        if offset < L::END { L::class_index(offset) } else { R::class_index(offset) }
+    fn hand_out(block: Option<FreeBlock>, offset: ClassOffset<(L, R)>) -> *mut u8 {
+        match half_of(offset) {
+            Ok(left) => L::hand_out(block, left),
+            Err(right) => R::hand_out(block, right),
+        }
+    }
+
+    fn class_index(offset: ClassOffset<(L, R)>) -> usize {
+        match half_of(offset) {
+            Ok(left) => L::class_index(left),
+            Err(right) => R::class_index(right),
+        }
     }
 
     fn drain(cache: &C) {

@@ -15,6 +15,7 @@
 //! cache         the layers of thread caches, a file for each
 //! thread_cache  the trait of the generated type that holds a thread's state of every layer
 //! header        the header before each block, for `header = "region-id"`
+//! class_offset  where a class's state is in the thread cache
 //! group         the hit and miss paths of a group: the classes with the same layers and policies
 //! groups        several groups, told apart by class offset
 //! size_table    tables from a layout to a class offset
@@ -46,6 +47,7 @@ mod backend;
 pub mod background;
 pub mod c;
 pub mod cache;
+mod class_offset;
 mod extent;
 mod global;
 pub mod global_alloc;

@@ -16,13 +16,14 @@
 //! change.
 
 use crate::meta::word::Word;
+use crate::sys::atomic_ref::AtomicRef;
 use crate::sys::fork::{self, EarlyHook};
 use crate::sys::lock::Lock;
 use crate::sys::{futex, program, thread};
 use core::fmt::Debug;
 use core::iter;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
 /// The bytes of the worker's stack. It runs nothing but its task.
 const STACK: usize = 128 << 10;
@@ -93,7 +94,7 @@ pub struct Worker {
     /// The thread's `pthread_t`, if the state is AWAKE or ASLEEP.
     thread: AtomicUsize,
     /// The worker that was started before this one.
-    next: AtomicPtr<Worker>,
+    next: AtomicRef<Worker>,
     listed: AtomicBool,
     /// What a fork does first. This is a field and not a static for the sake of programs without a worker: the compiler
     /// would see that a static is the only early hook that can exist, and link its functions into every program.
@@ -101,7 +102,7 @@ pub struct Worker {
 }
 
 /// Every worker that was ever started, newest first.
-static NEWEST: AtomicPtr<Worker> = AtomicPtr::new(ptr::null_mut());
+static NEWEST: AtomicRef<Worker> = AtomicRef::none();
 
 impl Worker {
     /// A worker for `task`, not started.
@@ -111,7 +112,7 @@ impl Worker {
             state: AtomicU32::new(NONE as u32),
             round: Lock::new(()),
             thread: AtomicUsize::new(0),
-            next: AtomicPtr::new(ptr::null_mut()),
+            next: AtomicRef::none(),
             listed: AtomicBool::new(false),
             fork_hook: EarlyHook { hold, release_in_parent: release, release_in_child },
         }
@@ -153,17 +154,7 @@ impl Worker {
             return;
         }
         fork::set_early_hook(&self.fork_hook);
-        let worker = ptr::from_ref(self).cast_mut();
-        let mut newest = NEWEST.load(Ordering::Relaxed);
-        loop {
-            self.next.store(newest, Ordering::Relaxed);
-            // Release publishes this link; Acquire makes those of earlier workers visible.
-            match NEWEST.compare_exchange(newest, worker, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => break,
-                Err(found) => newest = found,
-            }
-        }
-        if newest.is_null() {
+        if NEWEST.push(self, |newest| self.next.set(newest)).is_none() {
             program::at_exit(at_exit);
         }
     }
@@ -212,15 +203,9 @@ impl Worker {
     }
 }
 
-/// The worker at an address that came from a `&'static Worker`.
-fn worker_at(worker: *mut Worker) -> Option<&'static Worker> {
-    // SAFETY: the callers pass null or a pointer that `list` or `start` made of a `&'static Worker`. That is valid for
-    // ever, and `Worker` is `Sync`.
-    unsafe { worker.as_ref() }
-}
-
 extern "C" fn run(worker: *mut libc::c_void) -> *mut libc::c_void {
-    if let Some(worker) = worker_at(worker.cast()) {
+    // SAFETY: `start` passed a `&'static Worker`, and `Worker` is `Sync`.
+    if let Some(worker) = unsafe { worker.cast::<Worker>().as_ref() } {
         worker.work();
     }
     ptr::null_mut()
@@ -228,37 +213,37 @@ extern "C" fn run(worker: *mut libc::c_void) -> *mut libc::c_void {
 
 /// The newest of the workers whose rounds a fork holds; more may be started during the fork. Accessed only by the
 /// thread that holds the oldest worker's round.
-static HELD: AtomicPtr<Worker> = AtomicPtr::new(ptr::null_mut());
+static HELD: AtomicRef<Worker> = AtomicRef::none();
 
 /// All workers, newest first.
 fn workers() -> impl Iterator<Item = &'static Worker> {
-    starting_at(NEWEST.load(Ordering::Acquire))
+    starting_at(NEWEST.get())
 }
 
 /// `worker` and those started before it, newest first.
-fn starting_at(worker: *mut Worker) -> impl Iterator<Item = &'static Worker> {
-    iter::successors(worker_at(worker), |worker| worker_at(worker.next.load(Ordering::Relaxed)))
+fn starting_at(worker: Option<&'static Worker>) -> impl Iterator<Item = &'static Worker> {
+    iter::successors(worker, |worker| worker.next.get())
 }
 
 /// Before a fork, first of all: holds the rounds, so that each worker is between two of them and holds no other lock.
 fn hold() {
-    let newest = NEWEST.load(Ordering::Acquire);
+    let newest = NEWEST.get();
     for worker in starting_at(newest) {
         worker.round.hold_for_fork();
     }
-    HELD.store(newest, Ordering::Relaxed);
+    HELD.set(newest);
 }
 
 fn release() {
-    for worker in starting_at(HELD.load(Ordering::Relaxed)) {
+    for worker in starting_at(HELD.get()) {
         worker.round.release_after_fork();
     }
 }
 
 /// In the child, which has none of the workers' threads.
 fn release_in_child() {
-    let held = HELD.load(Ordering::Relaxed).cast_const();
-    for worker in workers().take_while(|&worker| !ptr::eq(worker, held)) {
+    let held = HELD.get().map(ptr::from_ref);
+    for worker in workers().take_while(|&worker| Some(ptr::from_ref(worker)) != held) {
         // It was started during the fork, and may have been in the middle of a round.
         worker.task.reset_after_fork();
         worker.round.forget_holder();

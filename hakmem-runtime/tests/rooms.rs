@@ -16,6 +16,7 @@ const ROOMS: &[&str] = &[
     "cache",
     "thread_cache",
     "header",
+    "class_offset",
     "group",
     "groups",
     "size_table",

@@ -1,6 +1,7 @@
 //! What C callers need of a generated allocator: they free a block by its address alone.
 
-use crate::global_alloc::CompiledSpec;
+use crate::class_offset::ClassOffset;
+use crate::global_alloc::{self, CompiledSpec};
 use crate::groups::Groups;
 use crate::size_table::NO_OFFSET;
 use crate::slab::FreeBlock;
@@ -69,7 +70,7 @@ pub(super) fn alloc_hit<S: ByAddress>(size: usize) -> *mut u8 {
         return core::ptr::null_mut();
     }
     // SAFETY: an entry of this row that is not `NO_OFFSET` is the offset of a class of `C` (`ByAddress`).
-    unsafe { S::C::pop(offset.into()) }
+    S::C::pop(unsafe { ClassOffset::new(offset.into()) })
 }
 
 /// Frees a block if a layer that finds slabs by address takes it at once. `false`: nothing happened.
@@ -98,25 +99,24 @@ pub(super) unsafe fn dealloc_hit<S: ByAddress>(block: *mut u8) -> bool {
 #[cold]
 #[inline(never)]
 unsafe extern "C" fn emptied<S: ByAddress>(block: *mut u8) {
-    let backing = S::allocator().backing();
+    let geometry = S::allocator().backing().pool().geometry();
     // SAFETY: the block is one of this allocator, so in a region of its geometry, and its class is of `ByAddress`, as
     // bit 0 of its slab's owner is clear; and this is right after the push that calls for it.
     unsafe {
-        let class_index = backing.pool().geometry().slab_of(block.addr()).class_index();
-        S::ByAddress::overflow(block, offset_of_class::<S>(class_index as usize));
+        let class_index = geometry.slab_of(block.addr()).class_index();
+        if let Some(offset) = global_alloc::offset_of_class::<S>(class_index as usize) {
+            S::ByAddress::overflow(block, ClassOffset::new(offset.get()));
+        }
     }
-}
-
-/// The offset of the class at `class_index`, which comes from a slab in use: there is such a class.
-fn offset_of_class<S: ByAddress>(class_index: usize) -> usize {
-    S::offsets().get(class_index).map_or(0, |&offset| offset.into())
 }
 
 /// Frees a block of the class at `class_index`.
 #[inline]
 pub(super) fn dealloc_of_class<S: ByAddress>(block: FreeBlock, class_index: usize) {
-    // SAFETY: a block is of a class, whose offset this is.
-    unsafe { S::Groups::dealloc(block, offset_of_class::<S>(class_index)) };
+    // The index comes from a slab in use: there is such a class.
+    if let Some(offset) = global_alloc::offset_of_class::<S>(class_index) {
+        S::Groups::dealloc(block, offset);
+    }
 }
 
 /// The empty thread cache that all threads share until they start, `OFFSET` bytes after the start of a placeholder for

@@ -2,7 +2,6 @@
 
 use crate::extent::Extents;
 use crate::global::Allocator;
-use crate::meta::page_map::{self, Occupant};
 use crate::slab::NO_CLASS;
 use crate::sys::fatal::fatal;
 
@@ -18,27 +17,24 @@ pub(super) enum Found {
 /// The block that starts at `address`. Ends the program if no block that was ever handed out starts there. Does not
 /// check whether the block was freed since.
 pub(super) fn find(allocator: &'static Allocator, address: usize) -> Found {
-    match page_map::occupant_of(address) {
-        Occupant::Region(id) if id == allocator.backing().id() => {
-            // SAFETY: the page map says that the address is in a region of this allocator, so of the pool's geometry.
-            let slab = unsafe { allocator.backing().pool().geometry().slab_of(address) };
-            let class_index = slab.class_index();
-            if class_index == NO_CLASS {
-                fatal("invalid free or realloc: already freed, or never allocated", address)
-            }
-            let size = allocator.backing().class(class_index).size as usize;
-            let offset = address.wrapping_sub(slab.base());
-            if !offset.is_multiple_of(size) || offset / size >= slab.carved() as usize {
-                fatal("invalid free or realloc: not the start of a block", address)
-            }
-            Found::OfClass(class_index as usize)
-        }
-        Occupant::Segment(id, _) if id == allocator.backing().id() => match Extents::usable(id, address) {
+    let backing = allocator.backing();
+    let Some(slab) = backing.slab_at(address) else {
+        return match Extents::usable(backing.id(), address) {
             Some(usable) => Found::Large(usable),
-            None => fatal("invalid free or realloc: not the start of a block", address),
-        },
-        _ => fatal("invalid free or realloc: not a block of this allocator", address),
+            None if backing.owns(address) => fatal("invalid free or realloc: not the start of a block", address),
+            None => fatal("invalid free or realloc: not a block of this allocator", address),
+        };
+    };
+    let class_index = slab.class_index();
+    if class_index == NO_CLASS {
+        fatal("invalid free or realloc: already freed, or never allocated", address)
     }
+    let size = backing.class(class_index).size as usize;
+    let offset = address.wrapping_sub(slab.base());
+    if !offset.is_multiple_of(size) || offset / size >= slab.carved() as usize {
+        fatal("invalid free or realloc: not the start of a block", address)
+    }
+    Found::OfClass(class_index as usize)
 }
 
 impl Found {

@@ -12,6 +12,7 @@ use crate::heap::{Heap, LayerHooks, Portion};
 use crate::meta::tagged_stack::NodeStack;
 use crate::slab::class::Class;
 use crate::slab::{Batch, FreeBlock, Slab};
+use core::cell::Cell;
 use std::boxed::Box;
 use std::collections::HashSet;
 use std::vec::Vec;
@@ -20,6 +21,12 @@ use std::vec::Vec;
 fn block(memory: *mut u8) -> FreeBlock {
     // SAFETY: the tests pass memory of their own, enough for a block of the class, and each once until it comes back.
     unsafe { FreeBlock::from_raw(memory) }
+}
+
+/// The words of a block of the tests.
+fn words<'a>(block: *mut u8) -> &'a [Cell<u64>; 4] {
+    // SAFETY: the tests' blocks have four words, which nobody uses but they and the layers, one after the other.
+    unsafe { &*block.cast() }
 }
 
 /// What is below the layers in these tests.
@@ -186,13 +193,8 @@ impl<F: Layer, R: Rest> Stack<'_, F, R> {
     }
 
     fn free(&self, freed: *mut u8, bottom: &mut impl Below) {
-        let owner = bottom.owner();
-        // SAFETY: one thread, one class; the block came from `allocate`.
-        unsafe {
-            if !self.first.push(block(freed), owner) {
-                self.first.overflow(freed, self.shared.0, &mut Under::new(&self.rest, self.shared.1, bottom));
-            }
-        }
+        let mut below = Under::new(&self.rest, self.shared.1, bottom);
+        self.first.push_or_overflow(block(freed), below.owner(), self.shared.0, &mut below);
     }
 
     fn drain(&self, bottom: &mut impl Below) {
@@ -404,8 +406,7 @@ fn quarantine_lets_a_block_go_when_as_many_were_freed_after_it() {
     let blocks: Vec<*mut u8> = (0..8).map(|_| stack.allocate(&mut bottom)).collect();
     for &block in &blocks {
         stack.free(block, &mut bottom);
-        // SAFETY: the memory is the bottom's, and nobody writes to it now.
-        assert_eq!(unsafe { block.cast::<[u8; 32]>().read() }, [0xF5; 32]);
+        assert!(words(block).iter().all(|word| word.get() == 0xF5F5_F5F5_F5F5_F5F5));
     }
     // Five wait, three may go; two of these had to make room, as one of the eight places is always free.
     assert_eq!(bottom.home, blocks[..2]);
@@ -497,22 +498,19 @@ fn heapv2_exchanges_magazines_whole() {
     assert_eq!(bottom.home.len(), bottom.made);
 }
 
-/// Whether a pop and a push of an empty state leave it, and the block, as they were. The block, of four words, may be
-/// written to.
-fn leaves<L: Layer + core::fmt::Debug>(freed: *mut [u64; 4]) -> bool {
+/// Whether a pop and a push of an empty state leave it, and the block, as they were.
+fn leaves<L: Layer + core::fmt::Debug>(freed: *mut u8) -> bool {
     let state = L::EMPTY;
-    // SAFETY: the caller's block.
-    unsafe { freed.write([7; 4]) };
+    words(freed).iter().for_each(|word| word.set(7));
     let before = std::format!("{state:?}");
     assert!(state.pop().is_none());
     // As of a thread that has not started, whose owner id is an address that is no heap's.
-    assert!(!state.push(block(freed.cast()), core::ptr::from_ref(&state).addr()));
-    // SAFETY: as above; the push did not keep the block.
-    std::format!("{state:?}") == before && unsafe { freed.read() } == [7; 4]
+    assert!(!state.push(block(freed), core::ptr::from_ref(&state).addr()));
+    std::format!("{state:?}") == before && words(freed).iter().all(|word| word.get() == 7)
 }
 
 fn is_inert<L: Layer + core::fmt::Debug>() -> bool {
-    leaves::<L>(&mut [0; 4])
+    leaves::<L>([0_u64; 4].as_mut_ptr().cast())
 }
 
 /// The same of `pages`, whose push looks at the block's slab.
@@ -520,10 +518,9 @@ fn pages_are_inert() -> bool {
     let (limit, mut real) = (Limit::new(1), Real::new(1));
     let stack = alone::<Page>(&limit);
     let freed = stack.allocate(&mut real);
-    // SAFETY: the block is in a region of this geometry.
-    let slab = unsafe { real.allocator.backing().pool().geometry().slab_of(freed.addr()) };
+    let slab = real.allocator.backing().slab_at(freed.addr()).expect("a block is in a slab");
     let before = std::format!("{slab:?}");
-    let inert = leaves::<Page>(freed.cast()) && std::format!("{slab:?}") == before;
+    let inert = leaves::<Page>(freed) && std::format!("{slab:?}") == before;
     stack.free(freed, &mut real);
     stack.drain(&mut real);
     inert

@@ -105,9 +105,13 @@ pub(super) fn clear(segment: Segment, units: Range<usize>, block: *mut u8, size:
         if run.is_empty() || bytes == 0 {
             return;
         }
-        // SAFETY: the bytes are between `block` and `end`, of a block of `size` bytes that was just allocated, and
-        // nobody else has it yet.
-        unsafe { ptr::with_exposed_provenance_mut::<u8>(start).write_bytes(0, bytes) };
+        zero(start, bytes);
         from = run.end;
     }
+}
+
+/// Zeroes bytes of a block that was just allocated.
+pub(super) fn zero(start: usize, bytes: usize) {
+    // SAFETY: the callers pass a range within such a block, which nobody else has yet.
+    unsafe { ptr::with_exposed_provenance_mut::<u8>(start).write_bytes(0, bytes) };
 }

@@ -3,7 +3,7 @@
 //! Functions here return null if the kernel refuses; then nothing has changed. The caller may free other cached memory
 //! and try again.
 
-use super::block::{Block, block_at, clear, find, hand_out, units_for};
+use super::block::{Block, block_at, clear, find, hand_out, units_for, zero};
 use super::exact_cache::{self, ExactCache};
 use super::free_extents::FreeExtent;
 use super::moves;
@@ -89,8 +89,7 @@ impl Extents {
         let block = hand_out(taken.segment, taken.unit, length, size, align);
         if exact {
             // A block had this extent, and its dirty bits were not written since: any of it may be dirty.
-            // SAFETY: a block of `size` bytes that was just allocated.
-            unsafe { block.write_bytes(0, size) };
+            zero(block.addr(), size);
         } else if taken.dirty > 0 {
             clear(taken.segment, taken.unit..taken.unit + length, block, size);
         }
@@ -202,8 +201,7 @@ impl Extents {
         if address == 0 {
             return Some((self.take(id, Wanted::exactly(length, align))?, length, false));
         }
-        // SAFETY: the extent came from the cache, so it is this thread's.
-        let (_, segment) = unsafe { Segment::at(address) }?;
+        let segment = segment_of_cached(address)?;
         Some((Taken { segment, unit: segment.unit(address), dirty: length }, length, true))
     }
 
@@ -294,8 +292,7 @@ impl Extents {
     pub(super) fn gather(&self, now: u32) {
         while let Some((address, bytes)) = self.exact.take_any() {
             self.with_store(|store| {
-                // SAFETY: the extent came from the cache, so it is this thread's.
-                if let Some((_, segment)) = unsafe { Segment::at(address) } {
+                if let Some(segment) = segment_of_cached(address) {
                     put_dirty(store, segment, segment.unit(address), bytes / UNIT, now);
                 }
             });
@@ -363,6 +360,12 @@ impl Extents {
         self.with_store(|store| store.put(segment, unit, length, segment.count_dirty(from..end), since));
         purged.max(1)
     }
+}
+
+/// The segment of an extent that the exact cache gave out.
+fn segment_of_cached(address: usize) -> Option<Segment> {
+    // SAFETY: the extent is this thread's.
+    unsafe { Segment::at(address) }.map(|(_, segment)| segment)
 }
 
 /// Puts back an extent that a block has used: all of it may have been written to.

@@ -54,12 +54,10 @@ impl Extents {
         if old.length >= MOVED && moves() {
             return self.move_pages(id, old, target, wanted);
         }
-        let copy = hand_out(target.segment, target.unit, length, new_size, align);
-        // SAFETY: `block` is a block of ours of `old.bytes()` bytes, and the caller gives it up. `copy` is a block that
-        // was just allocated, of at least `new_size` bytes: nobody else uses it, and the two do not overlap.
-        unsafe { ptr::copy_nonoverlapping(block, copy, old.bytes().min(new_size)) };
+        let new = hand_out(target.segment, target.unit, length, new_size, align);
+        copy(address, new.addr(), old.bytes().min(new_size));
         self.free_cold(old);
-        copy
+        new
     }
 
     /// Moves a block's pages to a target, piece by piece, copies what the kernel does not move, and frees the block. Null:

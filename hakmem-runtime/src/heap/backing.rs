@@ -9,7 +9,6 @@ use crate::slab::class::Class;
 use crate::sys::clock;
 use crate::sys::lock::Lock;
 use crate::sys::thread_key::ThreadKey;
-use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// What the heaps call or need to know of the layers, which are above them.
@@ -46,7 +45,7 @@ pub struct Backing {
 
 /// The heaps whose threads have ended, linked by `Heap::idle_next`.
 #[derive(Debug)]
-struct IdleHeaps(*const Heap);
+struct IdleHeaps(Option<&'static Heap>);
 
 // SAFETY: a heap on the list has no thread: `exit` put it there last of all. The list is behind a lock, which orders
 // what one thread wrote to a heap before what the next one reads.
@@ -60,7 +59,7 @@ impl Backing {
             extents,
             id: AtomicU32::new(0),
             key: ThreadKey::new(),
-            idle: Lock::new(IdleHeaps(ptr::null())),
+            idle: Lock::new(IdleHeaps(None)),
             hooks,
         }
     }
@@ -115,25 +114,25 @@ impl Backing {
         }
     }
 
+    /// The slab at `address`; `None` if that is not in a region of this allocator.
+    pub(crate) fn slab_at(&self, address: usize) -> Option<&'static Slab> {
+        match page_map::occupant_of(address) {
+            // SAFETY: the address is in a region of this allocator, so of the pool's geometry.
+            Occupant::Region(id) if id == self.id() => Some(unsafe { self.pool.geometry().slab_of(address) }),
+            _ => None,
+        }
+    }
+
     /// The class index of the slab at `address`, or [`NO_CLASS`](crate::slab::NO_CLASS); `None` if `address` is not in
     /// a region of this allocator.
     pub(crate) fn class_at(&self, address: usize) -> Option<u32> {
-        match page_map::occupant_of(address) {
-            Occupant::Region(id) if id == self.id() => {
-                // SAFETY: the page map says that the address is in a region of this allocator, so of the pool's
-                // geometry.
-                let slab = unsafe { self.pool.geometry().slab_of(address) };
-                Some(slab.class_index())
-            }
-            _ => None,
-        }
+        self.slab_at(address).map(Slab::class_index)
     }
 
     /// Takes an idle heap, if there is one.
     pub(super) fn take_idle(&self) -> Option<&'static Heap> {
         let mut idle = self.idle.lock();
-        // SAFETY: null, or made from a `&'static Heap` in `put_idle`.
-        let heap = unsafe { idle.0.as_ref() }?;
+        let heap = idle.0?;
         idle.0 = heap.idle_next.get();
         Some(heap)
     }
@@ -142,7 +141,7 @@ impl Backing {
     pub(super) fn put_idle(&self, heap: &'static Heap) {
         let mut idle = self.idle.lock();
         heap.idle_next.set(idle.0);
-        idle.0 = heap;
+        idle.0 = Some(heap);
     }
 
     /// Flushes a portion of the blocks that layers share between threads to the slabs. `true`: there were some. `heap`

@@ -10,31 +10,30 @@ use super::{Backing, Drain, Heap, drain_nothing};
 use core::cell::Cell;
 use core::ptr;
 
-/// The pointer to the thread's heap, in the generated thread cache. Null until the thread's first slow path.
+/// The thread's heap, in the generated thread cache. None until the thread's first slow path.
 #[repr(transparent)]
 #[derive(Debug)]
-pub struct HeapSlot(Cell<*const Heap>);
+pub struct HeapSlot(Cell<Option<&'static Heap>>);
 
 impl HeapSlot {
     /// No heap yet.
-    pub const EMPTY: HeapSlot = HeapSlot(Cell::new(ptr::null()));
+    pub const EMPTY: HeapSlot = HeapSlot(Cell::new(None));
 
     /// The heap, if the thread has one.
     #[inline]
     pub fn get(&self) -> Option<&Heap> {
-        // SAFETY: the pointer is null, or `set` made it from a `&'static Heap`.
-        unsafe { self.0.get().as_ref() }
+        self.0.get()
     }
 
     /// The address of the heap; 0 where there is none.
     #[inline(always)]
     pub fn addr(&self) -> usize {
-        self.0.get().addr()
+        self.0.get().map_or(0, |heap| ptr::from_ref(heap).addr())
     }
 
     /// Stores the thread's heap.
     pub fn set(&self, heap: Option<&'static Heap>) {
-        self.0.set(heap.map_or(ptr::null(), ptr::from_ref));
+        self.0.set(heap);
     }
 }
 

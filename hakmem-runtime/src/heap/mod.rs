@@ -58,7 +58,7 @@ pub struct Heap {
     /// Whether [`Heap::trim`] is running.
     trimming: Cell<bool>,
     /// The next in the list of idle heaps.
-    idle_next: Cell<*const Heap>,
+    idle_next: Cell<Option<&'static Heap>>,
     // Followed in memory by a `Bin` for each class, and under `tls = "initial-exec"` by the thread cache.
 }
 
@@ -88,7 +88,7 @@ impl Heap {
             cached: SlabList::EMPTY,
             throttle: Throttle::new(),
             trimming: Cell::new(false),
-            idle_next: Cell::new(ptr::null()),
+            idle_next: Cell::new(None),
         };
         // SAFETY: `arena::allocate` returned `bytes` zeroed bytes, aligned to 128, which are the caller's alone and are
         // never freed. So the heap may be written, and read for ever. The bins after it are zero, and a zeroed `Bin`

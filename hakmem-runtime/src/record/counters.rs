@@ -3,9 +3,9 @@
 //! They outlive the thread, and a later thread continues them. So their sums cover all threads, and there are only as
 //! many as threads ran at the same time.
 
-use super::atomic_ref::AtomicRef;
 use super::requests::{self, BATCH, Key, Request};
 use crate::meta::arena;
+use crate::sys::atomic_ref::AtomicRef;
 use crate::sys::mmap;
 use crate::sys::thread_key::ThreadKey;
 use core::ptr;
@@ -109,7 +109,7 @@ impl Entry {
             count.store(old.load(Relaxed), Relaxed);
         }
         if let Some(request) = old.request() {
-            self.request.set(request);
+            self.request.set(Some(request));
         }
         self.key.store(old.key.load(Relaxed), Relaxed);
     }
@@ -213,11 +213,7 @@ pub(super) fn acquire() -> Option<&'static Thread> {
 fn create() -> Option<&'static Thread> {
     let thread = arena::zeroed::<Thread>(0)?;
     thread.taken.store(true, Relaxed);
-    THREADS.push(thread, |next| {
-        if let Some(next) = next {
-            thread.next.set(next);
-        }
-    });
+    THREADS.push(thread, |next| thread.next.set(next));
     Some(thread)
 }
 
@@ -281,7 +277,7 @@ impl Thread {
             self.grow()?;
         }
         let entry = self.table.get()?.probe(key)?;
-        entry.request.set(request);
+        entry.request.set(Some(request));
         entry.key.store(key.word(), Release);
         self.used.store(used.wrapping_add(1), Relaxed);
         Some(entry)
@@ -296,7 +292,7 @@ impl Thread {
                 table.probe(key)?.copy_from(entry);
             }
         }
-        self.table.set(table);
+        self.table.set(Some(table));
         Some(())
     }
 

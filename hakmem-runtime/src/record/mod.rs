@@ -14,13 +14,12 @@
 //! requests    what all threads share of each (size, alignment): live blocks and their peak
 //! block_header  the header before each block
 //! process     which process is recorded, and since when
-//! ticks, output, atomic_ref   the clock; text output; a reference that threads share
+//! ticks, output               the clock; text output
 //! ```
 //!
 //! A thread's counters are read when the profile is written, so they are atomics; since only that thread writes to
 //! them, it increments them with a load and a store. What several threads write to is updated in batches.
 
-mod atomic_ref;
 mod block_header;
 mod child;
 mod counters;

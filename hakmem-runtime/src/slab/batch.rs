@@ -222,9 +222,16 @@ impl<'a> Batch<'a> {
     /// Each block, as `pop` takes them out.
     #[inline(always)]
     pub(crate) fn into_blocks(self) -> impl Iterator<Item = FreeBlock> {
+        let (blocks, list, _) = self.into_parts();
+        blocks.chain(list)
+    }
+
+    /// The blocks in slots, the last first; the list, and what a walk along it found.
+    #[inline(always)]
+    fn into_parts(self) -> (impl Iterator<Item = FreeBlock>, FreeList, Option<Walked>) {
         let slots = self.slots.get(..self.len).unwrap_or_default().iter().rev();
         // SAFETY: below `len` each slot points to a block that the batch owned.
-        slots.map(|slot| unsafe { slot.read() }).chain(self.list)
+        (slots.map(|slot| unsafe { slot.read() }), self.list, self.walked)
     }
 
     /// Takes blocks from `next` until there is no room or no more of them.
@@ -287,12 +294,9 @@ impl<'a> Batch<'a> {
 impl FreeList {
     /// Puts the blocks of `batch` first; the last that went into the batch is the last to come off.
     pub(crate) fn push_batch(&self, batch: Batch<'_>) {
-        let Batch { slots, len, list, walked, .. } = batch;
+        let (blocks, list, walked) = batch.into_parts();
         // A list is not relinked: its last block leads to what was here.
         self.prepend(list, walked);
-        for slot in slots.get(..len).unwrap_or_default().iter().rev() {
-            // SAFETY: below `len` each slot points to a block that the batch owned.
-            self.push(unsafe { slot.read() });
-        }
+        blocks.for_each(|block| self.push(block));
     }
 }

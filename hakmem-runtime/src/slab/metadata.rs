@@ -7,7 +7,9 @@ use super::class::Class;
 use super::free_list::FreeList;
 use super::remote::RemoteWord;
 use core::cell::Cell;
+use core::fmt;
 use core::mem::offset_of;
+use core::ptr;
 use core::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The class index of a slab that has no class.
@@ -28,6 +30,29 @@ impl Count {
     }
     pub(crate) fn set(&self, value: u32) {
         self.0.store(value, Ordering::Relaxed);
+    }
+}
+
+/// A link to a slab, or to none: all zero.
+#[repr(transparent)]
+pub(super) struct SlabLink(Cell<Option<&'static Slab>>);
+
+impl SlabLink {
+    pub(super) const NONE: SlabLink = SlabLink(Cell::new(None));
+
+    pub(super) fn get(&self) -> Option<&'static Slab> {
+        self.0.get()
+    }
+
+    pub(super) fn set(&self, slab: Option<&'static Slab>) {
+        self.0.set(slab);
+    }
+}
+
+/// The slab's address: its own links may lead back here.
+impl fmt::Debug for SlabLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.get().map(ptr::from_ref).fmt(f)
     }
 }
 
@@ -107,8 +132,8 @@ pub struct Slab {
     /// About how many bytes from the base on were used under earlier classes, since the memory was mapped or purged.
     pub(crate) touched: Cell<u32>,
     /// The neighbours on a `SlabList`.
-    pub(crate) previous: Cell<*const Slab>,
-    pub(crate) next: Cell<*const Slab>,
+    pub(super) previous: SlabLink,
+    pub(super) next: SlabLink,
 }
 
 const _: () = assert!(size_of::<Slab>() == 256, "an address leads to its metadata by a shift");

@@ -20,12 +20,12 @@
 //! The child keeps what the parent's other threads had allocated. Free memory in those threads' heaps stays unused in
 //! the child, because a heap may have been in the middle of a change.
 
+use super::atomic_ref::AtomicRef;
 use super::lock::{Guard, Lock};
 use core::cell::Cell;
 use core::fmt;
 use core::iter;
-use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// A part of the runtime with locks to hold during a fork.
 pub(crate) trait ForkHook: Sync {
@@ -127,18 +127,11 @@ pub(crate) struct EarlyHook {
     pub(crate) release_in_child: fn(),
 }
 
-static EARLY: AtomicPtr<EarlyHook> = AtomicPtr::new(ptr::null_mut());
+static EARLY: AtomicRef<EarlyHook> = AtomicRef::none();
 
 /// Sets the early hook. The last call counts; all hooks passed do the same.
 pub(crate) fn set_early_hook(hook: &'static EarlyHook) {
-    // Release pairs with the Acquire in `early_hook`: a thread that reads the pointer sees the hook.
-    EARLY.store(ptr::from_ref(hook).cast_mut(), Ordering::Release);
-}
-
-fn early_hook() -> Option<&'static EarlyHook> {
-    // SAFETY: the pointer is null, or was made from a `&'static EarlyHook` in `set_early_hook`, so it is valid for ever
-    // and nobody has a mutable reference to it.
-    unsafe { EARLY.load(Ordering::Acquire).as_ref() }
+    EARLY.set(Some(hook));
 }
 
 /// Installs the handlers when the program or library is loaded. The first use of an allocator would be too late: a fork
@@ -170,7 +163,7 @@ pub(crate) fn call(before: extern "C" fn(), in_parent: extern "C" fn(), in_child
 }
 
 extern "C" fn prepare() {
-    if let Some(early) = early_hook() {
+    if let Some(early) = EARLY.get() {
         (early.hold)();
     }
     HOOKS.hold_for_fork();
@@ -186,7 +179,7 @@ extern "C" fn prepare() {
 
 extern "C" fn parent() {
     if release()
-        && let Some(early) = early_hook()
+        && let Some(early) = EARLY.get()
     {
         (early.release_in_parent)();
     }
@@ -195,7 +188,7 @@ extern "C" fn parent() {
 extern "C" fn child() {
     release();
     // Also in the child of an inner fork: none of the workers' threads exists there.
-    if let Some(early) = early_hook() {
+    if let Some(early) = EARLY.get() {
         (early.release_in_child)();
     }
 }

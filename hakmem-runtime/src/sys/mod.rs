@@ -1,6 +1,7 @@
-//! The operating system: memory, time, locks, threads, fork, the environment, and fatal errors. Imports nothing else of
+//! The operating system: memory, time, locks, shared references, threads, fork, the environment, and fatal errors. Imports nothing else of
 //! this crate.
 
+pub(crate) mod atomic_ref;
 pub(crate) mod clock;
 pub(crate) mod errno;
 pub(crate) mod fatal;
