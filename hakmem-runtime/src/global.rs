@@ -9,6 +9,8 @@ use crate::slab::class::Class;
 use crate::slab::{FreeBlock, Geometry};
 use crate::sys::clock;
 use crate::sys::fork::{self, ForkHook, ForkLink};
+use crate::sys::membarrier;
+use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 /// The spec's values that are not a class's.
@@ -102,33 +104,40 @@ impl Allocator {
         }
         drop(hooks);
         fork::install();
+        membarrier::register();
     }
 }
 
-/// Large blocks: requests that no class serves.
+/// Large blocks: requests that no class serves. `heap` is the calling thread's.
 impl Allocator {
     /// Allocates. Null: no memory.
     #[cold]
     #[inline(never)]
-    pub fn alloc_large(&'static self, size: usize, align: usize) -> *mut u8 {
+    pub fn alloc_large(&'static self, heap: Option<&Heap>, size: usize, align: usize) -> *mut u8 {
         self.initialise();
-        self.or_trimmed(size, align, move || self.backing.extents().alloc(self.backing.id(), size, align))
+        let block = self.backing.extents().alloc(self.backing.caller(heap), size, align);
+        if !block.is_null() {
+            return block;
+        }
+        self.retry(size, align, move || self.backing.extents().alloc(self.backing.caller(heap), size, align))
     }
 
-    /// Allocates zeroed memory without writing to it. Null: no memory.
+    /// Allocates zeroed memory. Null: no memory.
     #[cold]
     #[inline(never)]
-    pub fn alloc_zeroed_large(&'static self, size: usize, align: usize) -> *mut u8 {
+    pub fn alloc_zeroed_large(&'static self, heap: Option<&Heap>, size: usize, align: usize) -> *mut u8 {
         self.initialise();
-        self.or_trimmed(size, align, move || self.backing.extents().alloc_zeroed(self.backing.id(), size, align))
+        let attempt = || self.backing.extents().alloc_zeroed(self.backing.caller(heap), size, align);
+        let block = attempt();
+        if block.is_null() { self.retry(size, align, attempt) } else { block }
     }
 
     /// Frees a large block. What is none stops the program.
     #[cold]
     #[inline(never)]
-    pub(crate) fn dealloc_large(&'static self, block: FreeBlock) {
-        if self.backing.extents().dealloc(self.backing.id(), block) {
-            self.backing.purge_if_due(None, clock::now_ms());
+    pub(crate) fn dealloc_large(&'static self, heap: Option<&Heap>, block: FreeBlock) {
+        if self.backing.extents().dealloc(self.backing.caller(heap), block) {
+            self.backing.purge_if_due(heap, clock::now_ms());
         }
     }
 
@@ -139,29 +148,34 @@ impl Allocator {
     /// result is null or the same address.
     #[cold]
     #[inline(never)]
-    pub unsafe fn realloc_large(&'static self, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
+    pub unsafe fn realloc_large(
+        &'static self,
+        heap: Option<&Heap>,
+        block: *mut u8,
+        new_size: usize,
+        align: usize,
+    ) -> *mut u8 {
         // SAFETY: the caller passes a large block with its alignment. If the first attempt returns null, the block is
         // as it was.
-        let new = self.or_trimmed(new_size, align, move || unsafe {
-            self.backing.extents().realloc(self.backing.id(), block, new_size, align)
-        });
+        let attempt = || unsafe { self.backing.extents().realloc(self.backing.caller(heap), block, new_size, align) };
+        let mut new = attempt();
+        if new.is_null() {
+            new = self.retry(new_size, align, attempt);
+        }
         if new != block {
-            self.backing.purge_if_due(None, clock::now_ms());
+            self.backing.purge_if_due(heap, clock::now_ms());
         }
         new
     }
 
-    /// What `attempt` returns; if that is null, what it returns after all memory that is only cached was given back. For
-    /// an amount that no system has, nothing is given back.
-    #[inline(always)]
-    fn or_trimmed(&self, size: usize, align: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
-        let block = attempt();
-        if block.is_null() && !Extents::is_hopeless(size, align) { self.trim_and_retry(size, attempt) } else { block }
-    }
-
+    /// What `attempt` returns after all memory that is only cached was given back. For an amount that no system has,
+    /// nothing is given back.
     #[cold]
     #[inline(never)]
-    fn trim_and_retry(&self, size: usize, attempt: impl Fn() -> *mut u8) -> *mut u8 {
+    fn retry(&self, size: usize, align: usize, attempt: impl FnOnce() -> *mut u8) -> *mut u8 {
+        if Extents::is_hopeless(size, align) {
+            return ptr::null_mut();
+        }
         self.backing.trim_all(size);
         attempt()
     }

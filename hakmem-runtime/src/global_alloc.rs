@@ -186,6 +186,9 @@ pub unsafe fn dealloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize
 #[cold]
 #[inline(never)]
 fn alloc_uncommon<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
+    if size > S::LARGEST {
+        return alloc_large::<S>(size, align);
+    }
     if !S::Aligned::IS_EMPTY
         && let Some(offset) = offset_of_aligned::<S>(size, align)
     {
@@ -203,14 +206,21 @@ fn alloc_uncommon<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
 fn alloc_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     match find_class_slow::<S>(size, align) {
         Some(offset) => S::Groups::alloc(offset),
-        None => S::allocator().alloc_large(size, align),
+        None => alloc_large::<S>(size, align),
     }
+}
+
+fn alloc_large<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
+    S::Cache::with(|cache| S::allocator().alloc_large(cache.heap().get(), size, align))
 }
 
 /// Frees what is not small, or has an alignment that not every class has.
 #[cold]
 #[inline(never)]
 fn dealloc_uncommon<S: CompiledSpec>(block: FreeBlock, size: usize, align: usize) {
+    if size > S::LARGEST {
+        return dealloc_large::<S>(block);
+    }
     if !S::Aligned::IS_EMPTY
         && let Some(offset) = offset_of_aligned::<S>(size, align)
     {
@@ -234,7 +244,7 @@ fn dealloc_slow<S: CompiledSpec>(block: FreeBlock, size: usize, align: usize) {
 
 /// Frees a large block. What is none stops the program.
 pub(crate) fn dealloc_large<S: CompiledSpec>(block: FreeBlock) {
-    S::allocator().dealloc_large(block);
+    S::Cache::with(|cache| S::allocator().dealloc_large(cache.heap().get(), block));
     // A large block that is cached waits for its purge from now on.
     S::wake_purger();
 }
@@ -305,7 +315,7 @@ fn alloc_zeroed_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     match find_class_slow::<S>(size, align) {
         // SAFETY: the offset is that of a class that serves `size` bytes.
         Some(offset) => unsafe { zeroed_of_class::<S>(offset, size) },
-        None => S::allocator().alloc_zeroed_large(size, align),
+        None => S::Cache::with(|cache| S::allocator().alloc_zeroed_large(cache.heap().get(), size, align)),
     }
 }
 
@@ -352,14 +362,23 @@ unsafe fn realloc_slow<S: CompiledSpec>(block: *mut u8, size: usize, align: usiz
         match (old, new) {
             (Some(old), Some(new)) if old == new => block,
             (Some(old), Some(new)) => move_block::<S>(block, old, new, kept),
-            (None, None) => S::allocator().realloc_large(block, new_size, align),
+            (None, None) => realloc_large::<S>(block, new_size, align),
             (Some(old), None) => {
-                let new = S::allocator().alloc_large(new_size, align);
+                let new = alloc_large::<S>(new_size, align);
                 copy_and_free(block, new, kept, |block| S::Groups::dealloc(block, old))
             }
             (None, Some(new)) => copy_and_free(block, S::Groups::alloc(new), kept, dealloc_large::<S>),
         }
     }
+}
+
+/// Resizes a large block.
+///
+/// # Safety
+/// As [`Allocator::realloc_large`].
+pub(crate) unsafe fn realloc_large<S: CompiledSpec>(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
+    // SAFETY: the caller's contract.
+    S::Cache::with(|cache| unsafe { S::allocator().realloc_large(cache.heap().get(), block, new_size, align) })
 }
 
 /// Copies so many bytes to `target` and frees the old block. Null, and nothing happens, where that is.

@@ -172,6 +172,34 @@ fn large_blocks_that_are_kept_go_back() {
     });
 }
 
+/// They are in the caches of threads that wait.
+#[test]
+fn large_blocks_that_waiting_threads_keep_go_back() {
+    isolated("large_blocks_that_waiting_threads_keep_go_back", || {
+        drop(piece::<default::Heap>(MIB));
+        let before = resident();
+        thread::scope(|scope| {
+            let (freed, all_freed) = mpsc::channel();
+            let waiting: Vec<_> = (0..4)
+                .map(|_| {
+                    let (end, ends) = mpsc::channel::<()>();
+                    let freed = freed.clone();
+                    scope.spawn(move || {
+                        drop((0..10).map(|_| piece::<default::Heap>(600 * KIB)).collect::<Vec<_>>());
+                        freed.send(()).expect("the main thread waits");
+                        let _ = ends.recv();
+                    });
+                    end
+                })
+                .collect();
+            waiting.iter().for_each(|_| all_freed.recv().expect("each thread sends"));
+            assert!(resident() >= before + 10 * MIB, "they are kept at first");
+            let kept = kept_after_a_second(before);
+            assert!(kept < 2 * MIB, "{kept} bytes kept");
+        });
+    });
+}
+
 #[test]
 fn there_is_a_thread_when_memory_waits_and_it_sleeps_when_none_does() {
     isolated("there_is_a_thread_when_memory_waits_and_it_sleeps_when_none_does", || {

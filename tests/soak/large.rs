@@ -5,7 +5,7 @@ use crate::address_space::limit_address_space;
 use crate::faults::{FAULTS, REFUSED};
 use crate::rerun::isolated;
 use crate::resident::resident;
-use crate::{Random, heap, seconds};
+use crate::{Random, heap, large_blocks, seconds};
 use libc::c_void;
 use std::ptr;
 use std::sync::Barrier;
@@ -179,6 +179,7 @@ fn neighbour(number: u64) {
 
 /// Lets all of them work, with one fault in so many system calls.
 fn stress(one_in: u32) {
+    let before = large_blocks();
     let start = &Barrier::new((THREADS + NEIGHBOURS) as usize + 1);
     thread::scope(|scope| {
         for number in 0..THREADS + NEIGHBOURS {
@@ -198,8 +199,6 @@ fn stress(one_in: u32) {
         STOP.store(true, Ordering::Relaxed);
     });
     heap::Heap::purge();
-    // SAFETY: the function fills a struct.
-    let info = unsafe { libc::mallinfo2() };
     println!(
         "{} operations, {} nulls, {} calls of the system refused, {} KiB resident",
         DONE.load(Ordering::Relaxed),
@@ -207,7 +206,7 @@ fn stress(one_in: u32) {
         REFUSED.load(Ordering::Relaxed),
         resident() >> 10,
     );
-    assert_eq!(info.hblks, 0, "{} bytes are lost", info.hblkhd);
+    assert_eq!(large_blocks(), before, "blocks and bytes are lost");
     assert!(resident() < 40 << 20, "{} bytes are resident with nothing in use", resident());
 }
 

@@ -30,6 +30,13 @@ impl Random {
     }
 }
 
+/// The large blocks of the process and their bytes: before the work those of the test harness alone.
+pub(crate) fn large_blocks() -> (usize, usize) {
+    // SAFETY: the function fills a struct.
+    let info = unsafe { libc::mallinfo2() };
+    (info.hblks, info.hblkhd)
+}
+
 /// How long a test takes.
 fn seconds() -> u64 {
     std::env::var("HAKMEM_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(2)

@@ -328,7 +328,7 @@ fn a_program_gets_an_allocator_and_never_a_second_one() {
     assert!(!project.folder.join("classes.toml").exists());
 
     project.succeed(&["init", "--yes", "--hakmem-path", workspace]);
-    assert_eq!(project.run(), "60 classes\n");
+    assert_eq!(project.run(), "40 classes\n");
     assert!(project.fail(&["init", "--yes"]).contains("calls `hakmem::allocator!` already"));
 
     project.write(

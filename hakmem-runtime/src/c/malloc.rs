@@ -118,7 +118,7 @@ unsafe fn resize<S: ByAddress>(block: *mut u8, size: usize) -> *mut u8 {
         _ if size > MAX_SIZE => return ptr::null_mut(),
         // SAFETY: the caller's block, and no class serves the new size either.
         Found::Large(_) if !of_class => unsafe {
-            return S::allocator().realloc_large(block, size, ALIGN);
+            return global_alloc::realloc_large::<S>(block, size, ALIGN);
         },
         // It fits, and moving it to a smaller class would save less than half of it.
         Found::OfClass(_) if size <= usable && size > usable / 2 => return block,

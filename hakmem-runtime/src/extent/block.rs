@@ -5,6 +5,7 @@ use crate::sys::fatal::fatal;
 use crate::sys::mmap::{self, round_up};
 use core::ops::Range;
 use core::ptr;
+use core::sync::atomic::AtomicU64;
 
 /// Cache colouring (jemalloc's `cache_oblivious`): from this length on in units (128 KiB), an extent of a multiple of 4
 /// units gets one page more, so that extents of one length, which follow each other, start at different sets of a
@@ -74,11 +75,11 @@ pub(super) fn find(id: u8, address: usize) -> Option<Block> {
     }
 }
 
-/// Turns an extent, which the caller owns, into a block of `size` bytes. Within its first unit the block starts somewhere
-/// else for each extent, as far as `size` leaves room: so blocks of one size start at different sets of the L1 cache.
+/// Turns the extent at `start`, with this record, which the caller owns, into a block of `size` bytes. Within its first unit
+/// the block starts somewhere else for each extent, as far as `size` leaves room: so blocks of one size start at different
+/// sets of the L1 cache.
 #[inline]
-pub(super) fn hand_out(segment: Segment, unit: usize, length: usize, size: usize, align: usize) -> *mut u8 {
-    let start = segment.address(unit);
+pub(super) fn hand_out(start: usize, record: &AtomicU64, length: usize, size: usize, align: usize) -> *mut u8 {
     let used = if length >= ADDITIONAL { length * UNIT } else { size.next_multiple_of(UNIT) };
     let slack = (used - size).min(UNIT - LINE) / LINE;
     let offset = if align <= LINE {
@@ -87,7 +88,7 @@ pub(super) fn hand_out(segment: Segment, unit: usize, length: usize, size: usize
     } else {
         0
     };
-    segment.set_record(unit, Record::Used { length, offset });
+    Record::Used { length, offset }.write_to(record);
     ptr::with_exposed_provenance_mut(start.wrapping_add(offset))
 }
 

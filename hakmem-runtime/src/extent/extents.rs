@@ -1,96 +1,137 @@
-//! Large blocks: extents of pages, with a cache of the ones freed last in front.
+//! Large blocks: extents of pages, in several shards, with a cache for each thread in front.
 //!
 //! Functions here return null if the kernel refuses; then nothing has changed. The caller may free other cached memory
 //! and try again.
 
 use super::block::{Block, block_at, clear, find, hand_out, units_for, zero};
-use super::exact_cache::{self, ExactCache};
-use super::free_extents::FreeExtent;
-use super::moves;
-use super::page_store::{PageStore, Taken, Wanted};
+use super::local_cache::{Cached, LocalCache};
+use super::page_store::{Taken, Wanted};
 use super::segment::{LONGEST, Record, Segment, UNIT};
+use super::shard::Shard;
+use crate::meta::arena;
 use crate::slab::FreeBlock;
+use crate::sys::atomic_ref::AtomicRef;
 use crate::sys::clock;
 use crate::sys::lock::Lock;
-use crate::sys::mmap;
+use core::iter;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 
-/// The exact cache has at most this fraction (1/4) of the limit, and extents of at most this length in bytes.
-const EXACT_SHARE: usize = 4;
-const EXACT_LONGEST: usize = 4 << 20;
+/// The most shards. More than so many threads share them.
+const SHARDS: usize = 16;
+
+/// The threads' caches have at most this fraction (1/4) of the limit, if they are all full.
+const CACHED_SHARE: usize = 4;
 
 /// Frees between two checks of the clock, which cost a call and a division.
 const FREES: u32 = 16;
 
-/// A new segment is this fraction (1/4) of what there is, within these bounds in units (4 MiB and 256 MiB). It costs
+/// From this length on in units (256 KiB), all threads share the first shard. To wait for its lock takes less time than to
+/// touch pages that other threads have free.
+const SHARED: usize = (256 << 10) / UNIT;
+
+/// From this length on in units (2 MiB), what is cached is joined before anything is taken.
+const JOINED: usize = (2 << 20) / UNIT;
+
+/// A new segment is this fraction (1/4) of what the shard has, within these bounds in units (4 MiB and 256 MiB). It costs
 /// address space alone.
 const SEGMENT_SHARE: usize = 4;
 const SEGMENT: (usize, usize) = ((4 << 20) / UNIT, (256 << 20) / UNIT);
 
+/// On whose behalf something is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Caller<'a> {
+    /// The allocator's id.
+    pub(crate) id: u8,
+    /// The number of the thread's shard.
+    pub(crate) shard: usize,
+    /// The thread's cache; `None` if it has no heap.
+    pub(crate) cache: Option<&'a LocalCache>,
+}
+
 /// The large blocks of one allocator.
 ///
 /// # Invariants
-/// An extent is in use (its record has the block), free (its record has a node of the store), or held: by the exact
-/// cache, or by a function of this module.
-///
 /// ```text
-/// bytes in exact ≤ limit / EXACT_SHARE
 /// dirty free bytes ≤ limit, except while threads free or shrink at the same moment
 /// ```
 #[derive(Debug)]
 pub(crate) struct Extents {
-    exact: ExactCache,
-    pub(super) store: Lock<PageStore>,
-    /// The dirty bytes in `store`, as of its last change.
-    dirty: AtomicUsize,
-    /// Roughly how many blocks were freed.
-    frees: AtomicU32,
-    /// How many bytes may be cached.
-    limit: usize,
-    /// The longest extent in bytes that goes to the exact cache. 0 while enough is cached, or after a refusal.
-    exact_longest: AtomicUsize,
+    /// Made as they are needed, under `creation`, in order.
+    shards: [AtomicRef<Shard>; SHARDS],
+    creation: Lock<()>,
+    /// The caches of all threads that ever were, newest first, and how many there are.
+    pub(super) caches: AtomicRef<LocalCache>,
+    count: AtomicUsize,
+    /// How many units a cache may have.
+    most_cached: AtomicUsize,
+    /// When somebody last looked for idle threads, in milliseconds.
+    pub(super) looked: AtomicU32,
+    /// Held by the one thread that empties other threads' caches.
+    pub(super) emptying: Lock<()>,
+    /// Enough is cached: the threads' caches take nothing.
+    pub(super) enough: AtomicBool,
+    /// The most units that were in use when pages were about to be touched for the first time.
+    pub(super) peak: AtomicUsize,
+    /// How many units may be cached.
+    pub(super) limit: usize,
     /// The kernel has refused memory since the last segment was mapped: each free gives all free memory back.
-    refused: AtomicBool,
-}
-
-/// The longest extent in the exact cache, if so many bytes may be kept in all.
-const fn exact_longest(limit: usize) -> usize {
-    let longest = limit / EXACT_SHARE / exact_cache::RANGES;
-    if longest < EXACT_LONGEST { longest } else { EXACT_LONGEST }
+    pub(super) refused: AtomicBool,
 }
 
 /// The interface.
 impl Extents {
     pub(crate) const fn new(limit: usize) -> Extents {
         Extents {
-            exact: ExactCache::empty(),
-            store: Lock::new(PageStore::EMPTY),
-            dirty: AtomicUsize::new(0),
-            frees: AtomicU32::new(0),
-            limit,
-            exact_longest: AtomicUsize::new(exact_longest(limit)),
+            shards: [const { AtomicRef::none() }; SHARDS],
+            creation: Lock::new(()),
+            caches: AtomicRef::none(),
+            count: AtomicUsize::new(0),
+            most_cached: AtomicUsize::new(0),
+            looked: AtomicU32::new(0),
+            emptying: Lock::new(()),
+            enough: AtomicBool::new(false),
+            peak: AtomicUsize::new(0),
+            limit: limit / UNIT,
             refused: AtomicBool::new(false),
         }
     }
 
-    /// Allocates `size` bytes at a multiple of `align` for the allocator with this id. Null: refused.
-    #[inline]
-    pub(crate) fn alloc(&self, id: u8, size: usize, align: usize) -> *mut u8 {
-        let Some((taken, length, _)) = self.obtain(id, size, align) else { return ptr::null_mut() };
-        hand_out(taken.segment, taken.unit, length, size, align)
+    /// Allocates `size` bytes at a multiple of `align`. Null: refused.
+    #[inline(always)]
+    pub(crate) fn alloc(&self, caller: Caller<'_>, size: usize, align: usize) -> *mut u8 {
+        let Some(length) = units_for(size, align) else { return ptr::null_mut() };
+        if let Some(cache) = caller.cache
+            && let Some(Cached { address, length, record }) = cache.take(length, align)
+        {
+            return hand_out(address, record, length, size, align);
+        }
+        self.alloc_uncached(caller, (length, size, align))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn alloc_uncached(&self, caller: Caller<'_>, (length, size, align): (usize, usize, usize)) -> *mut u8 {
+        match self.take(caller, Wanted::exactly(length, align)) {
+            Some(taken) => taken.hand_out(length, size, align),
+            None => ptr::null_mut(),
+        }
     }
 
     /// [`Extents::alloc`] of zeroed memory. Writes only where it is not zero yet.
     #[cold]
     #[inline(never)]
-    pub(crate) fn alloc_zeroed(&self, id: u8, size: usize, align: usize) -> *mut u8 {
-        let Some((taken, length, exact)) = self.obtain(id, size, align) else { return ptr::null_mut() };
-        let block = hand_out(taken.segment, taken.unit, length, size, align);
-        if exact {
+    pub(crate) fn alloc_zeroed(&self, caller: Caller<'_>, size: usize, align: usize) -> *mut u8 {
+        let Some(length) = units_for(size, align) else { return ptr::null_mut() };
+        if let Some(Cached { address, length, record }) = caller.cache.and_then(|cache| cache.take(length, align)) {
             // A block had this extent, and its dirty bits were not written since: any of it may be dirty.
+            let block = hand_out(address, record, length, size, align);
             zero(block.addr(), size);
-        } else if taken.dirty > 0 {
+            return block;
+        }
+        let Some(taken) = self.take(caller, Wanted::exactly(length, align)) else { return ptr::null_mut() };
+        let block = taken.hand_out(length, size, align);
+        if taken.dirty > 0 && !block.is_null() {
             clear(taken.segment, taken.unit..taken.unit + length, block, size);
         }
         block
@@ -98,9 +139,17 @@ impl Extents {
 
     /// Frees a block. `true`: it is time to check the clock, and to purge if due: a program that uses only large blocks
     /// has no other slow path. Aborts if `block` is not a large block.
-    #[inline]
-    pub(crate) fn dealloc(&self, id: u8, block: FreeBlock) -> bool {
-        self.free(block_at(id, block.into_raw().expose_provenance(), "invalid free: not a large block"))
+    #[inline(always)]
+    pub(crate) fn dealloc(&self, caller: Caller<'_>, block: FreeBlock) -> bool {
+        let block = block_at(caller.id, block.into_raw().expose_provenance(), "invalid free: not a large block");
+        if let Some(cache) = caller.cache {
+            let frees = cache.count_free();
+            if !self.enough.load(Ordering::Relaxed) && cache.put(&block, self.most_cached.load(Ordering::Relaxed)) {
+                return frees.is_multiple_of(FREES);
+            }
+        }
+        self.free_cold(caller.cache, block);
+        true
     }
 
     /// The bytes that the program may use of the block at `address`; `None` if no block starts there.
@@ -115,261 +164,238 @@ impl Extents {
 
     /// Calls `each` with the bytes of each block.
     pub(crate) fn each_block(&self, mut each: impl FnMut(usize)) {
-        let store = self.store.lock();
-        for segment in store.segments.iter() {
-            let mut unit = segment.usable_units().start;
-            while unit < segment.usable_units().end {
-                unit += match segment.record(unit) {
-                    Record::Used { length, .. } => {
-                        each(length * UNIT);
-                        length
-                    }
-                    Record::Held { length } => length,
-                    Record::Free { node } => store.free.get(node).map_or(1, |extent| extent.length),
-                    Record::Inside => 1,
-                }
-                .max(1);
-            }
-        }
+        self.shards().for_each(|shard| shard.each_block(&mut each));
     }
 
-    /// Gives back what has been free for at least `delay` milliseconds.
-    pub(crate) fn purge(&self, now: u32, delay: u32) {
-        self.gather(now);
-        while self.purge_oldest(now, delay, usize::MAX) > 0 {}
-    }
-
-    /// How long ago the oldest memory that waits for a purge was freed.
-    pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
-        self.store.lock().free.oldest().map(|(_, extent)| now.wrapping_sub(extent.since))
-    }
-
-    /// Gives back as many dirty bytes as are about to be touched elsewhere, so that what is kept does not add to a
-    /// program's peak.
-    #[inline]
-    pub(crate) fn make_room(&self, bytes: usize) {
-        if self.dirty.load(Ordering::Relaxed) > 0 {
-            self.purge_units(bytes / UNIT);
-        }
+    /// Adds the cache of a new thread.
+    pub(crate) fn register(&self, cache: &'static LocalCache) {
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_cached.store(self.limit / CACHED_SHARE / count, Ordering::Relaxed);
+        self.caches.push(cache, |next| cache.next.set(next));
     }
 
     /// Notes that the kernel has no more memory. Until a segment can be mapped again, each free gives all free memory
-    /// back, and the exact cache takes nothing.
+    /// back, and the caches take nothing.
     ///
     /// Not if it was asked for more than is mapped: such a request says nothing of others.
     pub(crate) fn note_refusal(&self, size: usize) {
-        if size / UNIT <= self.store.lock().segments.units {
-            self.refused.store(true, Ordering::Relaxed);
+        let mapped: usize = self.shards().map(|shard| shard.with_store(|store| store.segments.units)).sum();
+        if size / UNIT <= mapped {
+            self.set_refused(true);
         }
     }
 
-    /// Locks for a fork.
+    /// Locks for a fork. No shard can be made meanwhile.
     pub(crate) fn hold_for_fork(&self) {
-        self.store.hold_for_fork();
+        self.emptying.hold_for_fork();
+        self.creation.hold_for_fork();
+        self.shards().for_each(Shard::hold_for_fork);
     }
 
     /// Unlocks after a fork, in the parent and in the child.
     pub(crate) fn release_after_fork(&self) {
-        self.store.release_after_fork();
+        self.shards().for_each(Shard::release_after_fork);
+        self.creation.release_after_fork();
+        self.emptying.release_after_fork();
+    }
+}
+
+/// Shards.
+impl Extents {
+    /// All that exist.
+    pub(super) fn shards(&self) -> impl Iterator<Item = &'static Shard> {
+        // As a list: the compiler would write a loop over the array sixteen times.
+        iter::successors(self.existing(0), |shard| shard.next.get())
+    }
+
+    #[inline]
+    fn existing(&self, number: usize) -> Option<&'static Shard> {
+        self.shards.get(number % SHARDS)?.get()
+    }
+
+    /// The shard for a thread's extents of a length, and its number.
+    #[inline]
+    pub(super) fn shard_for(&self, caller: Caller<'_>, length: usize) -> Option<(usize, &'static Shard)> {
+        self.shard(if length < SHARED { caller.shard } else { 0 })
+    }
+
+    /// The shard with a number, which is made now if it does not exist, and those before it; without memory for it, one of
+    /// these. `None`: there is no memory for any.
+    #[inline]
+    fn shard(&self, number: usize) -> Option<(usize, &'static Shard)> {
+        match self.existing(number) {
+            Some(shard) => Some((number % SHARDS, shard)),
+            None => self.make_shards(number % SHARDS),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_shards(&self, number: usize) -> Option<(usize, &'static Shard)> {
+        let creation = self.creation.lock();
+        let mut last: Option<(usize, &Shard)> = None;
+        let next = |last: Option<(usize, &Shard)>| last.map_or(0, |(last, _)| last + 1);
+        while next(last) <= number
+            && let Some(place) = self.shards.get(next(last))
+            && let Some(shard) = place.get().or_else(|| arena::zeroed::<Shard>(0))
+        {
+            place.set(Some(shard));
+            if let Some((_, before)) = last {
+                before.next.set(Some(shard));
+            }
+            last = Some((next(last), shard));
+        }
+        drop(creation);
+        last
+    }
+
+    /// The shard that a segment belongs to.
+    #[inline]
+    pub(super) fn shard_of(&self, segment: Segment) -> Option<&'static Shard> {
+        self.existing(segment.shard())
+    }
+
+    pub(super) fn set_refused(&self, refused: bool) {
+        self.refused.store(refused, Ordering::Relaxed);
+        self.enough.store(refused, Ordering::Relaxed);
     }
 }
 
 /// Extents.
 impl Extents {
-    /// Runs `work` under the lock.
-    pub(super) fn with_store<R>(&self, work: impl FnOnce(&mut PageStore) -> R) -> R {
-        let mut store = self.store.lock();
-        let result = work(&mut store);
-        self.note_dirty(store.free.dirty * UNIT);
-        result
-    }
-
-    /// Remembers how much free memory is dirty, for those who do not take the lock.
-    #[inline(never)]
-    fn note_dirty(&self, dirty: usize) {
-        let share = self.limit / EXACT_SHARE;
-        let enough = dirty > self.limit - share || self.refused.load(Ordering::Relaxed);
-        self.exact_longest.store(if enough { 0 } else { exact_longest(self.limit) }, Ordering::Relaxed);
-        self.dirty.store(dirty, Ordering::Relaxed);
-    }
-
-    /// An extent for `size` bytes, its length, and whether it comes from the exact cache.
-    #[inline]
-    fn obtain(&self, id: u8, size: usize, align: usize) -> Option<(Taken, usize, bool)> {
-        let length = units_for(size, align)?;
-        let address = self.exact.take(length * UNIT, align);
-        if address == 0 {
-            return Some((self.take(id, Wanted::exactly(length, align))?, length, false));
-        }
-        let segment = segment_of_cached(address)?;
-        Some((Taken { segment, unit: segment.unit(address), dirty: length }, length, true))
-    }
-
-    /// An extent from the store, or from a new segment, in which there is room to grow if that can be had.
+    /// An extent from the store of a shard, or from a new segment, in which there is room to grow if that can be had.
     #[cold]
     #[inline(never)]
-    pub(super) fn take(&self, id: u8, wanted: Wanted) -> Option<Taken> {
-        self.gather(clock::now_ms());
+    pub(super) fn take(&self, caller: Caller<'_>, wanted: Wanted) -> Option<Taken> {
+        let (number, shard) = self.shard_for(caller, wanted.length)?;
         let exactly = Wanted { with_growth: wanted.length, ..wanted };
-        self.take_free(exactly).or_else(|| self.take_from_new_segment(id, wanted))
+        // While there is resident memory, what is cached stays there; but for a long extent, all that is free had better be
+        // joined.
+        if wanted.length >= JOINED {
+            self.empty(caller.cache);
+        }
+        if let Some(taken) = shard.take_resident(exactly) {
+            return Some(taken);
+        }
+        if let Some(cache) = caller.cache
+            && wanted.align <= UNIT
+            && let Some(taken) = self.cut_cached(cache, wanted.length)
+        {
+            return Some(taken);
+        }
+        // Pages may be touched that were not before.
+        if self.has_room(wanted.length)
+            && let Some(taken) = shard.take(exactly)
+        {
+            return Some(taken);
+        }
+        self.empty(caller.cache);
+        if wanted.length >= SHARED && self.cached() >= wanted.length {
+            // Others' caches, too: that takes less time than to touch so many pages.
+            self.empty_caches(clock::now_ms(), true);
+        }
+        self.take_free(shard, exactly).or_else(|| self.take_from_new_segment((caller.id, number), shard, wanted))
+    }
+
+    /// Cuts `length` units from a longer extent in the thread's cache. What is left goes back there.
+    #[inline(never)]
+    fn cut_cached(&self, cache: &LocalCache, length: usize) -> Option<Taken> {
+        let longer = cache.take_longer(length)?;
+        // SAFETY: the extent is this thread's, so its segment stays mapped.
+        let (_, segment) = unsafe { Segment::at(longer.address) }?;
+        let (shard, unit) = (self.shard_of(segment)?, segment.unit(longer.address));
+        let split = shard.with_store(|store| {
+            segment.set_dirty(unit..unit + length);
+            store.split_used()
+        });
+        if !split {
+            self.put_back(&longer, clock::now_ms());
+            return None;
+        }
+        let rest = Block { segment, unit: unit + length, length: longer.length - length, offset: 0 };
+        if !cache.put(&rest, usize::MAX) {
+            segment.set_record(rest.unit, Record::Held { length: rest.length });
+            shard.put_dirty(segment, rest.unit, rest.length, clock::now_ms());
+        }
+        Some(Taken { segment, unit, dirty: length })
     }
 
     /// An extent from the store.
-    pub(super) fn take_free(&self, wanted: Wanted) -> Option<Taken> {
-        let (taken, excess) = self.with_store(|store| (store.take(wanted), store.excess(wanted.replaced)));
-        self.purge_units(excess);
-        taken
+    pub(super) fn take_free(&self, shard: &Shard, wanted: Wanted) -> Option<Taken> {
+        let taken = shard.take(wanted)?;
+        if taken.dirty < wanted.length {
+            self.purge_units(self.excess(wanted.replaced));
+        }
+        Some(taken)
     }
 
     /// Maps a segment with room for what is wanted, with its growth if that can be had, and takes it from there.
-    fn take_from_new_segment(&self, id: u8, wanted: Wanted) -> Option<Taken> {
+    fn take_from_new_segment(&self, number: (u8, usize), shard: &Shard, wanted: Wanted) -> Option<Taken> {
         let Wanted { length, with_growth, align, .. } = wanted;
-        let units = self.store.lock().segments.units;
+        let units = shard.with_store(|store| store.segments.units);
         let more = (units / SEGMENT_SHARE).clamp(SEGMENT.0, SEGMENT.1).max(with_growth).saturating_sub(length);
-        let segment = Segment::map(id, length, align, more)?;
-        self.refused.store(false, Ordering::Relaxed);
+        let segment = Segment::map(number, length, align, more)?;
+        if self.refused.load(Ordering::Relaxed) {
+            self.set_refused(false);
+        }
         // At once: another thread could take it, or give all of the segment back, before this one comes again.
-        let taken = self.with_store(|store| {
+        let (taken, listed) = shard.with_store(|store| {
             if !store.reserve_nodes() {
-                return None;
+                return (None, false);
             }
             store.add(segment, clock::now_ms());
-            store.take(Wanted { with_growth: length, ..wanted })
+            (store.take(Wanted { with_growth: length, ..wanted }), true)
         });
-        if taken.is_none() && !self.store.lock().segments.iter().any(|listed| listed == segment) {
+        if !listed {
             segment.unmap();
         }
+        self.purge_units(self.excess(wanted.replaced));
         taken
     }
 
-    /// Frees a block, which is no longer in use. `true`: it is time to check the clock.
-    #[inline(always)]
-    pub(super) fn free(&self, block: Block) -> bool {
-        let Block { segment, unit, length, .. } = block;
-        let frees = self.frees.load(Ordering::Relaxed);
-        self.frees.store(frees.wrapping_add(1), Ordering::Relaxed);
-        let bytes = length * UNIT;
-        if bytes <= self.exact_longest.load(Ordering::Relaxed)
-            && let Some((record, held)) = segment.record_to_hold(unit, length)
-            && self.exact.put_block(record, held, segment.address(unit), bytes)
-        {
-            return frees.is_multiple_of(FREES);
-        }
-        self.free_cold(block);
-        true
-    }
-
+    /// Frees a block, which is no longer in use, without the cache.
     #[cold]
     #[inline(never)]
-    pub(super) fn free_cold(&self, block: Block) {
+    pub(super) fn free_cold(&self, cache: Option<&LocalCache>, block: Block) {
         // A second free must not find a block there.
         block.segment.set_record(block.unit, Record::Held { length: block.length });
+        self.empty(cache);
         let now = clock::now_ms();
-        self.gather(now);
-        self.put_and_trim(block.segment, block.unit, block.length, now);
+        if let Some(shard) = self.shard_of(block.segment) {
+            shard.put_dirty(block.segment, block.unit, block.length, now);
+        }
+        self.purge_to_limit();
         if self.refused.load(Ordering::Relaxed) {
             self.purge(now, 0);
         }
     }
 
-    /// Puts back an extent that a block has used, and gives back what exceeds the limit.
+    /// Moves what is in the calling thread's cache to the shards, where it is joined. It counts as freed now.
+    #[cold]
     #[inline(never)]
-    pub(super) fn put_and_trim(&self, segment: Segment, unit: usize, length: usize, now: u32) {
-        let dirty = self.with_store(|store| {
-            put_dirty(store, segment, unit, length, now);
-            store.free.dirty
-        });
-        self.purge_excess(dirty);
-    }
-
-    /// Gives back what of so many dirty units exceeds the limit.
-    pub(super) fn purge_excess(&self, dirty: usize) {
-        self.purge_units(dirty.saturating_sub(self.limit / UNIT));
-    }
-
-    /// Moves the exact cache's extents to the store, where they are joined. They count as freed `now`.
-    #[inline(never)]
-    pub(super) fn gather(&self, now: u32) {
-        while let Some((address, bytes)) = self.exact.take_any() {
-            self.with_store(|store| {
-                if let Some(segment) = segment_of_cached(address) {
-                    put_dirty(store, segment, segment.unit(address), bytes / UNIT, now);
-                }
-            });
-        }
-    }
-
-    /// Gives back at least `units` dirty units, the oldest first.
-    #[inline(never)]
-    pub(super) fn purge_units(&self, mut units: usize) {
-        if units == 0 {
-            return;
-        }
+    pub(crate) fn empty(&self, cache: Option<&LocalCache>) {
+        let Some(cache) = cache.filter(|cache| cache.units() > 0) else { return };
         let now = clock::now_ms();
-        while units > 0 {
-            let purged = self.purge_oldest(now, 0, units);
-            if purged == 0 {
-                return;
-            }
-            units = units.saturating_sub(purged);
-        }
+        cache.take_all(|extent| self.put_back(&extent, now));
+        self.purge_to_limit();
     }
 
-    /// Gives back the extent that has been free for longest, if that is at least `delay` milliseconds: up to `most` of
-    /// its dirty units, or all of its segment if that is free. Returns how many units, or 1 for a
-    /// segment without any; 0: none is old enough.
-    fn purge_oldest(&self, now: u32, delay: u32, most: usize) -> usize {
-        // It is held now: the lock is free while the kernel works.
-        let Some(extent) = self.with_store(|store| store.take_oldest(now, delay)) else { return 0 };
-        if !extent.is_whole_segment() || extent.dirty > most {
-            return self.purge_extent(&extent, most);
+    /// Puts an extent from a cache back into its shard.
+    #[inline(never)]
+    pub(super) fn put_back(&self, &Cached { address, length, .. }: &Cached, now: u32) {
+        // SAFETY: the extent is this thread's, so its segment stays mapped.
+        if let Some((_, segment)) = unsafe { Segment::at(address) }
+            && let Some(shard) = self.shard_of(segment)
+        {
+            shard.put_dirty(segment, segment.unit(address), length, now);
         }
-        self.with_store(|store| store.remove(&extent));
-        let moved = extent.segment.moves();
-        if extent.segment.unmap() {
-            moves::give_back(moved);
-            return extent.dirty.max(1);
-        }
-        self.with_store(|store| store.restore(&extent));
-        // As if it had been freed after now: this purge does not come to it again.
-        self.purge_extent(&FreeExtent { since: now.wrapping_add(1), ..extent }, most)
-    }
-
-    /// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many, or 1 if the
-    /// kernel refuses.
-    fn purge_extent(&self, extent: &FreeExtent, most: usize) -> usize {
-        let &FreeExtent { segment, unit, length, since, .. } = extent;
-        let end = unit + length;
-        let (mut purged, mut from) = (0, unit);
-        while purged < most {
-            let run = segment.dirty_run(from..end);
-            if run.is_empty() {
-                from = end;
-                break;
-            }
-            let whole_pages = (most - purged).checked_next_multiple_of(mmap::page_size() / UNIT).unwrap_or(most);
-            from = run.end.min(run.start.saturating_add(whole_pages));
-            let run = run.start..from;
-            // Locked memory stays dirty.
-            if mmap::purge(segment.address(run.start), run.len() * UNIT) {
-                self.with_store(|_| segment.set_clean(run.clone()));
-                purged += run.len();
-            }
-        }
-        // What was refused does not count as dirty any more, so that nobody tries again for its sake.
-        self.with_store(|store| store.put(segment, unit, length, segment.count_dirty(from..end), since));
-        purged.max(1)
     }
 }
 
-/// The segment of an extent that the exact cache gave out.
-fn segment_of_cached(address: usize) -> Option<Segment> {
-    // SAFETY: the extent is this thread's.
-    unsafe { Segment::at(address) }.map(|(_, segment)| segment)
-}
-
-/// Puts back an extent that a block has used: all of it may have been written to.
-pub(super) fn put_dirty(store: &mut PageStore, segment: Segment, unit: usize, length: usize, now: u32) {
-    segment.set_dirty(unit..unit + length);
-    store.put(segment, unit, length, length, now);
+impl Taken {
+    /// Turns the extent, which is the caller's, into a block of `size` bytes.
+    pub(super) fn hand_out(&self, length: usize, size: usize, align: usize) -> *mut u8 {
+        let start = self.segment.address(self.unit);
+        hand_out(start, self.segment.record_at(start), length, size, align)
+    }
 }

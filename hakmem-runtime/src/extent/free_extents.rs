@@ -1,11 +1,12 @@
 //! The free extents: found by length, or by how long they have been free.
 //!
-//! Bins of extents of similar length, eight to a doubling, with a bitmap of those that are not empty ("two-level
+//! Bins of extents of similar length, with a bitmap of those that are not empty ("two-level
 //! segregated fit", Masmano and others, 2004). A request looks at a few extents, from its own bin on: constant time, and
 //! seldom an eighth longer than asked.
 //!
 //! Each extent has a node here, apart from its memory, which is not touched.
 
+use super::bins::{BINS, bin_of};
 use super::segment::{Record, Segment};
 use crate::meta::arena;
 use core::iter;
@@ -13,10 +14,6 @@ use core::mem::replace;
 use core::ptr;
 use core::slice;
 
-/// Bins for each doubling of the length.
-const PER_DOUBLING: usize = 8;
-/// A length is below 2³² units.
-const BINS: usize = 32 * PER_DOUBLING;
 const BITMAP: usize = BINS.div_ceil(u64::BITS as usize);
 
 /// The most extents that a request looks at in one bin. After so many in all, it takes the best that serves.
@@ -113,16 +110,8 @@ pub(super) struct FreeExtents {
     pub(super) dirty: usize,
 }
 
-/// The bin of extents of this length.
-fn bin_of(length: usize) -> usize {
-    let log = length.max(1).ilog2() as usize;
-    if log < 3 {
-        return length;
-    }
-    ((log - 2) * PER_DOUBLING + (length >> (log - 3)) % PER_DOUBLING).min(BINS - 1)
-}
-
 impl FreeExtents {
+    #[cfg(test)]
     pub(super) const EMPTY: FreeExtents = FreeExtents {
         chunks: [const { None }; CHUNKS],
         heads: [0; BINS],
@@ -364,17 +353,6 @@ impl FreeExtents {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bins_ascend() {
-        let mut last = 0;
-        for length in 1..100_000 {
-            let bin = bin_of(length);
-            assert!(bin == last || bin == last + 1, "{length}");
-            last = bin;
-        }
-        assert!(bin_of(1 << 39) < BINS);
-    }
 
     #[test]
     fn a_link_of_zero_leads_nowhere_and_the_others_to_a_node_each() {

@@ -2,27 +2,36 @@
 //!
 //! ```text
 //! segment       address space reserved at once, with a record for each of its pages
+//! bins          extents of similar lengths
 //! free_extents  the free extents, by length and by age
-//! page_store    all pages: taking extents out, putting them back, joining them
-//! exact_cache   the extents freed last, for requests of the same length, without a lock
+//! page_store    all pages of a shard: taking extents out, putting them back, joining them
+//! lists         extents by length, linked through their records
 //! block         a block in its extent: its units, its start, its record
+//! local_cache   the extents that a thread freed last
+//! shard         a store with its lock: threads are spread over several
 //! moves         taking a block's pages away, to put them elsewhere
-//! extents       allocation, free, purge
+//! extents       allocation and free
+//! release       giving memory back
 //! resize        reallocation: in place, by moving pages, or by a copy
 //! ```
 
+mod bins;
 mod block;
-mod exact_cache;
 mod extents;
 mod free_extents;
+mod lists;
+mod local_cache;
 mod moves;
 mod page_store;
+mod release;
 mod resize;
 #[cfg(test)]
 mod resize_tests;
 mod segment;
+mod shard;
 #[cfg(test)]
 mod store_tests;
 
-pub use exact_cache::ExactCache;
-pub(crate) use extents::Extents;
+pub(crate) use extents::{Caller, Extents};
+pub use lists::{Listed, Lists};
+pub(crate) use local_cache::LocalCache;

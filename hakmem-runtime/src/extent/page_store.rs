@@ -27,9 +27,6 @@ impl Wanted {
     }
 }
 
-/// What may be kept in any case, in units (1 MiB).
-const FREE_MARGIN: usize = (1 << 20) / UNIT;
-
 /// Pages taken out of the store.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Taken {
@@ -54,13 +51,14 @@ pub(super) struct PageStore {
     /// Extents in use or held, and their units.
     extents: usize,
     pub(super) used: usize,
-    /// The most units that were in use at any time.
-    peak: usize,
+    /// The units of those that are being purged.
+    pub(super) purging: usize,
 }
 
 impl PageStore {
+    #[cfg(test)]
     pub(super) const EMPTY: PageStore =
-        PageStore { free: FreeExtents::EMPTY, segments: Segments::EMPTY, extents: 0, used: 0, peak: 0 };
+        PageStore { free: FreeExtents::EMPTY, segments: Segments::EMPTY, extents: 0, used: 0, purging: 0 };
 
     /// Makes sure that there is a node for each extent in use, for one more, and for what a cut leaves. `false`: no
     /// memory.
@@ -83,7 +81,18 @@ impl PageStore {
     /// Takes out `length` units that start at a multiple of `align` bytes, from an extent that has at least `with_growth`
     /// units from there on. `None`: there is none.
     #[inline(never)]
-    pub(super) fn take(&mut self, Wanted { length, with_growth, align, replaced }: Wanted) -> Option<Taken> {
+    pub(super) fn take(&mut self, wanted: Wanted) -> Option<Taken> {
+        self.take_with(wanted, 0)
+    }
+
+    /// The same, but from an extent that has at least as many dirty units as are wanted.
+    pub(super) fn take_resident(&mut self, wanted: Wanted) -> Option<Taken> {
+        self.take_with(wanted, wanted.length)
+    }
+
+    /// The same, but from an extent with at least `resident` dirty units.
+    #[inline(never)]
+    fn take_with(&mut self, Wanted { length, with_growth, align, .. }: Wanted, resident: usize) -> Option<Taken> {
         if !self.reserve_nodes() {
             return None;
         }
@@ -94,6 +103,9 @@ impl PageStore {
         let serves = |extent: &FreeExtent| lead(extent).saturating_add(with_growth) <= extent.length;
         let link = self.free.find(with_growth, serves)?;
         let extent = self.free.get(link)?;
+        if extent.dirty < resident {
+            return None;
+        }
         let (mut offset, last_offset) = (lead(&extent), extent.length - length);
         // From the end that has more dirty units. What grows needs room after it.
         if with_growth == length && align <= UNIT && extent.dirty > 0 && last_offset > 0 {
@@ -102,14 +114,20 @@ impl PageStore {
                 offset = last_offset;
             }
         }
-        self.cut(link, offset, length, replaced)
+        self.cut(link, offset, length)
+    }
+
+    /// Whether the `more` units from `end` on, or as many as are free there, count as dirty.
+    pub(super) fn is_resident_after(&self, segment: Segment, end: usize, more: usize) -> bool {
+        let Record::Free { node } = segment.record(end) else { return false };
+        self.free.get(node).is_some_and(|extent| extent.dirty >= more)
     }
 
     /// Adds the `more` units from `end` on to the extent in use that ends there. `false`: they are not free.
     pub(super) fn extend_used(&mut self, segment: Segment, end: usize, more: usize) -> bool {
         let Record::Free { node } = segment.record(end) else { return false };
         let serves = self.free.get(node).is_some_and(|extent| extent.unit == end && extent.length >= more);
-        if !serves || !self.reserve_nodes() || self.cut(node, 0, more, 0).is_none() {
+        if !serves || !self.reserve_nodes() || self.cut(node, 0, more).is_none() {
             return false;
         }
         self.extents -= 1;
@@ -125,7 +143,7 @@ impl PageStore {
 
     /// Takes `length` units out of a free extent, from its unit `offset` on. What is left of it stays.
     #[inline(never)]
-    fn cut(&mut self, link: u32, offset: usize, length: usize, replaced: usize) -> Option<Taken> {
+    fn cut(&mut self, link: u32, offset: usize, length: usize) -> Option<Taken> {
         let extent = self.free.get(link)?;
         let FreeExtent { segment, since, .. } = extent;
         let unit = extent.unit + offset;
@@ -148,7 +166,6 @@ impl PageStore {
         }
         self.extents += 1;
         self.used += length;
-        self.peak = self.peak.max(self.used.saturating_sub(replaced));
         Some(Taken { segment, unit, dirty })
     }
 
@@ -192,6 +209,12 @@ impl PageStore {
         }
     }
 
+    /// [`put`](PageStore::put) of an extent that a block has used: all of it may have been written to.
+    pub(super) fn put_dirty(&mut self, segment: Segment, unit: usize, length: usize, now: u32) {
+        segment.set_dirty(unit..unit + length);
+        self.put(segment, unit, length, length, now);
+    }
+
     /// Takes out the extent that has been free for longest, if that is at least `delay` milliseconds.
     pub(super) fn take_oldest(&mut self, now: u32, delay: u32) -> Option<FreeExtent> {
         let (link, oldest) = self.free.oldest()?;
@@ -204,13 +227,21 @@ impl PageStore {
         extent.segment.set_record(extent.unit, Record::Held { length: extent.length });
         self.extents += 1;
         self.used += extent.length;
+        self.purging += extent.length;
         Some(extent)
+    }
+
+    /// Puts such an extent back, of which so many units are still dirty.
+    pub(super) fn put_purged(&mut self, &FreeExtent { segment, unit, length, since, .. }: &FreeExtent, dirty: usize) {
+        self.purging -= length;
+        self.put(segment, unit, length, dirty, since);
     }
 
     /// Forgets a segment, all of which was taken out by [`PageStore::take_oldest`].
     pub(super) fn remove(&mut self, whole: &FreeExtent) {
         self.extents -= 1;
         self.used -= whole.length;
+        self.purging -= whole.length;
         self.segments.remove(whole.segment);
     }
 
@@ -218,12 +249,7 @@ impl PageStore {
     pub(super) fn restore(&mut self, whole: &FreeExtent) {
         self.extents += 1;
         self.used += whole.length;
+        self.purging += whole.length;
         self.segments.push(whole.segment);
-    }
-
-    /// How many dirty units exceed what may be kept: an eighth of the most that was in use at any time, and a margin. What
-    /// is `replaced` just now does not count as in use.
-    pub(super) fn excess(&self, replaced: usize) -> usize {
-        (self.used + self.free.dirty).saturating_sub(replaced).saturating_sub(self.peak + self.peak / 8 + FREE_MARGIN)
     }
 }

@@ -1,10 +1,11 @@
 //! Reallocation of large blocks: in place where what follows is free, else by moving pages or by a copy.
 
-use super::block::{Block, block_at, hand_out, units_for};
-use super::extents::Extents;
+use super::block::{Block, block_at, units_for};
+use super::extents::{Caller, Extents};
 use super::moves;
 use super::page_store::{Taken, Wanted};
 use super::segment::{Record, UNIT};
+use super::shard::Shard;
 use crate::sys::clock;
 use crate::sys::mmap::{self, NotTaken, TakenPages, Target, round_up};
 use core::ptr;
@@ -31,42 +32,56 @@ impl Extents {
     /// same address.
     #[cold]
     #[inline(never)]
-    pub(crate) unsafe fn realloc(&self, id: u8, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
+    pub(crate) unsafe fn realloc(&self, caller: Caller<'_>, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
         let address = block.expose_provenance();
-        let old = block_at(id, address, "invalid realloc: not a large block");
+        let old = block_at(caller.id, address, "invalid realloc: not a large block");
         let Some(bytes) = old.offset.checked_add(new_size).and_then(|end| round_up(end, mmap::page_size())) else {
             return ptr::null_mut();
         };
         let length = bytes / UNIT;
+        let Some(shard) = self.shard_of(old.segment) else { return ptr::null_mut() };
         if length <= old.length {
-            self.shrink(old, length);
+            self.shrink(shard, old, length);
             return block;
         }
-        if self.grow(old, length) {
-            return block;
-        }
-        let Some(length) = units_for(bytes, align) else { return ptr::null_mut() };
+        let moved_length = units_for(bytes, align);
         // What grows once grows again. Room costs address space alone.
-        let wanted = Wanted { length, with_growth: length + length / 2, align, replaced: old.length };
-        let Some(target) = self.take_free(wanted).or_else(|| self.take(id, wanted)) else { return ptr::null_mut() };
-        // A copy leaves the old pages resident. Where more is kept already than may be, they would be purged.
-        let moves = || target.dirty < old.length || old.length >= SPARSE || self.store.lock().excess(0) > 0;
-        if old.length >= MOVED && moves() {
-            return self.move_pages(id, old, target, wanted);
+        let wanted = |length| Wanted { length, with_growth: 2 * length, align, replaced: old.length };
+        let mut target = None;
+        // A block that is copied soon may as well go where memory is resident, to grow there from now on.
+        if let Some(length) = moved_length.filter(|_| old.length < MOVED)
+            && !shard
+                .with_store(|store| store.is_resident_after(old.segment, old.unit + old.length, length - old.length))
+        {
+            target = self.shard_for(caller, length).and_then(|(_, shard)| shard.take_resident(wanted(length)));
         }
-        let new = hand_out(target.segment, target.unit, length, new_size, align);
+        if target.is_none() && self.grow(caller, shard, old, length) {
+            return block;
+        }
+        let Some(length) = moved_length else { return ptr::null_mut() };
+        let wanted = wanted(length);
+        let with_room = || self.take_free(self.shard_for(caller, length)?.1, wanted);
+        let Some(target) = target.or_else(with_room).or_else(|| self.take(caller, wanted)) else {
+            return ptr::null_mut();
+        };
+        // A copy leaves the old pages resident. Where more is kept already than may be, they would be purged.
+        let moves = || target.dirty < old.length || old.length >= SPARSE || self.excess(0) > 0;
+        if old.length >= MOVED && moves() {
+            return self.move_pages(caller, (shard, old), target, wanted);
+        }
+        let new = target.hand_out(length, new_size, align);
         copy(address, new.addr(), old.bytes().min(new_size));
-        self.free_cold(old);
+        self.free_cold(caller.cache, old);
         new
     }
 
     /// Moves a block's pages to a target, piece by piece, copies what the kernel does not move, and frees the block. Null:
     /// the target was lost and there is no other, and the block is as it was.
-    fn move_pages(&self, id: u8, old: Block, target: Taken, wanted: Wanted) -> *mut u8 {
+    fn move_pages(&self, caller: Caller<'_>, (shard, old): (&Shard, Block), target: Taken, wanted: Wanted) -> *mut u8 {
         let used = Record::Used { length: wanted.length, offset: old.offset };
         let (from, to) = (old.segment.address(old.unit), target.segment.address(target.unit));
         let (bytes, page) = (old.length * UNIT, mmap::page_size());
-        self.with_store(|_| old.segment.set_dirty(old.unit..old.unit + old.length));
+        shard.with_store(|_| old.segment.set_dirty(old.unit..old.unit + old.length));
         // The target has the block's contents up to here.
         let mut done = 0;
         let mut piece = bytes;
@@ -78,14 +93,16 @@ impl Extents {
                     Ok(()) => {
                         target.segment.count_move();
                         let first = old.unit + done / UNIT;
-                        self.with_store(|_| old.segment.set_clean(first..first + piece / UNIT));
+                        shard.with_store(|_| old.segment.set_clean(first..first + piece / UNIT));
                     }
                     Err((pages, Target::Kept)) => {
                         copy(pages.address, place, piece);
                         pages.unmap();
                         moves::give_back(1);
                     }
-                    Err((pages, Target::Lost)) => return self.save(id, old, target, (pages, done), wanted),
+                    Err((pages, Target::Lost)) => {
+                        return self.save(caller, (shard, old), target, (pages, done), wanted);
+                    }
                 },
                 // A block that was moved and has grown is several mappings. Where they meet is found by halves.
                 Err(NotTaken::Refused) if piece > PIECE => {
@@ -101,18 +118,25 @@ impl Extents {
             done += piece;
             piece = bytes;
         }
-        self.moved(old, target, used)
+        self.moved((shard, old), target, used)
     }
 
     /// What is left to do where a target was lost: up to `done`, the block's pages are in it, then come `pages`, and the
     /// others are still in their place. Another extent is found for all of them; else they go back.
     #[cold]
-    fn save(&self, id: u8, old: Block, lost: Taken, (pages, done): (TakenPages, usize), wanted: Wanted) -> *mut u8 {
+    fn save(
+        &self,
+        caller: Caller<'_>,
+        (shard, old): (&Shard, Block),
+        lost: Taken,
+        (pages, done): (TakenPages, usize),
+        wanted: Wanted,
+    ) -> *mut u8 {
         let (from, moved_to) = (old.segment.address(old.unit), lost.segment.address(lost.unit));
         // Nobody will touch it again.
         lost.segment.set_record(lost.unit, Record::Held { length: wanted.length });
         moves::give_up();
-        let another = self.take(id, wanted);
+        let another = self.take(caller, wanted);
         let to = another.map_or(from, |another| another.segment.address(another.unit));
         copy(moved_to, to, done);
         copy(pages.address, to.wrapping_add(done), pages.length);
@@ -121,31 +145,30 @@ impl Extents {
         // What comes before and after the place that was lost is still ours.
         mmap::purge(moved_to, done);
         mmap::purge(moved_to.wrapping_add(rest), wanted.length * UNIT - rest);
-        self.with_store(|_| old.segment.set_dirty(old.unit..old.unit + old.length));
+        shard.with_store(|_| old.segment.set_dirty(old.unit..old.unit + old.length));
         let Some(another) = another else { return ptr::null_mut() };
         copy(from.wrapping_add(rest), to.wrapping_add(rest), old.length * UNIT - rest);
-        self.moved(old, another, Record::Used { length: wanted.length, offset: old.offset })
+        self.moved((shard, old), another, Record::Used { length: wanted.length, offset: old.offset })
     }
 
     /// Frees a block whose contents are elsewhere and whose dirty bits are up to date, and hands the new one out.
-    fn moved(&self, old: Block, target: Taken, used: Record) -> *mut u8 {
+    fn moved(&self, (shard, old): (&Shard, Block), target: Taken, used: Record) -> *mut u8 {
         let Block { segment, unit, length, .. } = old;
-        let dirty = self.with_store(|store| {
+        shard.with_store(|store| {
             store.put(segment, unit, length, segment.count_dirty(unit..unit + length), clock::now_ms());
-            store.free.dirty
         });
-        self.purge_excess(dirty);
+        self.purge_to_limit();
         let Taken { segment, unit, .. } = target;
         segment.set_record(unit, used);
         ptr::with_exposed_provenance_mut(segment.address(unit).wrapping_add(old.offset))
     }
 
     /// Makes a block shorter.
-    fn shrink(&self, old: Block, length: usize) {
+    fn shrink(&self, shard: &Shard, old: Block, length: usize) {
         let Block { segment, unit, .. } = old;
         let (tail, rest) = (unit + length, old.length - length);
         // One additional page may be there for the blocks' colours.
-        if rest * UNIT <= mmap::page_size() || !self.with_store(|store| store.split_used()) {
+        if rest * UNIT <= mmap::page_size() || !shard.with_store(|store| store.split_used()) {
             return;
         }
         segment.set_record(unit, Record::Used { length, offset: old.offset });
@@ -153,29 +176,32 @@ impl Extents {
         let purged = rest >= GIVEN_BACK && mmap::purge(segment.address(tail), rest * UNIT);
         let now = clock::now_ms();
         if !purged {
-            return self.put_and_trim(segment, tail, rest, now);
+            shard.put_dirty(segment, tail, rest, now);
+            return self.purge_to_limit();
         }
-        self.with_store(|store| {
+        shard.with_store(|store| {
             segment.set_clean(tail..tail + rest);
             store.put(segment, tail, rest, 0, now);
         });
     }
 
     /// Makes a block longer in place. `false`: what follows is not free.
-    fn grow(&self, old: Block, length: usize) -> bool {
+    fn grow(&self, caller: Caller<'_>, shard: &Shard, old: Block, length: usize) -> bool {
         let Block { segment, unit, offset, .. } = old;
         let (end, more) = (unit + old.length, length - old.length);
         let grow = || {
-            let (grown, excess) = self.with_store(|store| (store.extend_used(segment, end, more), store.excess(0)));
-            self.purge_units(excess);
+            let grown = shard.with_store(|store| store.extend_used(segment, end, more));
+            if grown {
+                self.purge_units(self.excess(0));
+            }
             grown
         };
         if !grow() {
-            // What follows may be in the exact cache.
+            // What follows may be in the thread's cache.
             if !matches!(segment.record(end), Record::Held { .. }) {
                 return false;
             }
-            self.gather(clock::now_ms());
+            self.empty(caller.cache);
             if !grow() {
                 return false;
             }

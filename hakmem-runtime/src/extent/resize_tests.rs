@@ -1,11 +1,11 @@
 //! Blocks that cannot grow in place. One test, as all moves of a process are counted together.
 
-use super::{Extents, moves};
+use super::{Caller, Extents, moves};
 use crate::slab::FreeBlock;
 use crate::sys::clock;
 use core::slice;
 
-const ID: u8 = 250;
+const CALLER: Caller<'_> = Caller { id: 250, shard: 0, cache: None };
 const OLD: usize = 4 << 20;
 const NEW: usize = 6 << 20;
 /// Words in a page.
@@ -20,7 +20,7 @@ fn words(block: *mut u8, length: usize) -> &'static mut [usize] {
 
 /// A block in which each page begins with its index.
 fn block(extents: &Extents) -> *mut u8 {
-    let block = extents.alloc(ID, OLD, 4096);
+    let block = extents.alloc(CALLER, OLD, 4096);
     assert!(!block.is_null());
     words(block, OLD).iter_mut().enumerate().step_by(PAGE).for_each(|(index, word)| *word = index);
     block
@@ -28,13 +28,13 @@ fn block(extents: &Extents) -> *mut u8 {
 
 fn resized(extents: &Extents, block: *mut u8, size: usize) -> *mut u8 {
     // SAFETY: the block is from these extents, with this alignment, and is used afterwards only if the result is null.
-    unsafe { extents.realloc(ID, block, size, 4096) }
+    unsafe { extents.realloc(CALLER, block, size, 4096) }
 }
 
 fn free(extents: &Extents, block: *mut u8) {
     // SAFETY: the block is from these extents and is not used afterwards.
     let freed = unsafe { FreeBlock::from_raw(block) };
-    extents.dealloc(ID, freed);
+    extents.dealloc(CALLER, freed);
 }
 
 fn check(block: *mut u8) {

@@ -13,6 +13,7 @@
 //! extents are cut from it; only pages that were moved into it stay a mapping of their own. Its records are in its own
 //! first pages. Only those at the ends of extents are ever touched.
 
+use super::lists::{LISTED, length_in};
 use crate::meta::page_map::{self, GRANULE, Occupant};
 use crate::sys::mmap::{self, Access, round_up};
 use core::mem::offset_of;
@@ -41,13 +42,14 @@ pub(super) enum Record {
     Inside,
     /// A block's extent: its length in units, and how many bytes after the extent's start the block starts.
     Used { length: usize, offset: usize },
-    /// An extent that is no block and not free: in the exact cache, or on its way between two places.
+    /// An extent that is no block and not free: in a cache, or on its way between two places.
     Held { length: usize },
     /// The first or last unit of a free extent: the link of its node in [`FreeExtents`](super::free_extents::FreeExtents).
     Free { node: u32 },
 }
 
-// A word: bits 0–1 the kind, bits 2–7 the offset in lines, bits 8–63 the length or the node.
+// A word: bits 0–1 the kind, bits 2–7 the offset in lines, bits 8–63 the length or the node. Of an extent in a list,
+// `lists` writes it.
 impl Record {
     fn encode(self) -> u64 {
         match self {
@@ -58,9 +60,16 @@ impl Record {
         }
     }
 
+    /// Writes it to the word of a unit.
+    #[inline]
+    pub(super) fn write_to(self, word: &AtomicU64) {
+        word.store(self.encode(), Ordering::Relaxed);
+    }
+
     fn decode(word: u64) -> Record {
         let value = word >> 8;
         match word & 3 {
+            _ if word & 7 == LISTED => Record::Held { length: length_in(word) },
             0 => Record::Inside,
             1 => Record::Used { length: value as usize, offset: (word as usize >> 2 & 63) * LINE },
             2 => Record::Held { length: value as usize },
@@ -75,6 +84,8 @@ impl Record {
 struct Header {
     units: AtomicUsize,
     first: AtomicUsize,
+    /// The number of the shard that it belongs to.
+    shard: AtomicUsize,
     /// How often pages were moved into it.
     moves: AtomicUsize,
     /// Neighbours in the list of its allocator's segments, by base; 0: none. Under the lock.
@@ -100,18 +111,18 @@ const fn header_units(units: usize) -> usize {
 }
 
 impl Segment {
-    /// Maps a segment with room for `length` units at a multiple of `align` bytes, and `more` units if there is that
-    /// much. `None`: the kernel refuses.
-    pub(super) fn map(id: u8, length: usize, align: usize, more: usize) -> Option<Segment> {
+    /// Maps a segment, for the allocator with this id and its shard of this number, with room for `length` units at a
+    /// multiple of `align` bytes, and `more` units if there is that much. `None`: the kernel refuses.
+    pub(super) fn map((id, shard): (u8, usize), length: usize, align: usize, more: usize) -> Option<Segment> {
         if length > LONGEST || align > 1 << 46 {
             return None;
         }
         let preferred =
-            if more > 0 && align <= GRANULE { Segment::map_exactly(id, length + more, align) } else { None };
-        preferred.or_else(|| Segment::map_exactly(id, length, align))
+            if more > 0 && align <= GRANULE { Segment::map_exactly((id, shard), length + more, align) } else { None };
+        preferred.or_else(|| Segment::map_exactly((id, shard), length, align))
     }
 
-    fn map_exactly(id: u8, length: usize, align: usize) -> Option<Segment> {
+    fn map_exactly((id, shard): (u8, usize), length: usize, align: usize) -> Option<Segment> {
         // The header has records for itself (less than a 256th of the length), for what aligns the first extent, and for
         // what fills the last granule (a granule each).
         let header = header_units(length + length / 256 + 4 * GRANULE / UNIT);
@@ -134,6 +145,7 @@ impl Segment {
         let new = segment.header();
         new.units.store(bytes / UNIT, Ordering::Relaxed);
         new.first.store(first / UNIT, Ordering::Relaxed);
+        new.shard.store(shard, Ordering::Relaxed);
         page_map::enter_or_unmap(base, bytes, Occupant::Segment(id, base)).then_some(segment)
     }
 
@@ -162,9 +174,9 @@ impl Segment {
         unsafe { &*ptr::with_exposed_provenance::<Header>(self.base) }
     }
 
-    /// `count` of the words after the header: the records, then the dirty bits.
+    /// `count` of the words after the header: the records, then the dirty bits. They may be used as long as the segment.
     #[inline]
-    fn words(&self, first: usize, count: usize) -> &[AtomicU64] {
+    fn words<'a>(self, first: usize, count: usize) -> &'a [AtomicU64] {
         let bytes = size_of::<Header>() + first * size_of::<u64>();
         let start = ptr::with_exposed_provenance::<AtomicU64>(self.base.wrapping_add(bytes));
         // SAFETY: the callers pass `0, units` and `units, units.div_ceil(WORD)`. `map_exactly` left room for these words
@@ -173,12 +185,7 @@ impl Segment {
         unsafe { slice::from_raw_parts(start, count) }
     }
 
-    #[inline]
-    fn records(&self) -> &[AtomicU64] {
-        self.words(0, self.units())
-    }
-
-    fn dirty_bits(&self) -> &[AtomicU64] {
+    fn dirty_bits<'a>(self) -> &'a [AtomicU64] {
         self.words(self.units(), self.units().div_ceil(WORD))
     }
 
@@ -191,6 +198,12 @@ impl Segment {
     /// The units that extents are cut from.
     pub(super) fn usable_units(&self) -> Range<usize> {
         self.header().first.load(Ordering::Relaxed)..self.units()
+    }
+
+    /// The number of the shard that it belongs to.
+    #[inline]
+    pub(super) fn shard(&self) -> usize {
+        self.header().shard.load(Ordering::Relaxed)
     }
 
     /// Notes that pages were moved into the segment, which may have become a mapping of their own.
@@ -216,21 +229,22 @@ impl Segment {
 
     #[inline]
     pub(super) fn record(&self, unit: usize) -> Record {
-        self.records().get(unit).map_or(Record::Inside, |word| Record::decode(word.load(Ordering::Relaxed)))
+        Record::decode(self.record_at(self.address(unit)).load(Ordering::Relaxed))
     }
 
-    /// The word of a unit's record, and what it holds for an extent that is held.
+    /// The word of the record of the unit at `address`, which is in the segment; it may be used as long as the segment.
     #[inline]
-    pub(super) fn record_to_hold(&self, unit: usize, length: usize) -> Option<(&AtomicU64, u64)> {
-        Some((self.records().get(unit)?, Record::Held { length }.encode()))
+    pub(super) fn record_at<'a>(self, address: usize) -> &'a AtomicU64 {
+        let word = self.base.wrapping_add(size_of::<Header>()).wrapping_add(self.unit(address) * size_of::<u64>());
+        // SAFETY: there is a record for each unit of the segment, from right after the header on, and `words` says why they
+        // are valid. The header is not read: it would be one more cache line for each block.
+        unsafe { &*ptr::with_exposed_provenance(word) }
     }
 
     /// Changes the record of a unit. The caller owns the extent there.
     #[inline]
     pub(super) fn set_record(&self, unit: usize, record: Record) {
-        if let Some(word) = self.records().get(unit) {
-            word.store(record.encode(), Ordering::Relaxed);
-        }
+        record.write_to(self.record_at(self.address(unit)));
     }
 
     /// Calls `each` with the dirty bits of `units`: the mask of those in a word, and the word.
@@ -301,6 +315,7 @@ pub(super) struct Segments {
 }
 
 impl Segments {
+    #[cfg(test)]
     pub(super) const EMPTY: Segments = Segments { newest: 0, units: 0 };
 
     pub(super) fn push(&mut self, segment: Segment) {

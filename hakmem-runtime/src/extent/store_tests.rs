@@ -1,6 +1,5 @@
 //! The page store against a model: random extents are taken out, made longer, cut in two, put back and purged.
 
-use super::free_extents::FreeExtent;
 use super::page_store::{PageStore, Wanted};
 use super::segment::{Record, Segment, UNIT};
 use std::vec::Vec;
@@ -76,7 +75,7 @@ fn every_record_agrees_after_every_operation() {
     let mut all: Vec<Used> = Vec::new();
     assert!(store.reserve_nodes());
     for _ in 0..2 {
-        store.add(Segment::map(ID, 500, 1, 0).expect("memory"), 0);
+        store.add(Segment::map((ID, 0), 500, 1, 0).expect("memory"), 0);
     }
     for now in 0..4000 {
         match random.below(8) {
@@ -110,9 +109,9 @@ fn every_record_agrees_after_every_operation() {
                 }
             }
             6 => {
-                if let Some(FreeExtent { segment, unit, length, since, .. }) = store.take_oldest(now, 100) {
-                    segment.set_clean(unit..unit + length);
-                    store.put(segment, unit, length, 0, since);
+                if let Some(extent) = store.take_oldest(now, 100) {
+                    extent.segment.set_clean(extent.unit..extent.end());
+                    store.put_purged(&extent, 0);
                 }
             }
             _ if !all.is_empty() => {
@@ -142,7 +141,7 @@ fn every_record_agrees_after_every_operation() {
 fn memory_that_is_resident_is_used_before_memory_that_is_not() {
     let mut store = PageStore::EMPTY;
     assert!(store.reserve_nodes());
-    let segment = Segment::map(ID, 500, 1, 0).expect("memory");
+    let segment = Segment::map((ID, 0), 500, 1, 0).expect("memory");
     store.add(segment, 0);
     let mut take = |length| store.take(wanted(length, 1)).map(|taken| taken.unit).expect("there is room");
     let (first, _between, third) = (take(50), take(10), take(100));

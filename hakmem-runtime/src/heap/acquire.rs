@@ -58,7 +58,7 @@ impl Heap {
         slab.inspect(|slab| {
             if slab.fresh.get() {
                 // Large blocks that are only kept must not add to the program's peak.
-                self.backing.extents().make_room((slabs as usize) << pool.geometry().slab_shift);
+                self.backing.extents().make_room(&self.extents, (slabs as usize) << pool.geometry().slab_shift);
             }
             self.init_slab(slab, class_index);
         })

@@ -2,14 +2,14 @@
 
 use super::{Heap, Portion, Trim};
 use crate::backend::{Pool, TICKS};
-use crate::extent::Extents;
+use crate::extent::{Caller, Extents};
 use crate::meta::page_map::{self, Occupant};
 use crate::slab::Slab;
 use crate::slab::class::Class;
 use crate::sys::clock;
 use crate::sys::lock::Lock;
 use crate::sys::thread_key::ThreadKey;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// What the heaps call or need to know of the layers, which are above them.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +40,8 @@ pub struct Backing {
     /// Ends a thread's heap with the thread.
     key: ThreadKey<Heap>,
     idle: Lock<IdleHeaps>,
+    /// How many heaps were made.
+    heaps: AtomicUsize,
     hooks: LayerHooks,
 }
 
@@ -60,6 +62,7 @@ impl Backing {
             id: AtomicU32::new(0),
             key: ThreadKey::new(),
             idle: Lock::new(IdleHeaps(None)),
+            heaps: AtomicUsize::new(0),
             hooks,
         }
     }
@@ -127,6 +130,18 @@ impl Backing {
     /// a region of this allocator.
     pub(crate) fn class_at(&self, address: usize) -> Option<u32> {
         self.slab_at(address).map(Slab::class_index)
+    }
+
+    /// The calling thread, whose heap this is, for the extents.
+    #[inline]
+    pub(crate) fn caller<'a>(&self, heap: Option<&'a Heap>) -> Caller<'a> {
+        let (shard, cache) = heap.map_or((0, None), |heap| (heap.number, Some(&heap.extents)));
+        Caller { id: self.id(), shard, cache }
+    }
+
+    /// The number of a new heap.
+    pub(super) fn count_heap(&self) -> usize {
+        self.heaps.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Takes an idle heap, if there is one.

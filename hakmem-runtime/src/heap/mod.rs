@@ -31,6 +31,7 @@ pub(crate) use lifetime::exit;
 pub(crate) use remote_batch::{flush, flush_one};
 pub use trim::{Portion, Trim};
 
+use crate::extent::LocalCache;
 use crate::meta::arena;
 use crate::slab::SlabList;
 use bin::Bin;
@@ -59,6 +60,10 @@ pub struct Heap {
     trimming: Cell<bool>,
     /// The next in the list of idle heaps.
     idle_next: Cell<Option<&'static Heap>>,
+    /// Its number among the heaps of its allocator, in the order in which they were made.
+    number: usize,
+    /// Large blocks that the thread has freed.
+    extents: LocalCache,
     // Followed in memory by a `Bin` for each class, and under `tls = "initial-exec"` by the thread cache.
 }
 
@@ -89,14 +94,18 @@ impl Heap {
             throttle: Throttle::new(),
             trimming: Cell::new(false),
             idle_next: Cell::new(None),
+            number: backing.count_heap(),
+            extents: LocalCache::new(),
         };
         // SAFETY: `arena::allocate` returned `bytes` zeroed bytes, aligned to 128, which are the caller's alone and are
         // never freed. So the heap may be written, and read for ever. The bins after it are zero, and a zeroed `Bin`
         // is an empty one.
-        unsafe {
+        let heap = unsafe {
             heap.write(new);
-            Some(&*heap)
-        }
+            &*heap
+        };
+        backing.extents().register(&heap.extents);
+        Some(heap)
     }
 
     /// A heap for a worker's thread, which has no thread cache and never gives the heap up. `None`: no memory.

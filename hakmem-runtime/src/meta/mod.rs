@@ -1,7 +1,8 @@
-//! The runtime's metadata: the arena it is allocated from, the page map, and the atomic words of lock-free code.
+//! The runtime's metadata: the arena it is allocated from, the page map, and what code without ordinary locks is made of.
 //! Imports `sys`.
 
 pub(crate) mod arena;
+pub(crate) mod biased_lock;
 pub(crate) mod page_map;
 pub(crate) mod tagged_stack;
 pub(crate) mod word;

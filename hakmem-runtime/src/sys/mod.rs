@@ -1,5 +1,5 @@
-//! The operating system: memory, time, locks, shared references, threads, fork, the environment, and fatal errors. Imports nothing else of
-//! this crate.
+//! The operating system: memory, time, locks, shared references, threads, fences, fork, the environment, and fatal errors.
+//! Imports nothing else of this crate.
 
 pub(crate) mod atomic_ref;
 pub(crate) mod clock;
@@ -8,6 +8,7 @@ pub(crate) mod fatal;
 pub(crate) mod fork;
 pub(crate) mod futex;
 pub(crate) mod lock;
+pub(crate) mod membarrier;
 pub(crate) mod mmap;
 pub(crate) mod program;
 pub(crate) mod thread;

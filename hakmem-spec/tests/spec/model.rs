@@ -221,7 +221,7 @@ fn windows_line_endings_and_a_byte_order_mark_are_accepted() {
 fn the_default_spec_is_valid() {
     let source = Source::default_spec();
     let spec = parse(&source).unwrap_or_else(|errors| panic!("{}", errors[0].render(&source)));
-    assert_eq!(spec.classes.len(), 60);
+    assert_eq!(spec.classes.len(), 40);
     for class in &spec.classes {
         assert_eq!(class.specialise, class.size <= 1024);
         assert_eq!(class.budget.is_some(), class.size <= 1024);

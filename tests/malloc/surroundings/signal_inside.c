@@ -17,8 +17,8 @@ int main(void) {
     work(1, 100);
     /* More than the regions so far have room for, in blocks of the slabs. */
     armed = 1;
-    for (int block = 0; block < 4000; block++)
-        check(malloc(100000) != NULL, "no memory");
+    for (int block = 0; block < 30000; block++)
+        check(malloc(8000) != NULL, "no memory");
     check(!armed, "no mapping was made");
     return done();
 }

@@ -1,0 +1,197 @@
+//! Giving free memory of all shards back to the system: what waited long enough, what exceeds a limit, and what would add to
+//! the program's peak.
+
+use super::extents::Extents;
+use super::free_extents::FreeExtent;
+use super::local_cache::{self, LocalCache};
+use super::moves;
+use super::segment::UNIT;
+use super::shard::Shard;
+use crate::sys::clock;
+use crate::sys::mmap;
+use core::iter;
+use core::sync::atomic::Ordering;
+
+/// What may be kept in any case, in units (1 MiB).
+const FREE_MARGIN: usize = (1 << 20) / UNIT;
+
+/// Where memory is short, a thread that has not freed a large block for so many milliseconds counts as idle.
+const LOOK_MS: u32 = 1;
+
+/// What its cache has had counts as freed so many milliseconds ago.
+const OLD_MS: u32 = 1 << 20;
+
+/// The interface.
+impl Extents {
+    /// Gives back what has been free for at least `delay` milliseconds.
+    pub(crate) fn purge(&self, now: u32, delay: u32) {
+        // What was not used since the last purge is as old as that.
+        self.empty_caches(now.wrapping_sub(delay), delay == 0);
+        for shard in self.shards() {
+            while self.purge_oldest(shard, now, delay, usize::MAX) > 0 {}
+        }
+    }
+
+    /// How long ago the oldest memory that waits for a purge was freed. What is cached may have been freed just now.
+    pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
+        let cached = (self.cached() > 0).then_some(0);
+        self.shards().filter_map(|shard| shard.oldest(now)).chain(cached).max()
+    }
+
+    /// Gives back as many dirty bytes as are about to be touched elsewhere, so that what is kept does not add to a
+    /// program's peak.
+    #[inline]
+    pub(crate) fn make_room(&self, cache: &LocalCache, bytes: usize) {
+        if cache.units() > 0 || self.shards().any(|shard| shard.dirty() > 0) {
+            self.make_room_cold(cache, bytes / UNIT);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn make_room_cold(&self, cache: &LocalCache, units: usize) {
+        let dirty: usize = self.shards().map(Shard::dirty).sum();
+        if dirty < units {
+            self.empty(Some(cache));
+        }
+        self.purge_units(units);
+    }
+}
+
+impl Extents {
+    /// How many units exceed what may be kept when pages are about to be touched: an eighth of the most that was in use at
+    /// such a time, and a margin for each shard. What is `replaced` just now does not count as in use.
+    pub(super) fn excess(&self, replaced: usize) -> usize {
+        let (used, dirty, peak) = self.in_use(replaced);
+        if used > peak {
+            self.peak.fetch_max(used, Ordering::Relaxed);
+        }
+        self.beyond(used, dirty, peak)
+    }
+
+    /// Whether `more` units could be touched without an excess. That they are asked for does not make a peak: they may be
+    /// refused.
+    pub(super) fn has_room(&self, more: usize) -> bool {
+        let (used, dirty, peak) = self.in_use(0);
+        self.beyond(used.saturating_add(more), dirty, peak) == 0
+    }
+
+    fn beyond(&self, used: usize, dirty: usize, peak: usize) -> usize {
+        let peak = peak.max(used);
+        let kept = peak.saturating_add(peak / 8).saturating_add(FREE_MARGIN * self.shards().count());
+        used.saturating_add(dirty).saturating_sub(kept)
+    }
+
+    /// The units in use, those free and dirty or cached, and the peak of the first.
+    fn in_use(&self, replaced: usize) -> (usize, usize, usize) {
+        let add = |(used, dirty), shard: &Shard| (used + shard.used(), dirty + shard.dirty());
+        let (held, dirty) = self.shards().fold((0, 0), add);
+        let cached = self.cached();
+        (held.saturating_sub(cached + replaced), dirty + cached, self.peak.load(Ordering::Relaxed))
+    }
+
+    /// How many units are in the threads' caches.
+    pub(super) fn cached(&self) -> usize {
+        self.caches().map(LocalCache::units).sum()
+    }
+
+    /// The caches of all threads.
+    fn caches(&self) -> impl Iterator<Item = &'static LocalCache> {
+        iter::successors(self.caches.get(), |cache| cache.next.get())
+    }
+
+    /// Moves what is in the caches of idle threads to the shards, or of all threads, except where one uses its cache at this
+    /// moment. It counts as freed at `since`.
+    #[inline(never)]
+    pub(super) fn empty_caches(&self, since: u32, all: bool) {
+        let emptying = self.emptying.lock();
+        let wanted = |cache: &LocalCache| cache.is_idle() || all;
+        local_cache::empty(self.caches.get(), wanted, |extent| self.put_back(&extent, since));
+        drop(emptying);
+    }
+
+    /// Moves what is in the caches of idle threads to the shards, now and then. It is to be purged first.
+    fn empty_idle_caches(&self, now: u32) {
+        let looked = self.looked.load(Ordering::Relaxed);
+        if now.wrapping_sub(looked) >= LOOK_MS {
+            self.looked.store(now, Ordering::Relaxed);
+            self.empty_caches(now.wrapping_sub(OLD_MS), false);
+        }
+    }
+
+    /// Gives back what exceeds the limit. The caches take nothing while they could exceed it.
+    pub(super) fn purge_to_limit(&self) {
+        let dirty: usize = self.shards().map(Shard::dirty).sum();
+        let enough = dirty > self.limit - self.limit / 4 || self.refused.load(Ordering::Relaxed);
+        if self.enough.load(Ordering::Relaxed) != enough {
+            self.enough.store(enough, Ordering::Relaxed);
+        }
+        self.purge_units(dirty.saturating_sub(self.limit));
+    }
+
+    /// Gives back at least `units` dirty units, the oldest first.
+    #[inline(never)]
+    pub(super) fn purge_units(&self, mut units: usize) {
+        if units == 0 {
+            return;
+        }
+        let now = clock::now_ms();
+        self.empty_idle_caches(now);
+        while units > 0 {
+            let with_age = |shard: &'static Shard| Some((shard.oldest(now)?, shard));
+            let dirty = self.shards().filter(|shard| shard.dirty() > 0);
+            let Some((_, shard)) = dirty.filter_map(with_age).max_by_key(|&(age, _)| age as i32) else { return };
+            let purged = self.purge_oldest(shard, now, 0, units);
+            if purged == 0 {
+                return;
+            }
+            units = units.saturating_sub(purged);
+        }
+    }
+
+    /// Gives back a shard's extent that has been free for longest, if that is at least `delay` milliseconds: up to `most` of
+    /// its dirty units, or all of its segment if that is free. Returns how many units, or 1 for a
+    /// segment without any; 0: none is old enough.
+    fn purge_oldest(&self, shard: &Shard, now: u32, delay: u32, most: usize) -> usize {
+        // It is held now: the lock is free while the kernel works.
+        let Some(extent) = shard.with_store(|store| store.take_oldest(now, delay)) else { return 0 };
+        if !extent.is_whole_segment() || extent.dirty > most {
+            return purge_extent(shard, &extent, most);
+        }
+        shard.with_store(|store| store.remove(&extent));
+        let moved = extent.segment.moves();
+        if extent.segment.unmap() {
+            moves::give_back(moved);
+            return extent.dirty.max(1);
+        }
+        shard.with_store(|store| store.restore(&extent));
+        // As if it had been freed after now: this purge does not come to it again.
+        purge_extent(shard, &FreeExtent { since: now.wrapping_add(1), ..extent }, most)
+    }
+}
+
+/// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many, or 1 if the
+/// kernel refuses.
+fn purge_extent(shard: &Shard, extent: &FreeExtent, most: usize) -> usize {
+    let &FreeExtent { segment, unit, length, .. } = extent;
+    let end = unit + length;
+    let (mut purged, mut from) = (0, unit);
+    while purged < most {
+        let run = segment.dirty_run(from..end);
+        if run.is_empty() {
+            from = end;
+            break;
+        }
+        let whole_pages = (most - purged).checked_next_multiple_of(mmap::page_size() / UNIT).unwrap_or(most);
+        from = run.end.min(run.start.saturating_add(whole_pages));
+        let run = run.start..from;
+        // Locked memory stays dirty.
+        if mmap::purge(segment.address(run.start), run.len() * UNIT) {
+            shard.with_store(|_| segment.set_clean(run.clone()));
+            purged += run.len();
+        }
+    }
+    // What was refused does not count as dirty any more, so that nobody tries again for its sake.
+    shard.with_store(|store| store.put_purged(extent, segment.count_dirty(from..end)));
+    purged.max(1)
+}

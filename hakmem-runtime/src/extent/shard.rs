@@ -1,0 +1,99 @@
+//! A shard: a page store with a lock of its own. Threads are spread over several, so that they seldom wait for each other;
+//! what is freed goes to the shard that it came from.
+
+use super::page_store::{PageStore, Taken, Wanted};
+use super::segment::{Record, Segment, UNIT};
+use crate::meta::arena;
+use crate::sys::atomic_ref::AtomicRef;
+use crate::sys::lock::Lock;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// # Invariants
+/// An extent is in use (its record has the block), free (its record has a node of the store), or held: by a thread's cache,
+/// or by a function of `extents` or `release`.
+#[derive(Debug)]
+#[repr(align(128))]
+pub(super) struct Shard {
+    store: Lock<PageStore>,
+    /// The units in use or cached, and the dirty free ones, as of the store's last change.
+    used: AtomicUsize,
+    dirty: AtomicUsize,
+    /// The shard that was made after this one.
+    pub(super) next: AtomicRef<Shard>,
+}
+
+// SAFETY: integers, locks that are free, lists that are empty and links of 0 are all zero bytes. Threads share it through
+// atomics and its lock.
+unsafe impl arena::Zeroed for Shard {}
+
+impl Shard {
+    /// Runs `work` under the lock.
+    pub(super) fn with_store<R>(&self, work: impl FnOnce(&mut PageStore) -> R) -> R {
+        let mut store = self.store.lock();
+        let result = work(&mut store);
+        self.used.store(store.used - store.purging, Ordering::Relaxed);
+        self.dirty.store(store.free.dirty, Ordering::Relaxed);
+        result
+    }
+
+    /// [`PageStore::take`].
+    #[inline(never)]
+    pub(super) fn take(&self, wanted: Wanted) -> Option<Taken> {
+        self.with_store(|store| store.take(wanted))
+    }
+
+    /// [`PageStore::take_resident`], if there may be so much.
+    #[inline(never)]
+    pub(super) fn take_resident(&self, wanted: Wanted) -> Option<Taken> {
+        if self.dirty() < wanted.length { None } else { self.with_store(|store| store.take_resident(wanted)) }
+    }
+
+    /// [`PageStore::put_dirty`].
+    #[inline(never)]
+    pub(super) fn put_dirty(&self, segment: Segment, unit: usize, length: usize, now: u32) {
+        self.with_store(|store| store.put_dirty(segment, unit, length, now));
+    }
+
+    /// The units in use or cached.
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The dirty free units.
+    pub(super) fn dirty(&self) -> usize {
+        self.dirty.load(Ordering::Relaxed)
+    }
+
+    /// How long ago the oldest memory that waits for a purge was freed.
+    pub(super) fn oldest(&self, now: u32) -> Option<u32> {
+        self.store.lock().free.oldest().map(|(_, extent)| now.wrapping_sub(extent.since))
+    }
+
+    /// Calls `each` with the bytes of each block.
+    pub(super) fn each_block(&self, each: &mut impl FnMut(usize)) {
+        let store = self.store.lock();
+        for segment in store.segments.iter() {
+            let mut unit = segment.usable_units().start;
+            while unit < segment.usable_units().end {
+                unit += match segment.record(unit) {
+                    Record::Used { length, .. } => {
+                        each(length * UNIT);
+                        length
+                    }
+                    Record::Held { length } => length,
+                    Record::Free { node } => store.free.get(node).map_or(1, |extent| extent.length),
+                    Record::Inside => 1,
+                }
+                .max(1);
+            }
+        }
+    }
+
+    pub(super) fn hold_for_fork(&self) {
+        self.store.hold_for_fork();
+    }
+
+    pub(super) fn release_after_fork(&self) {
+        self.store.release_after_fork();
+    }
+}
