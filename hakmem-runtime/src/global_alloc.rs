@@ -95,8 +95,9 @@ fn offset_of_aligned<S: CompiledSpec>(size: usize, align: usize) -> Option<Class
         return None;
     }
     let offset = S::small()[align.trailing_zeros() as usize & (ROWS - 1)][(size + 7) >> 3];
-    // SAFETY: an entry of these rows that is not `NO_OFFSET` is the offset of a class of `Aligned` (`CompiledSpec`).
-    (offset != NO_OFFSET).then_some(unsafe { ClassOffset::new(offset.into()) })
+    // SAFETY: an entry of these rows that is not `NO_OFFSET` is the offset of a class of `Aligned` (`CompiledSpec`): callers
+    // ask for alignments above `SMALL_ALIGN`, or for sizes above `SMALL_MAX`, so not in the first row.
+    (offset != NO_OFFSET).then(|| unsafe { ClassOffset::new(offset.into()) })
 }
 
 /// The offset of the smallest class that serves a size above `SMALL_MAX`, of an alignment up to `MEDIUM_ALIGN`.
@@ -210,8 +211,10 @@ fn alloc_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     }
 }
 
+/// Allocates a large block. A thread without a heap gets one, and with it a cache of large blocks.
 fn alloc_large<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
-    S::Cache::with(|cache| S::allocator().alloc_large(cache.heap().get(), size, align))
+    let block = S::Cache::with_started(false, |cache| S::allocator().alloc_large(cache.heap().get(), size, align));
+    block.unwrap_or_else(|| S::allocator().alloc_large(None, size, align))
 }
 
 /// Frees what is not small, or has an alignment that not every class has.
@@ -378,7 +381,11 @@ unsafe fn realloc_slow<S: CompiledSpec>(block: *mut u8, size: usize, align: usiz
 /// As [`Allocator::realloc_large`].
 pub(crate) unsafe fn realloc_large<S: CompiledSpec>(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
     // SAFETY: the caller's contract.
-    S::Cache::with(|cache| unsafe { S::allocator().realloc_large(cache.heap().get(), block, new_size, align) })
+    let new =
+        S::Cache::with(|cache| unsafe { S::allocator().realloc_large(cache.heap().get(), block, new_size, align) });
+    // What it has freed waits for its purge.
+    S::wake_purger();
+    new
 }
 
 /// Copies so many bytes to `target` and frees the old block. Null, and nothing happens, where that is.

@@ -4,8 +4,8 @@
 //! worker waits for the purge delay, purges the memory that has been free for that long, waits for memory freed later,
 //! and sleeps when none is left.
 //!
-//! It purges what threads share, the pool and the large blocks; also those in the caches of threads that have freed none
-//! for the purge delay. Threads' other caches are not touched.
+//! It purges what threads share, the pool and the large blocks, and takes those back that threads have cached. Threads'
+//! other caches are not touched.
 
 use crate::global::Allocator;
 use crate::heap::Heap;

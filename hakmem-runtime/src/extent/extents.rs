@@ -1,7 +1,7 @@
 //! Large blocks: extents of pages, in several shards, with a cache for each thread in front.
 //!
-//! Functions here return null if the kernel refuses; then nothing has changed. The caller may free other cached memory
-//! and try again.
+//! Functions here return null if the kernel refuses; then no block has changed. The caller may free other memory that is
+//! kept and try again.
 
 use super::block::{Block, block_at, clear, find, hand_out, units_for, zero};
 use super::local_cache::{Cached, LocalCache};
@@ -69,14 +69,15 @@ pub(crate) struct Extents {
     pub(super) looked: AtomicU32,
     /// Held by the one thread that empties other threads' caches.
     pub(super) emptying: Lock<()>,
-    /// Enough is cached: the threads' caches take nothing.
+    /// Enough free memory is kept: the threads' caches take nothing.
     pub(super) enough: AtomicBool,
-    /// The most units that were in use when pages were about to be touched for the first time.
+    /// The most units that were in use when the caches did not serve a request.
     pub(super) peak: AtomicUsize,
-    /// How many units may be cached.
+    /// How many dirty units may be free.
     pub(super) limit: usize,
-    /// The kernel has refused memory since the last segment was mapped: each free gives all free memory back.
-    pub(super) refused: AtomicBool,
+    /// When the kernel refused memory, in milliseconds: from then on each free gives all free memory back, until a segment
+    /// is mapped or the purge delay has passed. 0: it did not.
+    pub(super) refused: AtomicU32,
 }
 
 /// The interface.
@@ -87,13 +88,13 @@ impl Extents {
             creation: Lock::new(()),
             caches: AtomicRef::none(),
             count: AtomicUsize::new(0),
-            most_cached: AtomicUsize::new(0),
+            most_cached: AtomicUsize::new(limit / UNIT / CACHED_SHARE),
             looked: AtomicU32::new(0),
             emptying: Lock::new(()),
             enough: AtomicBool::new(false),
             peak: AtomicUsize::new(0),
             limit: limit / UNIT,
-            refused: AtomicBool::new(false),
+            refused: AtomicU32::new(0),
         }
     }
 
@@ -144,7 +145,7 @@ impl Extents {
         let block = block_at(caller.id, block.into_raw().expose_provenance(), "invalid free: not a large block");
         if let Some(cache) = caller.cache {
             let frees = cache.count_free();
-            if !self.enough.load(Ordering::Relaxed) && cache.put(&block, self.most_cached.load(Ordering::Relaxed)) {
+            if cache.put(&block, self.most_cached()) {
                 return frees.is_multiple_of(FREES);
             }
         }
@@ -170,7 +171,7 @@ impl Extents {
     /// Adds the cache of a new thread.
     pub(crate) fn register(&self, cache: &'static LocalCache) {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        self.most_cached.store(self.limit / CACHED_SHARE / count, Ordering::Relaxed);
+        self.most_cached.fetch_min(self.limit / CACHED_SHARE / count, Ordering::Relaxed);
         self.caches.push(cache, |next| cache.next.set(next));
     }
 
@@ -181,11 +182,11 @@ impl Extents {
     pub(crate) fn note_refusal(&self, size: usize) {
         let mapped: usize = self.shards().map(|shard| shard.with_store(|store| store.segments.units)).sum();
         if size / UNIT <= mapped {
-            self.set_refused(true);
+            self.set_refused(clock::now_ms() | 1);
         }
     }
 
-    /// Locks for a fork. No shard can be made meanwhile.
+    /// Locks for a fork. No other thread makes a shard meanwhile.
     pub(crate) fn hold_for_fork(&self) {
         self.emptying.hold_for_fork();
         self.creation.hold_for_fork();
@@ -255,9 +256,19 @@ impl Extents {
         self.existing(segment.shard())
     }
 
-    pub(super) fn set_refused(&self, refused: bool) {
-        self.refused.store(refused, Ordering::Relaxed);
-        self.enough.store(refused, Ordering::Relaxed);
+    /// How many units a thread's cache may have now.
+    #[inline]
+    fn most_cached(&self) -> usize {
+        if self.enough.load(Ordering::Relaxed) { 0 } else { self.most_cached.load(Ordering::Relaxed) }
+    }
+
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed) != 0
+    }
+
+    pub(super) fn set_refused(&self, at: u32) {
+        self.refused.store(at, Ordering::Relaxed);
+        self.enough.store(at != 0, Ordering::Relaxed);
     }
 }
 
@@ -275,6 +286,7 @@ impl Extents {
             self.empty(caller.cache);
         }
         if let Some(taken) = shard.take_resident(exactly) {
+            self.excess(wanted.replaced);
             return Some(taken);
         }
         if let Some(cache) = caller.cache
@@ -285,7 +297,7 @@ impl Extents {
         }
         // Pages may be touched that were not before.
         if self.has_room(wanted.length)
-            && let Some(taken) = shard.take(exactly)
+            && let Some(taken) = self.take_free(shard, exactly)
         {
             return Some(taken);
         }
@@ -313,7 +325,7 @@ impl Extents {
             return None;
         }
         let rest = Block { segment, unit: unit + length, length: longer.length - length, offset: 0 };
-        if !cache.put(&rest, usize::MAX) {
+        if !cache.put(&rest, self.most_cached()) {
             segment.set_record(rest.unit, Record::Held { length: rest.length });
             shard.put_dirty(segment, rest.unit, rest.length, clock::now_ms());
         }
@@ -323,8 +335,9 @@ impl Extents {
     /// An extent from the store.
     pub(super) fn take_free(&self, shard: &Shard, wanted: Wanted) -> Option<Taken> {
         let taken = shard.take(wanted)?;
+        let excess = self.excess(wanted.replaced);
         if taken.dirty < wanted.length {
-            self.purge_units(self.excess(wanted.replaced));
+            self.purge_units(excess);
         }
         Some(taken)
     }
@@ -335,8 +348,8 @@ impl Extents {
         let units = shard.with_store(|store| store.segments.units);
         let more = (units / SEGMENT_SHARE).clamp(SEGMENT.0, SEGMENT.1).max(with_growth).saturating_sub(length);
         let segment = Segment::map(number, length, align, more)?;
-        if self.refused.load(Ordering::Relaxed) {
-            self.set_refused(false);
+        if self.is_refused() {
+            self.set_refused(0);
         }
         // At once: another thread could take it, or give all of the segment back, before this one comes again.
         let (taken, listed) = shard.with_store(|store| {
@@ -365,7 +378,7 @@ impl Extents {
             shard.put_dirty(block.segment, block.unit, block.length, now);
         }
         self.purge_to_limit();
-        if self.refused.load(Ordering::Relaxed) {
+        if self.is_refused() {
             self.purge(now, 0);
         }
     }

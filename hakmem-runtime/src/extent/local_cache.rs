@@ -8,7 +8,7 @@ use crate::meta::biased_lock::{BiasedLock, Fences};
 use crate::sys::atomic_ref::AtomicRef;
 use crate::sys::membarrier;
 use core::iter;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// The kernel's fences.
 struct Kernel;
@@ -24,7 +24,7 @@ impl Fences for Kernel {
     }
 }
 
-/// In the heap of the thread that owns it: only that thread calls `take`, `put` and `count_free`.
+/// In the heap of the thread that owns it: only that thread calls `take`, `take_longer`, `put`, `take_all` and `count_free`.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct LocalCache {
@@ -34,6 +34,9 @@ pub(crate) struct LocalCache {
     frees: AtomicU32,
     /// How many that were when somebody last asked whether it is idle.
     seen: AtomicU32,
+    /// It could not be emptied when it was to be: the owner was using it, or is a thread that a forked child has not got; or
+    /// the kernel has no `membarrier`.
+    stuck: AtomicBool,
     /// The cache that was registered before this one.
     pub(super) next: AtomicRef<LocalCache>,
 }
@@ -58,6 +61,7 @@ impl LocalCache {
             lists: Lists::EMPTY,
             frees: AtomicU32::new(0),
             seen: AtomicU32::new(0),
+            stuck: AtomicBool::new(false),
             next: AtomicRef::none(),
         }
     }
@@ -80,7 +84,7 @@ impl LocalCache {
         extent
     }
 
-    /// Takes in the extent of a block that was freed, if there are at most `most` units then. `false`: it is the caller's.
+    /// Takes in an extent in use (or what was cut from one), which is described as a block, if there are at most `most` units then. `false`: it is the caller's.
     #[inline(always)]
     pub(super) fn put(&self, &Block { segment, unit, length, .. }: &Block, most: usize) -> bool {
         if length > LONGEST || self.lists.units() + length > most {
@@ -107,6 +111,11 @@ impl LocalCache {
     pub(super) fn is_idle(&self) -> bool {
         let frees = self.frees.load(Ordering::Relaxed);
         self.seen.swap(frees, Ordering::Relaxed) == frees
+    }
+
+    /// Whether it could not be emptied the last time.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
     }
 
     /// How many units there are, for any thread: roughly.
@@ -145,7 +154,9 @@ pub(super) fn empty(
     }
     let fenced = Kernel::heavy();
     for cache in all().filter(|cache| cache.lock.is_closed()) {
-        if fenced && cache.lock.is_left() {
+        let alone = fenced && cache.lock.is_left();
+        cache.stuck.store(!alone, Ordering::Relaxed);
+        if alone {
             while let Some(extent) = cache.lists.take_any(record_at) {
                 each(extent);
             }

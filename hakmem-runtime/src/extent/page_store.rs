@@ -85,12 +85,12 @@ impl PageStore {
         self.take_with(wanted, 0)
     }
 
-    /// The same, but from an extent that has at least as many dirty units as are wanted.
+    /// [`take`](PageStore::take), if the best extent has at least as many dirty units as are wanted.
     pub(super) fn take_resident(&mut self, wanted: Wanted) -> Option<Taken> {
         self.take_with(wanted, wanted.length)
     }
 
-    /// The same, but from an extent with at least `resident` dirty units.
+    /// [`take`](PageStore::take), if the best extent has at least `resident` dirty units.
     #[inline(never)]
     fn take_with(&mut self, Wanted { length, with_growth, align, .. }: Wanted, resident: usize) -> Option<Taken> {
         if !self.reserve_nodes() {
@@ -117,15 +117,15 @@ impl PageStore {
         self.cut(link, offset, length)
     }
 
-    /// Whether the `more` units from `end` on, or as many as are free there, count as dirty.
+    /// Whether what is free from `end` on has `more` dirty units.
     pub(super) fn is_resident_after(&self, segment: Segment, end: usize, more: usize) -> bool {
-        let Record::Free { node } = segment.record(end) else { return false };
+        let Record::Free { node } = segment.record_after(end) else { return false };
         self.free.get(node).is_some_and(|extent| extent.dirty >= more)
     }
 
     /// Adds the `more` units from `end` on to the extent in use that ends there. `false`: they are not free.
     pub(super) fn extend_used(&mut self, segment: Segment, end: usize, more: usize) -> bool {
-        let Record::Free { node } = segment.record(end) else { return false };
+        let Record::Free { node } = segment.record_after(end) else { return false };
         let serves = self.free.get(node).is_some_and(|extent| extent.unit == end && extent.length >= more);
         if !serves || !self.reserve_nodes() || self.cut(node, 0, more).is_none() {
             return false;

@@ -12,21 +12,24 @@ use crate::sys::mmap;
 use core::iter;
 use core::sync::atomic::Ordering;
 
-/// What may be kept in any case, in units (1 MiB).
+/// What may be kept in any case, in units (1 MiB), for each shard.
 const FREE_MARGIN: usize = (1 << 20) / UNIT;
 
-/// Where memory is short, a thread that has not freed a large block for so many milliseconds counts as idle.
-const LOOK_MS: u32 = 1;
-
-/// What its cache has had counts as freed so many milliseconds ago.
-const OLD_MS: u32 = 1 << 20;
+/// Where too much is kept, a thread that has not freed a large block for so many milliseconds counts as idle.
+const LOOK_MS: u32 = 8;
 
 /// The interface.
 impl Extents {
     /// Gives back what has been free for at least `delay` milliseconds.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
-        // What was not used since the last purge is as old as that.
-        self.empty_caches(now.wrapping_sub(delay), delay == 0);
+        self.empty_caches(now, true);
+        if delay > 0
+            && self.is_refused()
+            && now.wrapping_sub(self.refused.load(Ordering::Relaxed)) as i32 >= delay as i32
+        {
+            // By now the system may have memory again.
+            self.set_refused(0);
+        }
         for shard in self.shards() {
             while self.purge_oldest(shard, now, delay, usize::MAX) > 0 {}
         }
@@ -70,7 +73,7 @@ impl Extents {
     }
 
     /// Whether `more` units could be touched without an excess. That they are asked for does not make a peak: they may be
-    /// refused.
+    /// refused. Who takes them asks for the excess, which notes the peak.
     pub(super) fn has_room(&self, more: usize) -> bool {
         let (used, dirty, peak) = self.in_use(0);
         self.beyond(used.saturating_add(more), dirty, peak) == 0
@@ -90,9 +93,9 @@ impl Extents {
         (held.saturating_sub(cached + replaced), dirty + cached, self.peak.load(Ordering::Relaxed))
     }
 
-    /// How many units are in the threads' caches.
+    /// How many units are in the threads' caches, but for those that could not be emptied.
     pub(super) fn cached(&self) -> usize {
-        self.caches().map(LocalCache::units).sum()
+        self.caches().filter(|cache| !cache.is_stuck()).map(LocalCache::units).sum()
     }
 
     /// The caches of all threads.
@@ -108,21 +111,22 @@ impl Extents {
         let wanted = |cache: &LocalCache| cache.is_idle() || all;
         local_cache::empty(self.caches.get(), wanted, |extent| self.put_back(&extent, since));
         drop(emptying);
+        self.purge_to_limit();
     }
 
-    /// Moves what is in the caches of idle threads to the shards, now and then. It is to be purged first.
+    /// Moves what is in the caches of idle threads to the shards, now and then. It was not used for as long as nobody looked.
     fn empty_idle_caches(&self, now: u32) {
         let looked = self.looked.load(Ordering::Relaxed);
         if now.wrapping_sub(looked) >= LOOK_MS {
             self.looked.store(now, Ordering::Relaxed);
-            self.empty_caches(now.wrapping_sub(OLD_MS), false);
+            self.empty_caches(now.wrapping_sub(LOOK_MS), false);
         }
     }
 
     /// Gives back what exceeds the limit. The caches take nothing while they could exceed it.
     pub(super) fn purge_to_limit(&self) {
         let dirty: usize = self.shards().map(Shard::dirty).sum();
-        let enough = dirty > self.limit - self.limit / 4 || self.refused.load(Ordering::Relaxed);
+        let enough = dirty > self.limit - self.limit / 4 || self.is_refused();
         if self.enough.load(Ordering::Relaxed) != enough {
             self.enough.store(enough, Ordering::Relaxed);
         }

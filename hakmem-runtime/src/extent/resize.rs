@@ -4,7 +4,7 @@ use super::block::{Block, block_at, units_for};
 use super::extents::{Caller, Extents};
 use super::moves;
 use super::page_store::{Taken, Wanted};
-use super::segment::{Record, UNIT};
+use super::segment::{LONGEST, Record, UNIT};
 use super::shard::Shard;
 use crate::sys::clock;
 use crate::sys::mmap::{self, NotTaken, TakenPages, Target, round_up};
@@ -46,7 +46,7 @@ impl Extents {
         }
         let moved_length = units_for(bytes, align);
         // What grows once grows again. Room costs address space alone.
-        let wanted = |length| Wanted { length, with_growth: 2 * length, align, replaced: old.length };
+        let wanted = |length| Wanted { length, with_growth: (2 * length).min(LONGEST), align, replaced: old.length };
         let mut target = None;
         // A block that is copied soon may as well go where memory is resident, to grow there from now on.
         if let Some(length) = moved_length.filter(|_| old.length < MOVED)
@@ -167,8 +167,9 @@ impl Extents {
     fn shrink(&self, shard: &Shard, old: Block, length: usize) {
         let Block { segment, unit, .. } = old;
         let (tail, rest) = (unit + length, old.length - length);
-        // One additional page may be there for the blocks' colours.
-        if rest * UNIT <= mmap::page_size() || !shard.with_store(|store| store.split_used()) {
+        // A third of it may be there because the block was cached and longer than asked, and one page for the blocks' colours.
+        let is_slack = rest * UNIT <= mmap::page_size() || rest < GIVEN_BACK && rest * 3 <= old.length;
+        if is_slack || !shard.with_store(|store| store.split_used()) {
             return;
         }
         segment.set_record(unit, Record::Used { length, offset: old.offset });
@@ -198,7 +199,7 @@ impl Extents {
         };
         if !grow() {
             // What follows may be in the thread's cache.
-            if !matches!(segment.record(end), Record::Held { .. }) {
+            if !matches!(segment.record_after(end), Record::Held { .. }) {
                 return false;
             }
             self.empty(caller.cache);

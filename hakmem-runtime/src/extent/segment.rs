@@ -78,7 +78,7 @@ impl Record {
     }
 }
 
-/// The first bytes of a segment. All but the links are written once, before the page map leads here.
+/// The first bytes of a segment. All but the links and the number of moves are written once, before the page map leads here.
 #[repr(C)]
 #[derive(Debug)]
 struct Header {
@@ -230,6 +230,11 @@ impl Segment {
     #[inline]
     pub(super) fn record(&self, unit: usize) -> Record {
         Record::decode(self.record_at(self.address(unit)).load(Ordering::Relaxed))
+    }
+
+    /// The record of the unit at `end`, where an extent ends; of nothing, if the segment ends there, too.
+    pub(super) fn record_after(&self, end: usize) -> Record {
+        if end < self.units() { self.record(end) } else { Record::Inside }
     }
 
     /// The word of the record of the unit at `address`, which is in the segment; it may be used as long as the segment.

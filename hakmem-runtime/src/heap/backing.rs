@@ -175,6 +175,7 @@ impl Backing {
         let Some(delay) = self.pool.purge_delay() else { return };
         if self.pool.claim_purge(now, delay) {
             self.trim(heap, Portion::Unused);
+            self.empty_cache_of(heap);
             self.purge_free(now, delay);
         }
     }
@@ -188,6 +189,12 @@ impl Backing {
         let age = ages.into_iter().flatten().max()?;
         // Not at once when the next memory is due: what becomes due soon after it is purged together with it.
         Some(delay.saturating_sub(age).max(delay / TICKS).max(1))
+    }
+
+    /// Puts back the large blocks that the calling thread, whose heap this is, has cached. Other threads need the kernel's
+    /// help for that, which it may refuse.
+    fn empty_cache_of(&self, heap: Option<&Heap>) {
+        self.extents.empty(heap.map(|heap| &heap.extents));
     }
 
     fn purge_free(&self, now: u32, delay: u32) {
@@ -204,6 +211,7 @@ impl Backing {
             heap.maintain();
             heap.release_cached();
         }
+        self.empty_cache_of(heap);
         self.purge_free(clock::now_ms(), 0);
     }
 

@@ -44,7 +44,7 @@ use throttle::Throttle;
 ///
 /// # Invariants
 /// The heap owns the slabs in its bins, and those in `cached`, which are free. Only the heap's thread accesses the
-/// heap; an idle heap belongs to the list of idle heaps.
+/// heap, but for `extents`, which others may empty; an idle heap belongs to the list of idle heaps.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Heap {
