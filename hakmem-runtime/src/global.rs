@@ -136,7 +136,11 @@ impl Allocator {
     #[cold]
     #[inline(never)]
     pub(crate) fn dealloc_large(&'static self, heap: Option<&Heap>, block: FreeBlock) {
-        if self.backing.extents().dealloc(self.backing.caller(heap), block) {
+        let is_time = self.backing.extents().dealloc(self.backing.caller(heap), block);
+        if let Some(heap) = heap {
+            heap.note_purge_pending();
+        }
+        if is_time {
             self.backing.purge_if_due(heap, clock::now_ms());
         }
     }
@@ -161,6 +165,9 @@ impl Allocator {
         let mut new = attempt();
         if new.is_null() {
             new = self.retry(new_size, align, attempt);
+        }
+        if let Some(heap) = heap {
+            heap.note_purge_pending();
         }
         if new != block {
             self.backing.purge_if_due(heap, clock::now_ms());

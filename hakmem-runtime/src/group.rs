@@ -3,7 +3,7 @@
 //!
 //! Generated code says what a group is made of ([`Group`]); the code here is generic, and compiled in the application's
 //! crate for each group. A hit addresses the state of a class's first layer by its **class offset**, the distance from
-//! the start of the thread cache, which the size table yields ready to use ([`ClassOffset`]). Only cold code turns an
+//! the start of the thread cache, which the size table yields ready to use (`ClassOffset`). Only cold code turns an
 //! offset back into the class's index.
 
 use crate::cache::{Layer, Rest, SharedPair, Slabs, Under};

@@ -9,6 +9,7 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::collections::BTreeSet;
 use std::ptr;
 use std::thread;
+use std::time::Duration;
 
 hakmem::allocator! {
     struct Heap;
@@ -219,6 +220,28 @@ fn where_all_is_freed_a_thread_can_start() {
             }
             thread::spawn(|| ()).join().expect("the thread ends well");
         }
+    });
+}
+
+#[test]
+fn a_trickle_of_small_blocks_lets_large_ones_go_back() {
+    isolated("a_trickle_of_small_blocks_lets_large_ones_go_back", || {
+        let small = || drop(Piece::<Heap>::new(layout(100), 1, false));
+        small();
+        let before = resident();
+        drop((0..100).map(|_| Piece::<Heap>::new(layout(MIB), 1, false)).collect::<Vec<_>>());
+        assert!(resident() >= before + 90 * MIB, "they are kept at first");
+        let mut kept = usize::MAX;
+        // A second or two, if the machine has time.
+        for _ in 0..3000 {
+            thread::sleep(Duration::from_millis(20));
+            small();
+            kept = resident().saturating_sub(before);
+            if kept < 10 * MIB {
+                break;
+            }
+        }
+        assert!(kept < 10 * MIB, "{kept} bytes kept");
     });
 }
 

@@ -22,10 +22,16 @@ impl Heap {
 
     /// Notes that memory waits for a purge, or in a depot for a trim: throttles the bins, and empties the lists of the
     /// current slabs, so that the next allocation of each class takes a slow path, and the thread's purger knows of it.
+    #[inline]
     pub(crate) fn note_purge_pending(&self) {
-        if self.backing.pool().purge_delay().is_none() || !self.throttle.start() {
-            return;
+        if self.throttle.start() && self.backing.pool().purge_delay().is_some() {
+            self.throttle_bins();
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn throttle_bins(&self) {
         for bin in self.bins() {
             bin.list_limit.throttle();
             if let (Some(slab), Some(unlist)) = (bin.current.get(), self.backing.unlist()) {
@@ -34,7 +40,7 @@ impl Heap {
         }
     }
 
-    /// Whether memory that the heap gave to the pool may still wait there for a purge.
+    /// Whether memory that the heap has given up may still wait for a purge.
     pub(crate) fn is_purge_pending(&self) -> bool {
         self.throttle.is_purge_pending()
     }
