@@ -4,11 +4,11 @@ use super::bins::bin_of;
 use crate::meta::word::Word;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-/// How many lists there are: one for each bin of [`LONGEST`] units and less.
+/// How many lists there are: one for each bin of [`LONGEST_LISTED`] units and less.
 const LISTS: usize = 64;
 
 /// The longest extent, in units: 4 MiB less 4 KiB.
-pub(super) const LONGEST: usize = 1023;
+pub(super) const LONGEST_LISTED: usize = 1023;
 
 /// How many lists are looked at: an extent of the last is at most three eighths longer than asked, or half as long again if
 /// it is short.
@@ -42,12 +42,12 @@ impl Extent {
 }
 
 /// What the record of a listed extent holds: the kind in bits 0–2, its length in bits 3–13, and the next extent of its list
-/// above them.
+/// above them. The kind is that of a held extent, 2, with bit 2 set: other held extents have zeros there.
 pub(super) const LISTED: u64 = 6;
 const LENGTH_SHIFT: u32 = 3;
 const NEXT_SHIFT: u32 = 14;
 
-const _: () = assert!(LONGEST < 1 << (NEXT_SHIFT - LENGTH_SHIFT) && ADDRESS_BITS + 11 + NEXT_SHIFT <= u64::BITS);
+const _: () = assert!(LONGEST_LISTED < 1 << (NEXT_SHIFT - LENGTH_SHIFT) && ADDRESS_BITS + 11 + NEXT_SHIFT <= u64::BITS);
 
 /// The length in the record of a listed extent.
 pub(super) fn length_in(record: u64) -> usize {
@@ -96,7 +96,7 @@ impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
         self.units.load(Ordering::Relaxed) as usize
     }
 
-    /// Puts in an extent with this record, which the caller gives up. At most `LONGEST` units.
+    /// Puts in an extent with this record, which the caller gives up. At most `LONGEST_LISTED` units.
     #[inline(always)]
     pub fn put(&self, address: usize, length: usize, record: &W) {
         let number = bin_of(length) % COUNT;
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn an_extent_may_be_a_little_longer_than_asked() {
         let units = Units::new();
-        for length in [2, 10, 100, LONGEST] {
+        for length in [2, 10, 100, LONGEST_LISTED] {
             units.put(1, length);
             assert!([length + 1, length / 2].iter().all(|&wanted| units.take(wanted, 1).is_none()));
             assert_eq!(units.take(length - length / 9, 1), Some((1, length)));
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn the_last_page_and_the_longest_extent_fit() {
         let last = (1 << 47) - UNIT;
-        let extent = Extent::new(last, LONGEST);
-        assert_eq!((extent.address(), extent.length(), bin_of(LONGEST)), (last, LONGEST, LISTS - 1));
+        let extent = Extent::new(last, LONGEST_LISTED);
+        assert_eq!((extent.address(), extent.length(), bin_of(LONGEST_LISTED)), (last, LONGEST_LISTED, LISTS - 1));
     }
 }

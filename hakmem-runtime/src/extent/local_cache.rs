@@ -2,7 +2,7 @@
 //! executes no atomic instruction. Other threads empty the cache when its memory is due for a purge.
 
 use super::block::Block;
-use super::lists::{LONGEST, Listed, Lists};
+use super::lists::{LONGEST_LISTED, Listed, Lists};
 use super::segment::Segment;
 use crate::meta::biased_lock::{BiasedLock, Fences};
 use crate::sys::atomic_ref::AtomicRef;
@@ -69,7 +69,7 @@ impl LocalCache {
     /// An extent for `length` units. `None`: there is none, or somebody empties the cache.
     #[inline(always)]
     pub(super) fn take(&self, length: usize, align: usize) -> Option<Cached> {
-        if length > LONGEST {
+        if length > LONGEST_LISTED {
             return None;
         }
         let extent = if self.lock.enter::<Kernel>() { self.lists.take(length, align, record_at) } else { None };
@@ -87,7 +87,7 @@ impl LocalCache {
     /// Takes in an extent in use (or what was cut from one), which is described as a block, if there are at most `most` units then. `false`: it is the caller's.
     #[inline(always)]
     pub(super) fn put(&self, &Block { segment, unit, length, .. }: &Block, most: usize) -> bool {
-        if length > LONGEST || self.lists.units() + length > most {
+        if length > LONGEST_LISTED || self.lists.units() + length > most {
             return false;
         }
         let start = segment.address(unit);

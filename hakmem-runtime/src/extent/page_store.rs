@@ -43,7 +43,7 @@ pub(super) struct Taken {
 /// free.spare ≥ extents in use: to free one never needs memory
 /// ```
 /// The dirty bits of a free extent say which of its units may not be zero. Those of an extent in use are stale, except
-/// directly after `take`, when `alloc_zeroed` reads them.
+/// directly after `take`, or a cut of a cached extent, when `alloc_zeroed` reads them, and while pages are moved.
 #[derive(Debug)]
 pub(super) struct PageStore {
     pub(super) free: FreeExtents,

@@ -88,7 +88,7 @@ struct Header {
     shard: AtomicUsize,
     /// How often pages were moved into it.
     moves: AtomicUsize,
-    /// Neighbours in the list of its allocator's segments, by base; 0: none. Under the lock.
+    /// Neighbours in the list of its shard's segments, by base; 0: none. Under the shard's lock.
     previous: AtomicUsize,
     next: AtomicUsize,
 }
@@ -98,7 +98,7 @@ const _: () = assert!(size_of::<Header>().is_multiple_of(size_of::<u64>()) && of
 /// A mapped segment, by its base.
 ///
 /// # Invariants
-/// The segment is mapped as long as the value is used: part of it is in use or held, or the allocator's lock is held.
+/// The segment is mapped as long as the value is used: part of it is in use or held, or its shard's lock is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Segment {
     base: usize,
@@ -158,7 +158,7 @@ impl Segment {
     /// The segment in which `address` lies, and its allocator's id.
     ///
     /// # Safety
-    /// Nothing unmaps the segment while the result is used: the caller has an extent in it, or the allocator's lock.
+    /// Nothing unmaps the segment while the result is used: the caller has an extent in it, or its shard's lock.
     #[inline]
     pub(super) unsafe fn at(address: usize) -> Option<(u8, Segment)> {
         match page_map::occupant_of(address) {
@@ -174,19 +174,13 @@ impl Segment {
         unsafe { &*ptr::with_exposed_provenance::<Header>(self.base) }
     }
 
-    /// `count` of the words after the header: the records, then the dirty bits. They may be used as long as the segment.
-    #[inline]
-    fn words<'a>(self, first: usize, count: usize) -> &'a [AtomicU64] {
-        let bytes = size_of::<Header>() + first * size_of::<u64>();
-        let start = ptr::with_exposed_provenance::<AtomicU64>(self.base.wrapping_add(bytes));
-        // SAFETY: the callers pass `0, units` and `units, units.div_ceil(WORD)`. `map_exactly` left room for these words
-        // before the first unit (asserted there), and the segment is mapped (see the type). They are aligned to a word
-        // (asserted above), and atomics.
-        unsafe { slice::from_raw_parts(start, count) }
-    }
-
     fn dirty_bits<'a>(self) -> &'a [AtomicU64] {
-        self.words(self.units(), self.units().div_ceil(WORD))
+        let before = size_of::<Header>() + self.units() * size_of::<u64>();
+        let start = ptr::with_exposed_provenance::<AtomicU64>(self.base.wrapping_add(before));
+        // SAFETY: after the header, `map_exactly` left room for a record for each unit and then for their bits, before the
+        // first unit (asserted there). The segment is mapped (see the type). The words are aligned (asserted above), and
+        // atomics.
+        unsafe { slice::from_raw_parts(start, self.units().div_ceil(WORD)) }
     }
 
     /// How many units it has, with those of the header.
@@ -241,8 +235,8 @@ impl Segment {
     #[inline]
     pub(super) fn record_at<'a>(self, address: usize) -> &'a AtomicU64 {
         let word = self.base.wrapping_add(size_of::<Header>()).wrapping_add(self.unit(address) * size_of::<u64>());
-        // SAFETY: there is a record for each unit of the segment, from right after the header on, and `words` says why they
-        // are valid. The header is not read: it would be one more cache line for each block.
+        // SAFETY: there is a record for each unit of the segment, from right after the header on (`map_exactly`), aligned and
+        // mapped as the segment is, and an atomic. The header is not read: it would be one more cache line for each block.
         unsafe { &*ptr::with_exposed_provenance(word) }
     }
 
@@ -311,7 +305,7 @@ impl Segment {
     }
 }
 
-/// The list of an allocator's segments. Under its lock.
+/// The list of a shard's segments. Under its lock.
 #[derive(Debug)]
 pub(super) struct Segments {
     newest: usize,

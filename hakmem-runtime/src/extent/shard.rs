@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// # Invariants
 /// An extent is in use (its record has the block), free (its record has a node of the store), or held: by a thread's cache,
-/// or by a function of `extents` or `release`.
+/// or by a function of `extents`, `release` or `resize`.
 #[derive(Debug)]
 #[repr(align(128))]
 pub(super) struct Shard {
@@ -22,8 +22,8 @@ pub(super) struct Shard {
     pub(super) next: AtomicRef<Shard>,
 }
 
-// SAFETY: integers, locks that are free, lists that are empty and links of 0 are all zero bytes. Threads share it through
-// atomics and its lock.
+// SAFETY: integers, locks that are free, lists that are empty, links of 0 and references that are not there (those to the
+// chunks of nodes, too: a test looks at them) are all zero bytes. Threads share it through atomics and its lock.
 unsafe impl arena::Zeroed for Shard {}
 
 impl Shard {
