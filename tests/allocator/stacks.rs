@@ -311,7 +311,7 @@ fn without_memory<A: Subject>(classes: &'static [Class]) {
                 thread::Builder::new().stack_size(1 << 20).spawn_scoped(scope, stranger).expect("a thread")
             })
             .collect();
-        limit_address_space(3 << 20);
+        limit_address_space(5 << 20);
         for ((class, turn), thread) in classes.iter().zip(turns).zip(threads) {
             let layout = Layout::from_size_align(class.class.usable as usize, 8).expect("a power of two");
             let (first, count) = gather::<A>(layout);
