@@ -137,6 +137,12 @@ impl Allocator {
     #[inline(never)]
     pub(crate) fn dealloc_large(&'static self, heap: Option<&Heap>, block: FreeBlock) {
         let is_time = self.backing.extents().dealloc(self.backing.caller(heap), block);
+        self.freed(heap, is_time);
+    }
+
+    /// What follows a free: the heap looks at the clock from now on, or at once if it is time.
+    #[inline(always)]
+    fn freed(&self, heap: Option<&Heap>, is_time: bool) {
         if let Some(heap) = heap {
             heap.note_purge_pending();
         }
@@ -166,12 +172,7 @@ impl Allocator {
         if new.is_null() {
             new = self.retry(new_size, align, attempt);
         }
-        if let Some(heap) = heap {
-            heap.note_purge_pending();
-        }
-        if new != block {
-            self.backing.purge_if_due(heap, clock::now_ms());
-        }
+        self.freed(heap, new != block);
         new
     }
 

@@ -43,8 +43,6 @@ const SEGMENT: (usize, usize) = ((4 << 20) / UNIT, (256 << 20) / UNIT);
 pub(crate) struct Caller<'a> {
     /// The allocator's id.
     pub(crate) id: u8,
-    /// The number of the thread's shard.
-    pub(crate) shard: usize,
     /// The thread's cache; `None` if it has no heap.
     pub(crate) cache: Option<&'a LocalCache>,
 }
@@ -132,7 +130,7 @@ impl Extents {
         }
         let Some(taken) = self.take(caller, Wanted::exactly(length, align)) else { return ptr::null_mut() };
         let block = taken.hand_out(length, size, align);
-        if taken.dirty > 0 && !block.is_null() {
+        if taken.dirty > 0 {
             clear(taken.segment, taken.unit..taken.unit + length, block, size);
         }
         block
@@ -170,8 +168,9 @@ impl Extents {
 
     /// Adds the cache of a new thread.
     pub(crate) fn register(&self, cache: &'static LocalCache) {
-        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        self.most_cached.fetch_min(self.limit / CACHED_SHARE / count, Ordering::Relaxed);
+        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        cache.number.store(number, Ordering::Relaxed);
+        self.most_cached.fetch_min(self.limit / CACHED_SHARE / (number + 1), Ordering::Relaxed);
         self.caches.push(cache, |next| cache.next.set(next));
     }
 
@@ -217,7 +216,8 @@ impl Extents {
     /// The shard for a thread's extents of a length, and its number.
     #[inline]
     pub(super) fn shard_for(&self, caller: Caller<'_>, length: usize) -> Option<(usize, &'static Shard)> {
-        self.shard(if length < SHARED { caller.shard } else { 0 })
+        let cache = caller.cache.filter(|_| length < SHARED);
+        self.shard(cache.map_or(0, |cache| cache.number.load(Ordering::Relaxed)))
     }
 
     /// The shard with a number, which is made now if it does not exist, and those before it; without memory for it, one of
@@ -286,7 +286,7 @@ impl Extents {
             self.empty(caller.cache);
         }
         if let Some(taken) = shard.take_resident(exactly) {
-            self.excess(wanted.replaced);
+            self.note_peak(wanted.replaced);
             return Some(taken);
         }
         if let Some(cache) = caller.cache
@@ -313,8 +313,7 @@ impl Extents {
     #[inline(never)]
     fn cut_cached(&self, cache: &LocalCache, length: usize) -> Option<Taken> {
         let longer = cache.take_longer(length)?;
-        // SAFETY: the extent is this thread's, so its segment stays mapped.
-        let (_, segment) = unsafe { Segment::at(longer.address) }?;
+        let segment = longer.segment()?;
         let (shard, unit) = (self.shard_of(segment)?, segment.unit(longer.address));
         let split = shard.with_store(|store| {
             segment.set_dirty(unit..unit + length);
@@ -395,12 +394,11 @@ impl Extents {
 
     /// Puts an extent from a cache back into its shard.
     #[inline(never)]
-    pub(super) fn put_back(&self, &Cached { address, length, .. }: &Cached, now: u32) {
-        // SAFETY: the extent is this thread's, so its segment stays mapped.
-        if let Some((_, segment)) = unsafe { Segment::at(address) }
+    pub(super) fn put_back(&self, extent: &Cached, now: u32) {
+        if let Some(segment) = extent.segment()
             && let Some(shard) = self.shard_of(segment)
         {
-            shard.put_dirty(segment, segment.unit(address), length, now);
+            shard.put_dirty(segment, segment.unit(extent.address), extent.length, now);
         }
     }
 }

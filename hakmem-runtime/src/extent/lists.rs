@@ -16,7 +16,8 @@ const LOOKS: usize = 3;
 
 /// The bits of an address, in an address space of 47 bits, in units of 4 KiB.
 const ADDRESS_BITS: u32 = 47 - UNIT_SHIFT;
-const UNIT_SHIFT: u32 = 12;
+/// A page of any size is a multiple of a unit, of so many bits.
+pub(super) const UNIT_SHIFT: u32 = 12;
 
 /// An extent as a number of 46 bits: its address in the low bits, its length in units above them. 0: none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,10 +125,11 @@ impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
         let mut used = self.used.load(Ordering::Relaxed) >> first & ((1 << LOOKS) - 1);
         while used != 0 {
             let number = first + used.trailing_zeros() as usize;
-            let head = Extent(self.lists.get(number)?.load(Ordering::Relaxed));
+            let list = self.lists.get(number)?;
+            let head = Extent(list.load(Ordering::Relaxed));
             let serves = wanted..=wanted + wanted / 2;
             if serves.contains(&head.length()) && head.address() & align.wrapping_sub(1) == 0 {
-                return self.take_first(number, record_at);
+                return self.take_first(number, list, head, record_at);
             }
             used &= used - 1;
         }
@@ -139,9 +141,7 @@ impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
     where
         W: 'a,
     {
-        let first = bin_of(wanted) + LOOKS;
-        let longer = self.used.load(Ordering::Relaxed).checked_shr(first as u32).unwrap_or(0);
-        if longer == 0 { None } else { self.take_first(first + longer.trailing_zeros() as usize, record_at) }
+        self.take_from(bin_of(wanted) + LOOKS, record_at)
     }
 
     /// Takes any extent.
@@ -149,19 +149,33 @@ impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
     where
         W: 'a,
     {
-        let used = self.used.load(Ordering::Relaxed);
-        if used == 0 { None } else { self.take_first(used.trailing_zeros() as usize, record_at) }
+        self.take_from(0, record_at)
     }
 
-    /// Takes the first extent of a list that is not empty.
-    #[inline(always)]
-    fn take_first<'a>(&self, number: usize, record_at: impl Fn(usize) -> Option<&'a W>) -> Option<Listed<'a, W>>
+    /// Takes an extent of the first list from `first` on that is not empty.
+    fn take_from<'a>(&self, first: usize, record_at: impl Fn(usize) -> Option<&'a W>) -> Option<Listed<'a, W>>
     where
         W: 'a,
     {
+        let used = self.used.load(Ordering::Relaxed).checked_shr(first as u32).filter(|&used| used != 0)?;
+        let number = first + used.trailing_zeros() as usize;
         let list = self.lists.get(number)?;
-        let extent = Extent(list.load(Ordering::Relaxed));
-        let (address, length) = (extent.address(), extent.length());
+        self.take_first(number, list, Extent(list.load(Ordering::Relaxed)), record_at)
+    }
+
+    /// Takes the extent at the head of a list.
+    #[inline(always)]
+    fn take_first<'a>(
+        &self,
+        number: usize,
+        list: &W,
+        head: Extent,
+        record_at: impl Fn(usize) -> Option<&'a W>,
+    ) -> Option<Listed<'a, W>>
+    where
+        W: 'a,
+    {
+        let (address, length) = (head.address(), head.length());
         let record = record_at(address)?;
         let next = Extent(record.load(Ordering::Relaxed) >> NEXT_SHIFT);
         list.store(next.0, Ordering::Relaxed);

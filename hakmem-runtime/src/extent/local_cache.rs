@@ -8,7 +8,7 @@ use crate::meta::biased_lock::{BiasedLock, Fences};
 use crate::sys::atomic_ref::AtomicRef;
 use crate::sys::membarrier;
 use core::iter;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The kernel's fences.
 struct Kernel;
@@ -37,12 +37,21 @@ pub(crate) struct LocalCache {
     /// It could not be emptied when it was to be: the owner was using it, or is a thread that a forked child has not got; or
     /// the kernel has no `membarrier`.
     stuck: AtomicBool,
-    /// The cache that was registered before this one.
+    /// Its number among the caches of its allocator, and the cache that was registered before it.
+    pub(super) number: AtomicUsize,
     pub(super) next: AtomicRef<LocalCache>,
 }
 
 /// An extent from a cache, which the caller owns.
 pub(super) type Cached = Listed<'static, AtomicU64>;
+
+impl Cached {
+    /// The segment that it is in.
+    pub(super) fn segment(&self) -> Option<Segment> {
+        // SAFETY: the extent is the caller's, so its segment stays mapped.
+        unsafe { Segment::at(self.address) }.map(|(_, segment)| segment)
+    }
+}
 
 /// The word of the record of an extent that the caller owns.
 #[inline]
@@ -62,6 +71,7 @@ impl LocalCache {
             frees: AtomicU32::new(0),
             seen: AtomicU32::new(0),
             stuck: AtomicBool::new(false),
+            number: AtomicUsize::new(0),
             next: AtomicRef::none(),
         }
     }
@@ -84,7 +94,8 @@ impl LocalCache {
         extent
     }
 
-    /// Takes in an extent in use (or what was cut from one), which is described as a block, if there are at most `most` units then. `false`: it is the caller's.
+    /// Takes in an extent in use (or what was cut from one), which is described as a block, if there are at most `most`
+    /// units then. `false`: it is the caller's.
     #[inline(always)]
     pub(super) fn put(&self, &Block { segment, unit, length, .. }: &Block, most: usize) -> bool {
         if length > LONGEST_LISTED || self.lists.units() + length > most {
@@ -136,6 +147,11 @@ impl LocalCache {
     }
 }
 
+/// The caches from `newest` on.
+pub(super) fn starting_at(newest: Option<&'static LocalCache>) -> impl Iterator<Item = &'static LocalCache> {
+    iter::successors(newest, |cache| cache.next.get())
+}
+
 /// Empties those of the caches from `newest` on that are `wanted`, whichever threads they belong to, except where a thread
 /// uses its cache at this moment. One thread at a time.
 pub(super) fn empty(
@@ -143,7 +159,7 @@ pub(super) fn empty(
     wanted: impl Fn(&LocalCache) -> bool,
     mut each: impl FnMut(Cached),
 ) {
-    let all = || iter::successors(newest, |cache| cache.next.get());
+    let all = || starting_at(newest);
     let mut any = false;
     for cache in all().filter(|cache| cache.units() > 0 && wanted(cache)) {
         cache.lock.close();

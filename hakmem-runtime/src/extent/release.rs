@@ -9,7 +9,6 @@ use super::segment::UNIT;
 use super::shard::Shard;
 use crate::sys::clock;
 use crate::sys::mmap;
-use core::iter;
 use core::sync::atomic::Ordering;
 
 /// What may be kept in any case, in units (1 MiB), for each shard.
@@ -62,14 +61,20 @@ impl Extents {
 }
 
 impl Extents {
-    /// How many units exceed what may be kept when pages are about to be touched: an eighth of the most that was in use at
-    /// such a time, and a margin for each shard. What is `replaced` just now does not count as in use.
+    /// How many units exceed what may be kept: an eighth of the peak, which is noted, and a margin for each shard. What is
+    /// `replaced` just now does not count as in use.
     pub(super) fn excess(&self, replaced: usize) -> usize {
+        let (used, dirty, peak) = self.note_peak(replaced);
+        self.beyond(used, dirty, peak)
+    }
+
+    /// Notes the peak of what is in use. Returns the same as `in_use`.
+    pub(super) fn note_peak(&self, replaced: usize) -> (usize, usize, usize) {
         let (used, dirty, peak) = self.in_use(replaced);
         if used > peak {
             self.peak.fetch_max(used, Ordering::Relaxed);
         }
-        self.beyond(used, dirty, peak)
+        (used, dirty, peak)
     }
 
     /// Whether `more` units could be touched without an excess. That they are asked for does not make a peak: they may be
@@ -100,7 +105,7 @@ impl Extents {
 
     /// The caches of all threads.
     fn caches(&self) -> impl Iterator<Item = &'static LocalCache> {
-        iter::successors(self.caches.get(), |cache| cache.next.get())
+        local_cache::starting_at(self.caches.get())
     }
 
     /// Moves what is in the caches of idle threads to the shards, or of all threads, except where one uses its cache at this

@@ -5,7 +5,7 @@ use crate::slab::FreeBlock;
 use crate::sys::clock;
 use core::slice;
 
-const CALLER: Caller<'_> = Caller { id: 250, shard: 0, cache: None };
+const CALLER: Caller<'_> = Caller { id: 250, cache: None };
 const OLD: usize = 4 << 20;
 const NEW: usize = 6 << 20;
 /// Words in a page.

@@ -13,7 +13,7 @@
 //! extents are cut from it; only pages that were moved into it stay a mapping of their own. Its records are in its own
 //! first pages. Only those at the ends of extents are ever touched.
 
-use super::lists::{LISTED, length_in};
+use super::lists::{LISTED, UNIT_SHIFT, length_in};
 use crate::meta::page_map::{self, GRANULE, Occupant};
 use crate::sys::mmap::{self, Access, round_up};
 use core::mem::offset_of;
@@ -24,7 +24,6 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// What a record describes. A page is a multiple of it.
 pub(super) const UNIT: usize = 1 << UNIT_SHIFT;
-const UNIT_SHIFT: u32 = 12;
 
 /// The longest block, in units: 8 TiB. A free extent's length fits in 32 bits, and no sum here overflows.
 pub(super) const LONGEST: usize = 1 << 31;

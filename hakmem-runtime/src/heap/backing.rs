@@ -9,7 +9,7 @@ use crate::slab::class::Class;
 use crate::sys::clock;
 use crate::sys::lock::Lock;
 use crate::sys::thread_key::ThreadKey;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// What the heaps call or need to know of the layers, which are above them.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +40,6 @@ pub struct Backing {
     /// Ends a thread's heap with the thread.
     key: ThreadKey<Heap>,
     idle: Lock<IdleHeaps>,
-    /// How many heaps were made.
-    heaps: AtomicUsize,
     hooks: LayerHooks,
 }
 
@@ -62,7 +60,6 @@ impl Backing {
             id: AtomicU32::new(0),
             key: ThreadKey::new(),
             idle: Lock::new(IdleHeaps(None)),
-            heaps: AtomicUsize::new(0),
             hooks,
         }
     }
@@ -135,13 +132,7 @@ impl Backing {
     /// The calling thread, whose heap this is, for the extents.
     #[inline]
     pub(crate) fn caller<'a>(&self, heap: Option<&'a Heap>) -> Caller<'a> {
-        let (shard, cache) = heap.map_or((0, None), |heap| (heap.number, Some(&heap.extents)));
-        Caller { id: self.id(), shard, cache }
-    }
-
-    /// The number of a new heap.
-    pub(super) fn count_heap(&self) -> usize {
-        self.heaps.fetch_add(1, Ordering::Relaxed)
+        Caller { id: self.id(), cache: heap.map(|heap| &heap.extents) }
     }
 
     /// Takes an idle heap, if there is one.
@@ -193,7 +184,7 @@ impl Backing {
 
     /// Puts back the large blocks that the calling thread, whose heap this is, has cached. Other threads need the kernel's
     /// help for that, which it may refuse.
-    fn empty_cache_of(&self, heap: Option<&Heap>) {
+    pub(super) fn empty_cache_of(&self, heap: Option<&Heap>) {
         self.extents.empty(heap.map(|heap| &heap.extents));
     }
 

@@ -72,7 +72,7 @@ pub(crate) extern "C" fn exit(heap: &'static Heap) {
     // valid. (`drain` also makes the thread forget the heap.)
     unsafe { (heap.drain.get())(heap.thread_cache.get()) };
     heap.abandon_all();
-    heap.backing.extents().empty(Some(&heap.extents));
+    heap.backing.empty_cache_of(Some(heap));
     heap.thread_cache.set(ptr::null());
     heap.drain.set(drain_nothing);
     heap.backing.put_idle(heap);

@@ -60,8 +60,6 @@ pub struct Heap {
     trimming: Cell<bool>,
     /// The next in the list of idle heaps.
     idle_next: Cell<Option<&'static Heap>>,
-    /// Its number among the heaps of its allocator, in the order in which they were made.
-    number: usize,
     /// Large blocks that the thread has freed.
     extents: LocalCache,
     // Followed in memory by a `Bin` for each class, and under `tls = "initial-exec"` by the thread cache.
@@ -94,7 +92,6 @@ impl Heap {
             throttle: Throttle::new(),
             trimming: Cell::new(false),
             idle_next: Cell::new(None),
-            number: backing.count_heap(),
             extents: LocalCache::new(),
         };
         // SAFETY: `arena::allocate` returned `bytes` zeroed bytes, aligned to 128, which are the caller's alone and are
