@@ -20,7 +20,7 @@ pub struct Config {
     pub superslab: u32,
     /// Bytes of a slab, a power of two.
     pub slab: u32,
-    /// Whether SuperSlabs ask for transparent huge pages.
+    /// Whether SuperSlabs and the segments of large blocks ask for transparent huge pages.
     pub huge_pages: bool,
     /// Milliseconds that free memory is kept before it goes back to the system; `None` is for ever.
     pub purge_delay_ms: Option<u32>,
@@ -56,7 +56,8 @@ impl Allocator {
         };
         let pool = Pool::new(pool_config, abandoned);
         // Where memory goes back at once, none is kept.
-        let extents = Extents::new(if matches!(config.purge_delay_ms, Some(0)) { 0 } else { config.large_cache });
+        let kept = if matches!(config.purge_delay_ms, Some(0)) { 0 } else { config.large_cache };
+        let extents = Extents::new(kept, config.huge_pages);
         Allocator {
             backing: Backing::new(classes, pool, extents, hooks),
             ready: AtomicU32::new(0),

@@ -29,7 +29,7 @@ pub struct Spec {
     pub purge: Purge,
     /// How requests above the largest class are served.
     pub large: Large,
-    /// Whether SuperSlabs ask for huge pages.
+    /// Whether SuperSlabs and the segments of large blocks ask for huge pages.
     pub huge_pages: bool,
     /// Where thread caches are stored.
     pub tls: Tls,

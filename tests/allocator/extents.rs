@@ -15,7 +15,20 @@ hakmem::allocator! {
     struct Heap;
 }
 
-subjects!(Heap);
+mod huge {
+    hakmem::allocator! {
+        pub(crate) struct Huge {
+            huge_pages = true
+
+            [[class]]
+            size = 64
+        }
+    }
+}
+
+use huge::Huge;
+
+subjects!(Heap, Huge);
 
 /// Mappings of this process.
 fn mappings() -> usize {
@@ -256,5 +269,34 @@ fn blocks_of_one_size_start_at_different_sets() {
     for size in [320_000, 512 * KIB, MIB, 2 * MIB + 100, 4 * MIB] {
         let (first, second) = (starts(48, size, 64), starts(48, size, 1024));
         assert!(first >= 16 && second >= 32, "{size} bytes: {first} of 64 sets, {second} of 1,024");
+    }
+}
+
+/// Whether the kernel was asked for huge pages in the mapping of the block: `None` if it has none.
+fn asks_for_huge_pages<A: GlobalAlloc>(heap: &A) -> Option<bool> {
+    let layout = layout(MIB);
+    // SAFETY: the size is not 0.
+    let block = unsafe { heap.alloc(layout) };
+    let maps = std::fs::read_to_string("/proc/self/smaps").ok()?;
+    // SAFETY: the block is ours, of this layout.
+    unsafe { heap.dealloc(block, layout) };
+    let mut inside = false;
+    for line in maps.lines() {
+        let range = line.split_once(' ').and_then(|(range, _)| range.split_once('-'));
+        let number = |text| usize::from_str_radix(text, 16).ok();
+        match (range.and_then(|(from, to)| Some(number(from)?..number(to)?)), line.strip_prefix("VmFlags:")) {
+            (Some(range), _) => inside = range.contains(&block.addr()),
+            (None, Some(flags)) if inside => return Some(flags.split(' ').any(|flag| flag == "hg")),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[test]
+fn segments_ask_for_huge_pages_where_the_spec_does() {
+    if std::fs::exists("/sys/kernel/mm/transparent_hugepage").unwrap_or(false) {
+        assert_ne!(asks_for_huge_pages(&Heap), Some(true));
+        assert_ne!(asks_for_huge_pages(&Huge), Some(false));
     }
 }

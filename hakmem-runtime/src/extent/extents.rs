@@ -13,6 +13,7 @@ use crate::slab::FreeBlock;
 use crate::sys::atomic_ref::AtomicRef;
 use crate::sys::clock;
 use crate::sys::lock::Lock;
+use crate::sys::mmap;
 use core::iter;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -28,7 +29,7 @@ const FREES: u32 = 16;
 
 /// From this length on in units (256 KiB), all threads share the first shard. To wait for its lock takes less time than to
 /// touch pages that other threads have free.
-const SHARED: usize = (256 << 10) / UNIT;
+pub(super) const SHARED: usize = (256 << 10) / UNIT;
 
 /// From this length on in units (2 MiB), what is cached is joined before anything is taken.
 const JOINED: usize = (2 << 20) / UNIT;
@@ -73,6 +74,8 @@ pub(crate) struct Extents {
     pub(super) peak: AtomicUsize,
     /// How many dirty units may be free.
     pub(super) limit: usize,
+    /// Whether segments ask for transparent huge pages.
+    huge_pages: bool,
     /// When the kernel refused memory, in milliseconds: from then on each free gives all free memory back, until a segment
     /// is mapped or the purge delay has passed. 0: it did not.
     pub(super) refused: AtomicU32,
@@ -80,7 +83,7 @@ pub(crate) struct Extents {
 
 /// The interface.
 impl Extents {
-    pub(crate) const fn new(limit: usize) -> Extents {
+    pub(crate) const fn new(limit: usize, huge_pages: bool) -> Extents {
         Extents {
             shards: [const { AtomicRef::none() }; SHARDS],
             creation: Lock::new(()),
@@ -92,6 +95,7 @@ impl Extents {
             enough: AtomicBool::new(false),
             peak: AtomicUsize::new(0),
             limit: limit / UNIT,
+            huge_pages,
             refused: AtomicU32::new(0),
         }
     }
@@ -334,7 +338,7 @@ impl Extents {
     /// An extent from the store.
     pub(super) fn take_free(&self, shard: &Shard, wanted: Wanted) -> Option<Taken> {
         let taken = shard.take(wanted)?;
-        let excess = self.excess(wanted.replaced);
+        let excess = self.excess(wanted.length, wanted.replaced);
         if taken.dirty < wanted.length {
             self.purge_units(excess);
         }
@@ -347,6 +351,9 @@ impl Extents {
         let units = shard.with_store(|store| store.segments.units);
         let more = (units / SEGMENT_SHARE).clamp(SEGMENT.0, SEGMENT.1).max(with_growth).saturating_sub(length);
         let segment = Segment::map(number, length, align, more)?;
+        if self.huge_pages {
+            mmap::prefer_huge_pages(segment.address(0), segment.units() * UNIT);
+        }
         if self.is_refused() {
             self.set_refused(0);
         }
@@ -361,7 +368,7 @@ impl Extents {
         if !listed {
             segment.unmap();
         }
-        self.purge_units(self.excess(wanted.replaced));
+        self.purge_units(self.excess(wanted.length, wanted.replaced));
         taken
     }
 

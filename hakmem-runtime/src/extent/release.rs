@@ -1,7 +1,7 @@
 //! Giving free memory of all shards back to the system: what waited long enough, what exceeds a limit, and what would add to
 //! the program's peak.
 
-use super::extents::Extents;
+use super::extents::{Extents, SHARED};
 use super::free_extents::FreeExtent;
 use super::local_cache::{self, LocalCache};
 use super::moves;
@@ -13,6 +13,11 @@ use core::sync::atomic::Ordering;
 
 /// What may be kept in any case, in units (1 MiB), for each shard.
 const FREE_MARGIN: usize = (1 << 20) / UNIT;
+
+/// What may be kept beyond the peak of what is in use, as a fraction of it: an eighth; a quarter where the alternative is to
+/// touch the many pages of a long extent.
+const KEPT_SHARE: usize = 8;
+const KEPT_SHARE_LONG: usize = 4;
 
 /// Where too much is kept, a thread that has not freed a large block for so many milliseconds counts as idle.
 const LOOK_MS: u32 = 8;
@@ -61,11 +66,11 @@ impl Extents {
 }
 
 impl Extents {
-    /// How many units exceed what may be kept: an eighth of the peak, which is noted, and a margin for each shard. What is
-    /// `replaced` just now does not count as in use.
-    pub(super) fn excess(&self, replaced: usize) -> usize {
+    /// How many units exceed what may be kept, after `length` units were taken: the peak, which is noted, a fraction of it,
+    /// and a margin for each shard. What is `replaced` just now does not count as in use.
+    pub(super) fn excess(&self, length: usize, replaced: usize) -> usize {
         let (used, dirty, peak) = self.note_peak(replaced);
-        self.beyond(used, dirty, peak)
+        self.beyond(length, used, dirty, peak)
     }
 
     /// Notes the peak of what is in use. Returns the same as `in_use`.
@@ -81,12 +86,14 @@ impl Extents {
     /// refused. Who takes them asks for the excess, which notes the peak.
     pub(super) fn has_room(&self, more: usize) -> bool {
         let (used, dirty, peak) = self.in_use(0);
-        self.beyond(used.saturating_add(more), dirty, peak) == 0
+        self.beyond(more, used.saturating_add(more), dirty, peak) == 0
     }
 
-    fn beyond(&self, used: usize, dirty: usize, peak: usize) -> usize {
+    /// By how many units what is in use and dirty exceeds what may be, if `length` are taken.
+    fn beyond(&self, length: usize, used: usize, dirty: usize, peak: usize) -> usize {
         let peak = peak.max(used);
-        let kept = peak.saturating_add(peak / 8).saturating_add(FREE_MARGIN * self.shards().count());
+        let share = if length >= SHARED { KEPT_SHARE_LONG } else { KEPT_SHARE };
+        let kept = peak.saturating_add(peak / share).saturating_add(FREE_MARGIN * self.shards().count());
         used.saturating_add(dirty).saturating_sub(kept)
     }
 

@@ -65,7 +65,7 @@ impl Extents {
             return ptr::null_mut();
         };
         // A copy leaves the old pages resident. Where more is kept already than may be, they would be purged.
-        let moves = || target.dirty < old.length || old.length >= SPARSE || self.excess(0) > 0;
+        let moves = || target.dirty < old.length || old.length >= SPARSE || self.excess(old.length, 0) > 0;
         if old.length >= MOVED && moves() {
             return self.move_pages(caller, (shard, old), target, wanted);
         }
@@ -193,7 +193,7 @@ impl Extents {
         let grow = || {
             let grown = shard.with_store(|store| store.extend_used(segment, end, more));
             if grown {
-                self.purge_units(self.excess(0));
+                self.purge_units(self.excess(length, 0));
             }
             grown
         };

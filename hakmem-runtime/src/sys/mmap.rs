@@ -8,18 +8,26 @@ use super::errno;
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-/// The page size, read at run time: 4, 16 or 64 KiB.
+/// The page size: 4 KiB on x86-64, elsewhere what the kernel was built with, 4, 16 or 64 KiB.
+#[inline(always)]
 pub(crate) fn page_size() -> usize {
     static PAGE: AtomicUsize = AtomicUsize::new(0);
+    if cfg!(target_arch = "x86_64") {
+        return 4096;
+    }
     match PAGE.load(Ordering::Relaxed) {
-        0 => {
-            // SAFETY: sysconf has no preconditions.
-            let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
-            PAGE.store(page, Ordering::Relaxed);
-            page
-        }
+        0 => ask_page_size(&PAGE),
         page => page,
     }
+}
+
+#[cold]
+#[inline(never)]
+fn ask_page_size(known: &AtomicUsize) -> usize {
+    // SAFETY: sysconf has no preconditions.
+    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    known.store(page, Ordering::Relaxed);
+    page
 }
 
 /// `value` rounded up to a multiple of `to`, a power of two; `None` on overflow.
