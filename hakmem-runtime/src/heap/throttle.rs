@@ -21,7 +21,8 @@ pub(super) struct Throttle {
     ticked: Cell<u32>,
     /// Whether the throttle was started since the last tick.
     started: Cell<bool>,
-    /// The last tick before the throttle was started; `None` if the bins are not throttled.
+    /// The first tick after the throttle was started, or the last before it if there was none yet; `None` if the bins are
+    /// not throttled.
     since: Cell<Option<u32>>,
 }
 
@@ -50,7 +51,10 @@ impl Throttle {
         let due = now.wrapping_sub(self.ticked.get()) > interval;
         if due {
             self.ticked.set(now);
-            self.started.set(false);
+            // When it was started is not known. The tick before may have been long ago.
+            if self.started.replace(false) {
+                self.since.set(Some(now));
+            }
         }
         due
     }
@@ -114,6 +118,17 @@ impl ListLimit {
 mod tests {
     use super::*;
     use std::vec::Vec;
+
+    #[test]
+    fn the_throttle_lasts_from_the_first_tick_on() {
+        let throttle = Throttle::new();
+        assert!(throttle.tick(10, 5) && !throttle.end(10, 100));
+        assert!(throttle.start() && !throttle.start());
+        assert!(throttle.tick(10_000, 5) && !throttle.end(10_000, 100), "it has just begun");
+        assert!(throttle.tick(10_100, 5) && !throttle.end(10_100, 100) && throttle.is_purge_pending());
+        assert!(throttle.tick(10_106, 5) && throttle.end(10_106, 100) && !throttle.is_purge_pending());
+        assert!(throttle.tick(10_112, 5) && !throttle.end(10_112, 100));
+    }
 
     #[test]
     fn lists_grow_by_about_a_half_up_to_a_whole_slab() {
