@@ -44,7 +44,7 @@ macro_rules! __failed_spec {
                 type C = ();
                 type ByAddress = ();
                 const C_ROW_IS_FULL: bool = false;
-                const BACKGROUND: bool = false;
+                const STARTS_WORKERS: bool = false;
                 const STATS: bool = false;
 
                 unsafe fn push_own(_: *mut u8) -> ::core::option::Option<bool> {

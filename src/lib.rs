@@ -81,7 +81,8 @@ macro_rules! allocator {
 ///
 /// In a `cdylib` this makes a library for `LD_PRELOAD` (`examples/preload`); in a program, its C and C++ libraries use
 /// the allocator, too. Invoke it once in a program or library. The spec has to say `tls = "initial-exec"`, and may not
-/// ask for a background thread: starting one on a slow path would itself call `malloc`.
+/// have a slow path start a background thread, which would itself call `malloc`: `purge.background` may be `"with-threads"`,
+/// not `true`.
 ///
 /// What is exported, and how it behaves where C leaves a choice, is in `docs/MALLOC.md`; `include/hakmem.h` declares
 /// the calls that are hakmem's own.
@@ -92,8 +93,9 @@ macro_rules! export_malloc {
             use $crate::__private::c;
 
             ::core::assert!(
-                !<$allocator as c::ByAddress>::BACKGROUND,
-                "`refill = \"background\"` and `purge.background` start a thread on a slow path, which would call `malloc`"
+                !<$allocator as c::ByAddress>::STARTS_WORKERS,
+                "`refill = \"background\"` and `purge.background = true` start a thread on a slow path, which would call \
+                 `malloc`; `background = \"with-threads\"` is possible"
             );
 
             #[used]
@@ -249,6 +251,7 @@ pub mod __private {
     pub use hakmem_runtime::background::{Filler, filler};
     pub use hakmem_runtime::c::{self, ByAddress, EmptyThread, KnownRegions, c_row_is_full};
     pub use hakmem_runtime::cache::*;
+    pub use hakmem_runtime::create_thread;
     pub use hakmem_runtime::global_alloc::{
         CompiledSpec, alloc, alloc_zeroed, dealloc, drain_at_exit, layer_hooks, prewarm, purge, realloc,
     };

@@ -5,18 +5,26 @@
 mod dies;
 #[path = "common/rerun.rs"]
 mod rerun;
+#[path = "common/resident.rs"]
+mod resident;
 
 use dies::dies;
 use libc::{EINVAL, ENOMEM, c_int, c_void, size_t};
 use rerun::{is_child, isolated, rerun, rerun_with, text};
+use resident::resident;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 mod heap {
     hakmem::allocator! {
         pub(crate) struct Heap {
             tls = "initial-exec"
+
+            [purge]
+            background = "with-threads"
 
             [defaults]
             layers = ["pages"]
@@ -586,4 +594,31 @@ fn a_pointer_that_is_no_address() {
     let pointer = ptr::without_provenance_mut(0xdead_beef_dead_bee0_usize);
     // SAFETY: none. This is the misuse.
     dies("a_pointer_that_is_no_address", || unsafe { libc::free(pointer) }, MESSAGE);
+}
+
+#[test]
+fn what_a_thread_freed_goes_back_while_all_of_them_wait() {
+    isolated("what_a_thread_freed_goes_back_while_all_of_them_wait", || {
+        let ((freed, is_freed), (end, is_end)) = (mpsc::channel::<()>(), mpsc::channel::<()>());
+        let before = resident();
+        let thread = thread::spawn(move || {
+            for size in [1000, 20_000, 1 << 20] {
+                drop((0..(30 << 20) / size).map(|_| vec![1_u8; size]).collect::<Vec<_>>());
+            }
+            drop(freed);
+            is_end.recv()
+        });
+        assert!(is_freed.recv().is_err() && resident() >= before, "the thread has freed all");
+        let mut kept = usize::MAX;
+        // More than two seconds only where the machine has no time.
+        for _ in 0..600 {
+            thread::sleep(Duration::from_millis(100));
+            kept = resident().saturating_sub(before);
+            if kept < 5 << 20 {
+                break;
+            }
+        }
+        drop(end);
+        assert!(thread.join().expect("it ends well").is_err() && kept < 5 << 20, "{kept} bytes");
+    });
 }

@@ -86,4 +86,4 @@ pub use slab::class::{Class, ClassTable};
 pub use slab::geometry::region_shift;
 pub use slab::{Batch, FreeBlock, FreeList, Slab, Slot};
 pub use stats::{ClassStats, Stats, StatsJson};
-pub use worker::{Task, Worker};
+pub use worker::{Task, Worker, create_thread};

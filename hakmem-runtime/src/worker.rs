@@ -7,6 +7,9 @@
 //!    └── in a forked child ─┴───────────┴────────────────────────┘       at exit: STOPPED, for good
 //! ```
 //!
+//! A worker may also begin in WAITING, from where only [`Worker::start_waiting`] leads to STARTING: under C's `malloc` a slow
+//! path may not start a thread, since the C library may have called it with locks that it needs for that.
+//!
 //! Asleep, it waits on a futex and uses no CPU. A fork waits until the worker is between two rounds; the child has no
 //! worker, and starts one at the next wake.
 //!
@@ -39,6 +42,8 @@ const ASLEEP: u64 = 2;
 const STOPPED: u64 = 3;
 /// The thread is being created, and has not stored its `pthread_t` yet.
 const STARTING: u64 = 4;
+/// Not started, and not to be started by a wake.
+const WAITING: u64 = 5;
 
 /// What a worker does.
 pub trait Task: Sync + Debug {
@@ -88,6 +93,8 @@ pub fn fall_asleep(state: &impl Word, look: impl FnOnce() -> bool) -> bool {
 #[derive(Debug)]
 pub struct Worker {
     task: &'static dyn Task,
+    /// The state of a worker that has no thread: NONE or WAITING.
+    absent: u32,
     state: AtomicU32,
     /// Held during a round, and by a fork.
     round: Lock<()>,
@@ -107,9 +114,19 @@ static NEWEST: AtomicRef<Worker> = AtomicRef::none();
 impl Worker {
     /// A worker for `task`, not started.
     pub const fn new(task: &'static dyn Task) -> Worker {
+        Worker::absent(task, NONE as u32)
+    }
+
+    /// A worker for `task` that only [`start_waiting`](Worker::start_waiting) starts.
+    pub const fn waiting(task: &'static dyn Task) -> Worker {
+        Worker::absent(task, WAITING as u32)
+    }
+
+    const fn absent(task: &'static dyn Task, absent: u32) -> Worker {
         Worker {
             task,
-            state: AtomicU32::new(NONE as u32),
+            absent,
+            state: AtomicU32::new(absent),
             round: Lock::new(()),
             thread: AtomicUsize::new(0),
             next: AtomicRef::none(),
@@ -118,7 +135,7 @@ impl Worker {
         }
     }
 
-    /// Whether the worker has not been started.
+    /// Whether the worker has not been started, and a wake would start it.
     #[inline]
     pub(crate) fn is_absent(&self) -> bool {
         self.state.load(Ordering::Relaxed) == NONE as u32
@@ -135,10 +152,17 @@ impl Worker {
         }
     }
 
+    /// Starts the worker if it waits for that. Not for a slow path.
+    pub fn start_waiting(&'static self) {
+        if self.is(WAITING) {
+            self.start();
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn start(&'static self) {
-        if self.state.compare_exchange(NONE as u32, STARTING as u32, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+        if self.state.compare_exchange(self.absent, STARTING as u32, Ordering::SeqCst, Ordering::Relaxed).is_err() {
             return;
         }
         self.list();
@@ -203,6 +227,15 @@ impl Worker {
     }
 }
 
+/// Calls the `pthread_create` that comes after the program's own in the order of symbols.
+///
+/// # Safety
+/// The arguments are those of `pthread_create`.
+pub unsafe fn create_thread(arguments: [*mut libc::c_void; 4]) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { thread::create(arguments) }
+}
+
 extern "C" fn run(worker: *mut libc::c_void) -> *mut libc::c_void {
     // SAFETY: `start` passed a `&'static Worker`, and `Worker` is `Sync`.
     if let Some(worker) = unsafe { worker.cast::<Worker>().as_ref() } {
@@ -250,7 +283,7 @@ fn release_in_child() {
     }
     for worker in workers() {
         if !worker.is(STOPPED) {
-            worker.state.store(NONE as u32, Ordering::Relaxed);
+            worker.state.store(worker.absent, Ordering::Relaxed);
         }
     }
     release();

@@ -36,8 +36,8 @@ mod validate;
 pub use diagnostic::Diagnostic;
 pub use layers::{Arguments, Array, LAYERS, LayerKind, Parameter, SizedDefault, Unit};
 pub use model::{
-    Budget, Class, Free, Geometry, Header, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, MEDIUM_GRAIN, Purge, Refill,
-    SMALL_GRAIN, SMALL_MAX, SlabShape, Spec, Tls,
+    Background, Budget, Class, Free, Geometry, Header, Large, LayerUse, MAX_ALIGN, MAX_CLASSES, MEDIUM_GRAIN, Purge,
+    Refill, SMALL_GRAIN, SMALL_MAX, SlabShape, Spec, Tls,
 };
 pub use plan::{ALIGNMENTS, Group, NO_CLASS, Plan, PlannedClass, SizeTable};
 pub use source::{Position, Source};

@@ -88,13 +88,25 @@ impl Default for Geometry {
 pub struct Purge {
     /// How long memory must have been free; `None`: it is never returned.
     pub delay_ms: Option<u32>,
-    /// Whether a background thread of the allocator does it.
-    pub background: bool,
+    /// Which thread does it.
+    pub background: Background,
+}
+
+/// Whether a background thread of the allocator purges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Background {
+    /// None does: the program's threads purge on their slow paths.
+    #[default]
+    No,
+    /// The first slow path after which memory waits for a purge starts one.
+    OnSlowPath,
+    /// The program's first call of `pthread_create` starts one.
+    WithThreads,
 }
 
 impl Default for Purge {
     fn default() -> Self {
-        Self { delay_ms: Some(500), background: false }
+        Self { delay_ms: Some(500), background: Background::No }
     }
 }
 

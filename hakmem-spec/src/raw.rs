@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::diagnostic::Diagnostics;
 use crate::layers::{self, LayerKind};
-use crate::model::{Free, Header, Refill, Tls};
+use crate::model::{Background, Free, Header, Refill, Tls};
 use crate::read::{Reader, Value};
 use crate::source::Source;
 
@@ -21,7 +21,7 @@ pub(crate) struct RawSpec {
     pub(crate) superslab: Option<Spanned<u64>>,
     pub(crate) slab: Option<Spanned<u64>>,
     pub(crate) delay_ms: Option<Spanned<OrNone<u64>>>,
-    pub(crate) purge_background: Option<Spanned<bool>>,
+    pub(crate) purge_background: Option<Spanned<Background>>,
     pub(crate) cache: Option<Spanned<u64>>,
     pub(crate) defaults: RawPolicy,
     pub(crate) classes: Vec<RawClass>,
@@ -134,7 +134,7 @@ impl Reader<'_> {
                 }),
                 "purge" => self.section(value, key, &["delay_ms", "background"], |reader, key, value| match key {
                     "delay_ms" => spec.delay_ms = reader.delay(value, key),
-                    _ => spec.purge_background = reader.boolean(value, key, "background = true"),
+                    _ => spec.purge_background = reader.background(value, key),
                 }),
                 "large" => self.section(value, key, &["cache"], |reader, key, value| {
                     spec.cache = reader.bytes(value, key, "cache = \"32 MiB\"");
@@ -192,6 +192,16 @@ impl Reader<'_> {
             _ => return self.mismatch(value, key, "milliseconds or \"never\"", "delay_ms = 100"),
         };
         Some(Spanned::new(value.span(), delay))
+    }
+
+    fn background(&mut self, value: &Value<'_>, key: &str) -> Option<Spanned<Background>> {
+        let background = match value.get_ref() {
+            DeValue::Boolean(false) => Background::No,
+            DeValue::Boolean(true) => Background::OnSlowPath,
+            DeValue::String(word) if word == "with-threads" => Background::WithThreads,
+            _ => return self.mismatch(value, key, "true, false or `with-threads`", "background = true"),
+        };
+        Some(Spanned::new(value.span(), background))
     }
 
     /// Reads the keys that `[defaults]` and `[[class]]` share, and calls `each` for those in `more`.

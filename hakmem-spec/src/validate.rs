@@ -6,7 +6,7 @@ use crate::classes;
 
 use crate::diagnostic::Diagnostics;
 use crate::layers::LayerKind;
-use crate::model::{Geometry, Large, Purge, Spec, Tls};
+use crate::model::{Background, Geometry, Large, Purge, Spec, Tls};
 use crate::raw::{OrNone, RawSpec};
 use crate::source::Source;
 use crate::units::format_bytes;
@@ -100,7 +100,7 @@ fn purge(raw: &RawSpec, diagnostics: &mut Diagnostics) -> Purge {
         Some(delay) => delay_ms(delay, diagnostics),
         None => Purge::default().delay_ms,
     };
-    let background = raw.purge_background.as_ref().filter(|background| *background.get_ref());
+    let background = raw.purge_background.as_ref().filter(|background| *background.get_ref() != Background::No);
     if let Some(background) = background
         && let Some((word, why)) = match delay_ms {
             None => Some(("\"never\"", "no memory is returned by itself")),
@@ -115,7 +115,7 @@ fn purge(raw: &RawSpec, diagnostics: &mut Diagnostics) -> Purge {
             "remove this, or write, for example, `delay_ms = 500`",
         );
     }
-    Purge { delay_ms, background: background.is_some() }
+    Purge { delay_ms, background: background.map_or(Background::No, |background| *background.get_ref()) }
 }
 
 fn delay_ms(delay: &Spanned<OrNone<u64>>, diagnostics: &mut Diagnostics) -> Option<u32> {

@@ -12,7 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 hakmem::allocator! {
-    struct Heap;
+    /// The default spec without a thread that purges.
+    struct Heap = "tests/slow_path_purge.toml";
 }
 
 mod huge {

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 hakmem::allocator! {
-    pub(crate) struct Heap;
+    /// The default spec without a thread that purges.
+    pub(crate) struct Heap = "tests/slow_path_purge.toml";
 }
 
 /// Gives nothing back by itself.
@@ -49,6 +50,15 @@ fn burst<A: Subject>(random: &mut Random, bytes: usize, pieces: &mut Vec<Piece<A
 const BURST: usize = 200 * MIB;
 /// Twice as many pieces as a burst has on average.
 const PIECES: usize = BURST / 256;
+
+#[test]
+fn it_is_the_default_spec_without_the_thread() {
+    let default = include_str!("../../classes.toml");
+    assert_eq!(
+        include_str!("../slow_path_purge.toml"),
+        default.replace("\nbackground = true\n", "\nbackground = false\n")
+    );
+}
 
 #[test]
 fn a_purge_gives_a_burst_back() {

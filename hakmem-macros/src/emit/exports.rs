@@ -15,7 +15,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     let c_rows = context.plan.aligned.iter().filter(|table| table.align == C_ALIGN);
     let c_entries: Vec<u8> = c_rows.flat_map(|table| table.entries.iter().copied()).collect();
     let (c, by_address) = (choice(context, |group| context.serves(group, &c_entries)), choice(context, by_address));
-    let background = thread::has_workers(context);
+    let starts_workers = thread::starts_workers(context);
     let stats = context.plan.groups.iter().any(|group| group.stats);
     let [slab, region] = context.shifts();
     quote! {
@@ -25,7 +25,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
             type C = #c;
             type ByAddress = #by_address;
             const C_ROW_IS_FULL: bool = hakmem::c_row_is_full(&SMALL, <Self as hakmem::CompiledSpec>::SMALL_MAX);
-            const BACKGROUND: bool = #background;
+            const STARTS_WORKERS: bool = #starts_workers;
             const STATS: bool = #stats;
 
             #[inline(always)]

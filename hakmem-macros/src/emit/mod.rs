@@ -10,7 +10,7 @@ mod thread;
 
 use crate::input::Input;
 use crate::source::Found;
-use hakmem_spec::{Group, Plan, Spec, Tls};
+use hakmem_spec::{Background, Group, Plan, Spec, Tls};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use std::path::Path;
@@ -316,7 +316,7 @@ fn compiled_spec(context: &Context, name: &Ident) -> TokenStream {
         groups::choice(context, |group| context.serves(group, &tables::aligned_entries(context))),
         groups::choice(context, |group| context.serves(group, tables::medium_entries(context))),
     ];
-    let wake_purger = context.spec.purge.background.then(|| {
+    let wake_purger = (context.spec.purge.background != Background::No).then(|| {
         quote! {
             fn wake_purger() {
                 PURGER_WORKER.wake();

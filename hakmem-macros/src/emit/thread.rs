@@ -2,7 +2,7 @@
 
 use super::groups::{array_names, type_name};
 use super::{Context, literal, sizes_of};
-use hakmem_spec::Refill;
+use hakmem_spec::{Background, Purge, Refill};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::ext::IdentExt as _;
@@ -64,7 +64,7 @@ fn cache(context: &Context) -> TokenStream {
 /// What a thread does at the end of a slow path if the spec has background threads.
 fn hooks(context: &Context) -> TokenStream {
     let mut hooks = TokenStream::new();
-    if context.spec.purge.background {
+    if context.spec.purge.background != Background::No {
         hooks.extend(quote! {
             fn after_slow_path(&self) {
                 hakmem::Purger::attend(&PURGER_WORKER, self.heap.get());
@@ -85,9 +85,9 @@ fn fills(context: &Context) -> bool {
     context.plan.groups.iter().any(|group| group.refill == Refill::Background)
 }
 
-/// Whether the spec has a background thread, to refill or to purge.
-pub(super) fn has_workers(context: &Context) -> bool {
-    context.spec.purge.background || fills(context)
+/// Whether a slow path may start a thread, to refill or to purge.
+pub(super) fn starts_workers(context: &Context) -> bool {
+    context.spec.purge.background == Background::OnSlowPath || fills(context)
 }
 
 fn workers(context: &Context, name: &Ident) -> TokenStream {
@@ -98,15 +98,40 @@ fn workers(context: &Context, name: &Ident) -> TokenStream {
             static FILLER_WORKER: hakmem::Worker = hakmem::Worker::new(&FILLER);
         }
     });
-    let purger = context.spec.purge.delay_ms.filter(|_| context.spec.purge.background).map(|delay| {
+    let Purge { delay_ms, background } = context.spec.purge;
+    let purger = delay_ms.filter(|_| background != Background::No).map(|delay| {
         let delay = literal(delay);
+        let (new, create) = match background {
+            Background::WithThreads => (quote!(waiting), pthread_create()),
+            _ => (quote!(new), TokenStream::new()),
+        };
         quote! {
             /// Returns free memory to the system, in a thread of its own.
             static PURGER: hakmem::Purger = hakmem::Purger::new(&ALLOCATOR, #delay);
-            static PURGER_WORKER: hakmem::Worker = hakmem::Worker::new(&PURGER);
+            static PURGER_WORKER: hakmem::Worker = hakmem::Worker::#new(&PURGER);
+            #create
         }
     });
     quote! { #filler #purger }
+}
+
+/// The function of C's library, through which the program's first thread brings the purger's.
+fn pthread_create() -> TokenStream {
+    let pointer = quote!(*mut ::core::ffi::c_void);
+    quote! {
+        /// Stands before the C library's function, and starts the purger's thread before the program's first.
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn pthread_create(
+            thread: #pointer,
+            attributes: #pointer,
+            run: #pointer,
+            argument: #pointer,
+        ) -> i32 {
+            PURGER_WORKER.start_waiting();
+            // SAFETY: what the C library asks of its callers.
+            unsafe { hakmem::create_thread([thread, attributes, run, argument]) }
+        }
+    }
 }
 
 /// The symbol of the thread-local word under `tls = "initial-exec"`, as far as it is for people to read. The wrapper

@@ -27,8 +27,8 @@ pub unsafe trait ByAddress: CompiledSpec {
     /// Whether every small size has a class that is aligned to [`ALIGN`](super::ALIGN).
     const C_ROW_IS_FULL: bool;
 
-    /// Whether the spec has a background thread, to refill or to purge.
-    const BACKGROUND: bool;
+    /// Whether a slow path may start a background thread, to refill or to purge.
+    const STARTS_WORKERS: bool;
 
     /// Whether some class has the policy `stats = true`.
     const STATS: bool;

@@ -1,8 +1,9 @@
 //! POSIX threads.
 
 use super::errno;
-use core::mem::MaybeUninit;
+use core::mem::{self, MaybeUninit};
 use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// The calling thread's `pthread_t`, the same in a forked child. The C library has an aligned structure at this
 /// address, so the low bits are 0.
@@ -37,6 +38,33 @@ pub(crate) fn spawn(
         libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
         started
     })
+}
+
+type Create =
+    unsafe extern "C" fn(*mut libc::c_void, *mut libc::c_void, *mut libc::c_void, *mut libc::c_void) -> libc::c_int;
+
+/// The C library's `pthread_create`, for the allocator's own function of this name.
+///
+/// # Safety
+/// The arguments are those of `pthread_create`.
+pub(crate) unsafe fn create([thread, attributes, run, argument]: [*mut libc::c_void; 4]) -> i32 {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let mut next = NEXT.load(Ordering::Relaxed);
+    if next == 0 {
+        // SAFETY: the name is a C string.
+        next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"pthread_create".as_ptr()) }.expose_provenance();
+        NEXT.store(next, Ordering::Relaxed);
+    }
+    if next == 0 {
+        // A static program has no other.
+        return libc::EAGAIN;
+    }
+    // SAFETY: the symbol's address is that of the C library's function, or of one that stands before it, too; the
+    // arguments are the caller's.
+    unsafe {
+        let next = mem::transmute::<*const (), Create>(ptr::with_exposed_provenance(next));
+        next(thread, attributes, run, argument)
+    }
 }
 
 /// Joins a thread, given as by [`current`].

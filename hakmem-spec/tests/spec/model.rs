@@ -1,7 +1,7 @@
 //! The model of valid specs.
 
 use crate::spec;
-use hakmem_spec::{Budget, Free, Geometry, Header, Large, Purge, Refill, Source, Tls, parse, table};
+use hakmem_spec::{Background, Budget, Free, Geometry, Header, Large, Purge, Refill, Source, Tls, parse, table};
 
 fn sizes(text: &str) -> Vec<u32> {
     spec(text).classes.iter().map(|class| class.size).collect()
@@ -11,7 +11,7 @@ fn sizes(text: &str) -> Vec<u32> {
 fn everything_but_a_class_may_be_left_out() {
     let spec = spec("class = [{ size = 64 }]");
     assert_eq!(spec.geometry, Geometry { superslab: 2 << 20, slab: 64 << 10 });
-    assert_eq!(spec.purge, Purge { delay_ms: Some(500), background: false });
+    assert_eq!(spec.purge, Purge { delay_ms: Some(500), background: Background::No });
     assert_eq!(spec.large, Large { cache: 1 << 30 });
     assert!(!spec.huge_pages);
     assert_eq!(spec.tls, Tls::Native);
@@ -70,10 +70,15 @@ sll = { high_water = 4096 }
 #[test]
 fn purging_in_the_background_may_be_set() {
     let purge = |section: &str| spec(&format!("purge = {{ {section} }}\n[[class]]\nsize = 64")).purge;
-    assert_eq!(purge("background = true"), Purge { delay_ms: Some(500), background: true });
-    assert_eq!(purge("background = true, delay_ms = 1"), Purge { delay_ms: Some(1), background: true });
-    assert_eq!(purge("background = false, delay_ms = 0"), Purge { delay_ms: Some(0), background: false });
-    assert_eq!(purge("background = false, delay_ms = 'never'"), Purge { delay_ms: None, background: false });
+    assert_eq!(purge("background = true"), Purge { delay_ms: Some(500), background: Background::OnSlowPath });
+    assert_eq!(
+        purge("background = true, delay_ms = 1"),
+        Purge { delay_ms: Some(1), background: Background::OnSlowPath }
+    );
+    let with_threads = Purge { delay_ms: Some(500), background: Background::WithThreads };
+    assert_eq!(purge("background = 'with-threads'"), with_threads);
+    assert_eq!(purge("background = false, delay_ms = 0"), Purge { delay_ms: Some(0), background: Background::No });
+    assert_eq!(purge("background = false, delay_ms = 'never'"), Purge { delay_ms: None, background: Background::No });
 }
 
 #[test]

@@ -33,16 +33,9 @@ fn allocated_by_libc() -> usize {
 
 #[cfg(feature = "on-hakmem")]
 mod subject {
-    #[cfg(not(feature = "on-hakmem-purger"))]
     hakmem::allocator! {
         /// The default spec.
         pub(crate) struct Heap;
-    }
-
-    #[cfg(feature = "on-hakmem-purger")]
-    hakmem::allocator! {
-        /// The default spec, with a thread that purges.
-        pub(crate) struct Heap = "../tests/purger.toml";
     }
 
     #[global_allocator]

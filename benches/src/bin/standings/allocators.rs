@@ -31,12 +31,6 @@ pub(crate) static ALLOCATORS: [Allocator; 9] = [
     Allocator { name: AGAIN, feature: Some("on-hakmem"), packages: &["hakmem"] },
 ];
 
-/// hakmem with `background = true` in `[purge]`, which is measured in [`SILENT`] only.
-pub(crate) static ASKED: Allocator =
-    Allocator { name: "hakmem-purger", feature: Some("on-hakmem-purger"), packages: &["hakmem"] };
-/// The workload that shows what a background purge does: the program frees its memory and then sleeps.
-pub(crate) const SILENT: &str = "burst_silent";
-
 /// Whether it is one that hakmem is compared with.
 pub(crate) fn is_peer(name: &str) -> bool {
     name != HAKMEM && name != AGAIN

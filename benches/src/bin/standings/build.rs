@@ -8,7 +8,7 @@ use std::process::Command;
 use hakmem_benches::workloads::Workload;
 use hakmem_harness::{process, progress};
 
-use crate::allocators::{ASKED, Allocator, SILENT};
+use crate::allocators::Allocator;
 use crate::args::Options;
 
 /// The programs that run workloads on one allocator.
@@ -92,16 +92,6 @@ pub(crate) fn runners(options: &Options, folder: &Path) -> Result<Vec<Runner>, S
         runners.push(runner.map_err(|error| format!("the runner on {}: {error}", allocator.name))?);
     }
     Ok(runners)
-}
-
-/// The runner on hakmem with a background purge, if there is a workload that shows it.
-pub(crate) fn asked(options: &Options, folder: &Path) -> Result<Option<Runner>, String> {
-    if !options.workloads.iter().any(|workload| workload.name == SILENT) {
-        return Ok(None);
-    }
-    progress::note(format_args!("building a runner: {}", ASKED.name));
-    let runner = runner(&ASKED, &[Kind::Patterns], folder);
-    runner.map(Some).map_err(|error| format!("the runner on {}: {error}", ASKED.name))
 }
 
 fn runner(allocator: &'static Allocator, kinds: &[Kind], folder: &Path) -> Result<Runner, String> {

@@ -40,9 +40,8 @@ fn run(options: &Options) -> Result<(), String> {
 fn measure(options: &Options, folder: &Path) -> Result<(), String> {
     let earlier = options.into.as_deref().filter(|path| path.exists()).map(load).transpose()?;
     let runners = build::runners(options, folder)?;
-    let asked = build::asked(options, folder)?;
     let machine = machine::describe();
-    let mut results = rounds::measure(options, &runners, asked.as_ref(), machine)?;
+    let mut results = rounds::measure(options, &runners, machine)?;
     if options.callgrind {
         results.instructions = callgrind::measure(&runners)?;
     }

@@ -34,9 +34,6 @@ pub(crate) struct Measured {
     /// Nanoseconds an operation without an allocator, where that is measured: what the memory itself costs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) floor: Vec<f64>,
-    /// hakmem with a spec that turns on what the workload is about.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) asked: Vec<Report>,
     pub(crate) arms: Vec<Arm>,
 }
 
@@ -87,7 +84,6 @@ impl Measured {
             about: workload.about.to_owned(),
             earlier: None,
             floor: Vec::new(),
-            asked: Vec::new(),
             arms: (0..arms).map(|_| Arm::default()).collect(),
         }
     }
@@ -95,11 +91,6 @@ impl Measured {
     /// The median time without an allocator, if that was measured.
     pub(crate) fn floor(&self) -> Option<f64> {
         statistics::median(&self.floor)
-    }
-
-    /// The median of a figure on hakmem with such a spec, if that was measured.
-    pub(crate) fn asked(&self, figure: Figure) -> Option<f64> {
-        statistics::median(&self.asked.iter().map(figure).collect::<Vec<_>>())
     }
 
     /// Whether any round has something.
@@ -246,7 +237,6 @@ pub(crate) mod tests {
             about: "a <test>".to_owned(),
             earlier: None,
             floor: Vec::new(),
-            asked: Vec::new(),
             arms: vec![arm(&[1000, 1100, 1200]), arm(&[2000]), arm(&[550, 550])],
         };
         Results {

@@ -11,7 +11,6 @@ use hakmem_benches::workloads::Workload;
 use hakmem_harness::order::order;
 use hakmem_harness::progress::Progress;
 
-use crate::allocators::SILENT;
 use crate::args::Options;
 use crate::build::{Kind, Runner};
 use crate::machine::Machine;
@@ -21,12 +20,7 @@ use crate::results::{Arm, Measured, Results};
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
 /// All rounds.
-pub(crate) fn measure(
-    options: &Options,
-    runners: &[Runner],
-    asked: Option<&Runner>,
-    machine: Machine,
-) -> Result<Results, String> {
+pub(crate) fn measure(options: &Options, runners: &[Runner], machine: Machine) -> Result<Results, String> {
     let workloads = &options.workloads;
     let mut results = Results {
         machine,
@@ -55,9 +49,6 @@ pub(crate) fn measure(
             // Without an allocator any runner will do.
             if let Some(runner) = runners.first().filter(|_| workload.has_floor()) {
                 measured.floor.push(run(runner, workload, options.quick, true)?.time());
-            }
-            if let Some(runner) = asked.filter(|_| workload.name == SILENT) {
-                measured.asked.push(run(runner, workload, options.quick, false)?);
             }
         }
     }

@@ -179,7 +179,7 @@ background = 'yes'
 size = 8
 ",
         r"
-`background` must be true or false
+`background` must be true, false or `with-threads`
  --> classes.toml:2:14
   |
 2 | background = 'yes'
