@@ -49,8 +49,8 @@ pub struct Stats {
     allocator: &'static Allocator,
 }
 
-/// Rows of the table, which is on the stack: as many as a spec may have classes.
-const ROWS: usize = 255;
+/// How many classes one pass over the slabs counts. Their rows are on the stack, where a small thread has little room.
+const ROWS: usize = 16;
 
 impl Stats {
     /// Statistics of `allocator`. For generated code.
@@ -59,31 +59,47 @@ impl Stats {
         Stats { allocator }
     }
 
-    /// Calls `row` for each class, smallest first.
+    /// Calls `row` for each class, smallest first. Passes over the slabs of all regions once for every 16 classes.
     pub fn for_each(&self, mut row: impl FnMut(ClassStats)) {
-        let rows = self.rows();
-        let mut size = 0;
-        while let Some(next) = rows.iter().filter(|row| row.block_size > size).min_by_key(|row| row.block_size) {
-            size = next.block_size;
-            row(*next);
+        let mut rows = [ClassStats::default(); ROWS];
+        let mut after = 0;
+        loop {
+            let rows = self.next_rows(after, &mut rows);
+            let Some(last) = rows.last() else { return };
+            after = last.block_size;
+            rows.iter().for_each(|counted| row(*counted));
         }
     }
 
-    /// The rows by class index, from one pass over the slabs of all regions. Of a slab it reads atomics only, as other
-    /// threads may own it.
-    fn rows(&self) -> [ClassStats; ROWS] {
-        let mut rows = [ClassStats::default(); ROWS];
+    /// The rows of the smallest classes above a size, counted in one pass over the slabs.
+    fn next_rows<'a>(&self, after: u64, rows: &'a mut [ClassStats; ROWS]) -> &'a [ClassStats] {
         let classes = self.allocator.classes();
-        for (row, class) in rows.iter_mut().zip(classes) {
-            row.block_size = u64::from(class.size);
+        let (mut size, mut count) = (after, 0);
+        for row in rows.iter_mut() {
+            let above = classes.iter().map(|class| u64::from(class.size)).filter(|&other| other > size);
+            let Some(next) = above.min() else { break };
+            *row = ClassStats { block_size: next, ..ClassStats::default() };
+            (size, count) = (next, count + 1);
         }
-        let geometry = self.allocator.backing().pool().geometry();
-        for slab in self.allocator.backing().pool().regions().flat_map(|region| region.slabs(geometry)) {
-            let class_index = slab.class_index() as usize;
-            let (Some(row), Some(class)) = (rows.get_mut(class_index), classes.get(class_index)) else { continue };
+        let rows = rows.get_mut(..count).unwrap_or_default();
+        self.each_slab(|slab| {
+            if let Some(row) = rows.iter_mut().find(|row| row.block_size == slab.block_size) {
+                row.add(slab);
+            }
+        });
+        rows
+    }
+
+    /// Calls `one` with the statistics of each slab that has a class. Of a slab it reads atomics only, as other threads
+    /// may own it.
+    pub(crate) fn each_slab(&self, mut one: impl FnMut(&ClassStats)) {
+        let backing = self.allocator.backing();
+        let geometry = backing.pool().geometry();
+        for slab in backing.pool().regions().flat_map(|region| region.slabs(geometry)) {
+            let Some(class) = self.allocator.classes().get(slab.class_index() as usize) else { continue };
             let (carved, live) = (u64::from(slab.carved()), u64::from(slab.handed_out().min(slab.carved())));
-            row.add(&ClassStats {
-                block_size: 0,
+            one(&ClassStats {
+                block_size: class.size.into(),
                 blocks_live: live,
                 blocks_carved: carved,
                 slabs: 1,
@@ -91,7 +107,6 @@ impl Stats {
                 bytes_reserved: u64::from(class.slabs) << geometry.slab_shift,
             });
         }
-        rows
     }
 
     /// The statistics as a JSON object.

@@ -26,6 +26,7 @@ const PROGRAMS: &[(&str, End)] = &[
     ("fork_in_signal", End::Done),
     ("signal_between", End::Done),
     ("signal_inside", End::Dies("allocator reentered by a signal handler")),
+    ("small_stack", End::Done),
     ("threads_end", End::Done),
     ("unloaded", End::Done),
     ("vfork", End::Done),

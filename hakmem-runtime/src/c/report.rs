@@ -4,7 +4,7 @@ use super::by_address::ByAddress;
 use super::streams;
 use crate::global_alloc;
 use crate::layer_stats::layer_stats;
-use crate::stats::{ClassStats, Stats};
+use crate::stats::Stats;
 use crate::sys::errno;
 use crate::sys::program::{self, STANDARD_ERROR};
 use core::fmt::{self, Write as _};
@@ -38,11 +38,11 @@ pub struct Mallinfo2 {
 /// `mallinfo2`. Free blocks in thread caches count as allocated.
 pub fn mallinfo2<S: ByAddress>() -> Mallinfo2 {
     let mut info = Mallinfo2::default();
-    Stats::of(S::allocator()).for_each(|class: ClassStats| {
-        info.arena += class.bytes_committed as usize;
-        info.ordblks += class.blocks_carved.saturating_sub(class.blocks_live) as usize;
-        info.uordblks += class.bytes_live() as usize;
-        info.fordblks += class.bytes_waste() as usize;
+    Stats::of(S::allocator()).each_slab(|slab| {
+        info.arena += slab.bytes_committed as usize;
+        info.ordblks += slab.blocks_carved.saturating_sub(slab.blocks_live) as usize;
+        info.uordblks += slab.bytes_live() as usize;
+        info.fordblks += slab.bytes_waste() as usize;
     });
     S::allocator().backing().extents().each_block(|length| {
         info.hblks += 1;
