@@ -42,10 +42,12 @@ macro_rules! __native_tls {
 
             fn with_started<R>(_to_free: bool, with: impl ::core::ops::FnOnce(&Self) -> R) -> ::core::option::Option<R> {
                 CACHE.with(|cache| {
-                    if cache.heap.addr() == 0 {
-                        start_heap(cache);
+                    let brief = if cache.heap.addr() == 0 { start_heap(cache) } else { ::core::option::Option::None };
+                    let result = with(cache);
+                    if let ::core::option::Option::Some(heap) = brief {
+                        heap.end();
                     }
-                    ::core::option::Option::Some(with(cache))
+                    ::core::option::Option::Some(result)
                 })
             }
 
@@ -59,16 +61,16 @@ macro_rules! __native_tls {
             }
 
             fn forget_heap(&self) {
-                self.heap.set(::core::option::Option::None);
+                self.heap.end();
             }
 
             $($hooks)*
         }
 
-        /// Gives the thread a heap, if there is memory for one.
+        /// Gives the thread a heap, if there is memory for one. Returns it if it must end with this slow path.
         #[cold]
         #[inline(never)]
-        fn start_heap(cache: &$cache) {
+        fn start_heap(cache: &$cache) -> ::core::option::Option<&'static $crate::__private::Heap> {
             $allocator.initialise();
             let place = ::core::option::Option::Some(::core::ptr::from_ref(cache).cast());
             // SAFETY: `drain_at_exit` takes the cache, which is this thread's, and valid until the thread ends.
@@ -76,9 +78,8 @@ macro_rules! __native_tls {
                 $crate::__private::Heap::start($allocator.backing(), place, $crate::__private::drain_at_exit::<$subject>)
             };
             cache.heap.set(heap);
-            if let ::core::option::Option::Some(heap) = heap {
-                heap.arm();
-            }
+            // (The heap is stored before, as the C library may allocate to arm the key.)
+            heap.filter(|heap| cache.heap.has_ended() || !heap.arm())
         }
     };
 }
@@ -102,7 +103,8 @@ macro_rules! __initial_exec_tls {
         /// What the word of a thread points to before the thread has started.
         static UNSTARTED: EmptyThread = EmptyThread::new($cache::EMPTY);
 
-        /// What it points to after the thread's heap has ended: frees after that do not start another.
+        /// What it points to after the thread's heap has ended: frees after that start no other, and allocations one for
+        /// themselves alone.
         static ENDED: EmptyThread = EmptyThread::new($cache::EMPTY);
 
         /// The end of the word's symbol, unique to each allocator of a program: two may have one name, in two modules,
@@ -194,10 +196,15 @@ macro_rules! __initial_exec_tls {
             }
 
             fn with_started<R>(to_free: bool, with: impl ::core::ops::FnOnce(&Self) -> R) -> ::core::option::Option<R> {
-                if to_free && heap_word() == word_of(&ENDED) || !start_heap() {
+                if to_free && heap_word() == word_of(&ENDED) {
                     return ::core::option::Option::None;
                 }
-                ::core::option::Option::Some(Self::with(with))
+                let brief = start_heap()?;
+                let result = Self::with(with);
+                if let ::core::option::Option::Some(heap) = brief {
+                    heap.end();
+                }
+                ::core::option::Option::Some(result)
             }
 
             fn heap(&self) -> &$crate::__private::HeapSlot {
@@ -218,17 +225,19 @@ macro_rules! __initial_exec_tls {
             $($hooks)*
         }
 
-        /// Gives the thread a heap, if it has none. `false`: there is no memory for one.
+        /// Gives the thread a heap, if it has none. `None`: there is no memory for one. `Some(Some(heap))`: it must end
+        /// with this slow path.
         #[cold]
-        fn start_heap() -> bool {
+        fn start_heap() -> ::core::option::Option<::core::option::Option<&'static $crate::__private::Heap>> {
             use $crate::__private::ThreadCache as _;
             if !$cache::has_started() {
                 $allocator.initialise();
             }
             // To initialise may have called back into `malloc` through the C library, and started the heap.
             if $cache::has_started() {
-                return true;
+                return ::core::option::Option::Some(::core::option::Option::None);
             }
+            let had_ended = heap_word() == word_of(&ENDED);
             // SAFETY: `drain_at_exit` takes the cache beside the heap.
             let heap = unsafe {
                 $crate::__private::Heap::start(
@@ -237,15 +246,15 @@ macro_rules! __initial_exec_tls {
                     $crate::__private::drain_at_exit::<$subject>,
                 )
             };
-            let ::core::option::Option::Some(heap) = heap else { return false };
+            let heap = heap?;
             // SAFETY: the heap is this thread's.
             unsafe { set_heap_word(::core::ptr::from_ref(heap).cast()) };
             $cache::with(|cache| {
                 cache.regions.clear();
                 cache.heap.set(::core::option::Option::Some(heap));
             });
-            heap.arm();
-            true
+            // (The heap is stored before, as the C library may allocate to arm the key.)
+            ::core::option::Option::Some((had_ended || !heap.arm()).then_some(heap))
         }
     };
 }

@@ -1,7 +1,10 @@
 //! Blocks that wander between threads: each is checked where it is freed, and in the end nothing is left of any.
 
-use crate::blocks::{KIB, Piece, Random, Subject, blocks_live, pieces, slabs, subjects};
+use crate::blocks::{KIB, Piece, Random, Subject, blocks_live, layout, pieces, slabs, subjects};
+use crate::rerun::isolated;
+use crate::resident::resident;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::sync::{Mutex, MutexGuard};
 use std::thread::{self, ScopedJoinHandle};
@@ -54,7 +57,36 @@ mod handed_on {
     }
 }
 
-subjects!(default::Heap, small::Heap, counted::Heap, handed_on::Heap);
+/// One with lists, and one whose thread caches are beside the heaps.
+mod late {
+    hakmem::allocator! {
+        pub(super) struct Lists {
+            [defaults]
+            layers = ["unified", "sll"]
+
+            [[class]]
+            sizes = { from = 64, to = "8 KiB", steps_per_doubling = 4 }
+        }
+    }
+
+    pub(super) mod beside {
+        hakmem::allocator! {
+            pub(in super::super) struct Heap {
+                tls = "initial-exec"
+
+                [[class]]
+                sizes = { from = 64, to = 1024, steps_per_doubling = 4 }
+                layers = ["pages"]
+
+                [[class]]
+                sizes = { from = 1280, to = "8 KiB", steps_per_doubling = 4 }
+                layers = ["heapv2"]
+            }
+        }
+    }
+}
+
+subjects!(default::Heap, small::Heap, counted::Heap, handed_on::Heap, late::Lists, late::beside::Heap);
 
 const LARGEST: usize = 300 * KIB;
 
@@ -264,4 +296,54 @@ fn one_class_default() {
 #[test]
 fn one_class_small() {
     one_class::<small::Heap>();
+}
+
+static LATE_KEY: AtomicU32 = AtomicU32::new(0);
+
+/// Allocates in the last round of destructors: what is armed then is not called any more. The value counts the rounds.
+extern "C" fn in_the_last_round<A: Subject>(round: *mut libc::c_void) {
+    // SAFETY: sysconf has no preconditions; the key was created.
+    unsafe {
+        if round.addr() < libc::sysconf(libc::_SC_THREAD_DESTRUCTOR_ITERATIONS) as usize {
+            let next = std::ptr::without_provenance(round.addr() + 1);
+            libc::pthread_setspecific(LATE_KEY.load(Ordering::Relaxed), next);
+            return;
+        }
+    }
+    let mut kept: Vec<Piece<A>> = [24, 100, 700, 3000, 8000, 100_000].map(|size| Piece::new(layout(size), 7, false)).into();
+    kept[3].resize(7000);
+    kept[0].resize(300);
+    kept.extend((0..20).map(|_| Piece::new(layout(2500), 8, true)));
+}
+
+fn late_threads<A: Subject>() {
+    drop(pieces::<A>(100, 1)); // The allocator's key before this one, so that its destructor comes before, too.
+    let mut key = 0;
+    // SAFETY: a place for the key, and a destructor that takes any value.
+    assert_eq!(unsafe { libc::pthread_key_create(&raw mut key, Some(in_the_last_round::<A>)) }, 0);
+    LATE_KEY.store(key, Ordering::Relaxed);
+    let thread = || {
+        let begin = move || {
+            drop(pieces::<A>(100, 3));
+            // SAFETY: the key was created.
+            unsafe { libc::pthread_setspecific(key, std::ptr::without_provenance(1)) };
+        };
+        thread::spawn(begin).join().expect("the thread ends well");
+    };
+    (0..20).for_each(|_| thread());
+    A::purge();
+    let before = resident();
+    (0..1000).for_each(|_| thread());
+    nothing_is_left::<A>();
+    let more = resident().saturating_sub(before);
+    assert!(more < 512 * KIB, "{more} bytes for 1,000 threads");
+}
+
+#[test]
+fn a_thread_that_allocates_in_the_last_round_of_destructors_leaves_nothing() {
+    isolated("a_thread_that_allocates_in_the_last_round_of_destructors_leaves_nothing", || {
+        late_threads::<default::Heap>();
+        late_threads::<late::Lists>();
+        late_threads::<late::beside::Heap>();
+    });
 }

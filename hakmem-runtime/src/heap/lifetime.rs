@@ -2,38 +2,54 @@
 //!
 //! The generated thread cache has no destructor, as that would cost a test on each access. Instead, the first slow path
 //! of a thread gives it a heap and arms a pthread key. The C library runs the key's destructor after Rust's
-//! thread-local destructors (with glibc), so what they free still goes through the heap. If another key's destructor
-//! allocates later, the slow path starts a heap again and arms the key again; the C library repeats its round of
-//! destructors up to four times. `exit` does not run them, so the main thread's heap is there for `atexit` handlers.
+//! thread-local destructors (with glibc), so what they free still goes through the heap. `exit` does not run them, so
+//! the main thread's heap is there for `atexit` handlers.
+//!
+//! Another key's destructor may allocate later. The C library repeats its round of destructors a few times only, so a
+//! key that is armed then may never be called. Hence a thread whose heap has ended, or whose key cannot be armed, gets
+//! a heap for the length of one slow path, which ends it: no block stays in the thread, and no slab in the heap.
 
 use super::{Backing, Drain, Heap, drain_nothing};
 use core::cell::Cell;
 use core::ptr;
 
 /// The thread's heap, in the generated thread cache. None until the thread's first slow path.
-#[repr(transparent)]
 #[derive(Debug)]
-pub struct HeapSlot(Cell<Option<&'static Heap>>);
+pub struct HeapSlot {
+    heap: Cell<Option<&'static Heap>>,
+    ended: Cell<bool>,
+}
 
 impl HeapSlot {
     /// No heap yet.
-    pub const EMPTY: HeapSlot = HeapSlot(Cell::new(None));
+    pub const EMPTY: HeapSlot = HeapSlot { heap: Cell::new(None), ended: Cell::new(false) };
 
     /// The heap, if the thread has one.
     #[inline]
     pub fn get(&self) -> Option<&Heap> {
-        self.0.get()
+        self.heap.get()
     }
 
     /// The address of the heap; 0 where there is none.
     #[inline(always)]
     pub fn addr(&self) -> usize {
-        self.0.get().map_or(0, |heap| ptr::from_ref(heap).addr())
+        self.heap.get().map_or(0, |heap| ptr::from_ref(heap).addr())
     }
 
     /// Stores the thread's heap.
     pub fn set(&self, heap: Option<&'static Heap>) {
-        self.0.set(heap);
+        self.heap.set(heap);
+    }
+
+    /// Empties the slot because the heap ends.
+    pub fn end(&self) {
+        self.heap.set(None);
+        self.ended.set(true);
+    }
+
+    /// Whether the thread has had a heap that ended.
+    pub fn has_ended(&self) -> bool {
+        self.ended.get()
     }
 }
 
@@ -59,10 +75,17 @@ impl Heap {
         Some(heap)
     }
 
-    /// Has the C library call `exit` with this heap when the calling thread ends.
-    pub fn arm(&'static self) {
-        // (If this fails, the heap is not given up when the thread ends: its slabs are lost.)
-        self.backing.key().set(self);
+    /// Has the C library call `exit` with this heap when the calling thread ends. `false`: it will not.
+    #[must_use = "a heap that is not armed has to be ended"]
+    pub fn arm(&'static self) -> bool {
+        self.backing.key().set(self)
+    }
+
+    /// Ends the calling thread's heap now. It was not armed.
+    #[cold]
+    #[inline(never)]
+    pub fn end(&'static self) {
+        exit(self);
     }
 }
 

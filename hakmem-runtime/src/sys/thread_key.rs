@@ -49,11 +49,11 @@ impl<T> ThreadKey<T> {
         unsafe { libc::pthread_getspecific(key).cast::<T>().as_ref() }
     }
 
-    /// Sets the calling thread's value. Without a key, or without memory, it has none, and `end` is not called.
-    pub(crate) fn set(&self, value: &'static T) {
-        if let Some(key) = self.key() {
+    /// Sets the calling thread's value. `false`: without a key, or without memory, it has none, and `end` is not called.
+    pub(crate) fn set(&self, value: &'static T) -> bool {
+        self.key().is_some_and(|key| {
             // SAFETY: the key was created and is never deleted.
-            unsafe { libc::pthread_setspecific(key, ptr::from_ref(value).cast()) };
-        }
+            unsafe { libc::pthread_setspecific(key, ptr::from_ref(value).cast()) == 0 }
+        })
     }
 }
