@@ -7,6 +7,7 @@ mod cargo;
 mod rerun;
 
 mod hardening;
+mod loaded;
 mod preload;
 mod programs;
 mod surroundings;

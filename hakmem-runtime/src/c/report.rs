@@ -234,26 +234,12 @@ extern "C" fn print_at_exit<S: ByAddress>() {
     let _ = write!(StandardError, "{}{}", Stats::of(S::allocator()), layer_stats::<S>());
 }
 
-/// Runs when the library or program is loaded. Forks will hold the lock of C's streams; the library stays loaded,
-/// because the C library keeps pointers to handlers in it; and the tables are printed at exit if the spec says `stats =
-/// true` and `HAKMEM_STATS` is 1.
+/// Runs when the library or program is loaded. Forks will hold the lock of C's streams, and the tables are printed at
+/// exit if the spec says `stats = true` and `HAKMEM_STATS` is 1.
 pub fn at_start<S: ByAddress>() {
     S::allocator().initialise();
     streams::hold_in_forks();
-    stay_loaded(at_start::<S> as *const libc::c_void);
     if S::STATS && program::variable(c"HAKMEM_STATS") == Some(c"1") {
         program::at_exit(print_at_exit::<S>);
-    }
-}
-
-/// Keeps the library that contains `here`, if one does, loaded after a `dlclose`.
-fn stay_loaded(here: *const libc::c_void) {
-    // SAFETY: `info` is valid for writes, and zero is a valid value of it; the name that `dladdr` stores is a C string.
-    // With `RTLD_NOLOAD`, `dlopen` loads nothing and runs no code of the library.
-    unsafe {
-        let mut info: libc::Dl_info = core::mem::zeroed();
-        if libc::dladdr(here, &raw mut info) != 0 && !info.dli_fname.is_null() {
-            libc::dlopen(info.dli_fname, libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE);
-        }
     }
 }

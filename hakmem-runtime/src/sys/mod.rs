@@ -11,5 +11,6 @@ pub(crate) mod lock;
 pub(crate) mod membarrier;
 pub(crate) mod mmap;
 pub(crate) mod program;
+mod stay_loaded;
 pub(crate) mod thread;
 pub(crate) mod thread_key;
