@@ -24,6 +24,7 @@ const PROGRAMS: &[(&str, End)] = &[
     ("fork_handlers_first", End::Done),
     ("fork_in_handlers", End::Done),
     ("fork_in_signal", End::Done),
+    ("mmap_allocates", End::Done),
     ("signal_between", End::Done),
     ("signal_inside", End::Dies("allocator reentered by a signal handler")),
     ("small_stack", End::Done),
@@ -72,7 +73,7 @@ fn programs_survive_their_surroundings() {
     let preload = library();
     let library = compile(&compiler, LIBRARY, &["-shared", "-fPIC"]);
     for (name, end) in PROGRAMS {
-        let program = compile(&compiler, name, &[]);
+        let program = compile(&compiler, name, &["-rdynamic"]);
         let output = run(&program, &library, Some(&preload));
         let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         let found = format!("{name}: {} {stdout:?} {stderr:?}", output.status);

@@ -1,6 +1,6 @@
 //! Waiting until a word of memory changes.
 
-use super::errno;
+use super::kernel;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 
@@ -23,7 +23,8 @@ pub(crate) fn wake(word: &AtomicU32, count: u32) {
 
 /// `timeout` is null (no limit) or points to a live timespec.
 fn call(word: &AtomicU32, operation: i32, value: u32, timeout: *const libc::timespec) {
+    let arguments = [word.as_ptr().addr(), operation as usize, value as usize, timeout.addr(), 0, 0];
     // SAFETY: the kernel reads the word, which `word` keeps alive, and the timeout, which is null or a local of
     // `wait_for` that outlives the call. It writes to neither.
-    errno::preserve(|| unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), operation, value, timeout) });
+    let _ = unsafe { kernel::call(libc::SYS_futex, arguments) };
 }

@@ -22,6 +22,10 @@ const FORKING: usize = 2;
 /// usually outlasts it.
 const SPINS: u32 = 100;
 
+/// The only code that is called under a lock and not ours: a signal handler's, or that of a function of the C library
+/// that the program has replaced (`clock_gettime`; system calls are made directly).
+const REENTERED: &str = "allocator reentered by a signal handler, or by a replaced function of the C library";
+
 /// A value protected by a futex lock.
 ///
 /// # Invariants
@@ -98,7 +102,7 @@ impl<T> Lock<T> {
                 if state & FORKING != 0 {
                     return false;
                 }
-                fatal("allocator reentered by a signal handler", ptr::from_ref(self).addr());
+                fatal(REENTERED, ptr::from_ref(self).addr());
             }
             if state == FREE {
                 // A thread that may have slept takes the lock as contended, so that its release wakes the next sleeper.

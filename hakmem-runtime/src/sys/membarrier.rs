@@ -1,6 +1,6 @@
 //! A fence on every processor that runs this process, at the cost of a system call here and of nothing there.
 
-use super::errno;
+use super::kernel::call;
 use core::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
 
 /// From `linux/membarrier.h`.
@@ -12,7 +12,7 @@ static MISSING: AtomicBool = AtomicBool::new(false);
 
 fn membarrier(command: i32) -> bool {
     // SAFETY: the call reads no memory. On an error it does nothing.
-    errno::preserve(|| unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 })
+    unsafe { call(libc::SYS_membarrier, [command as usize, 0, 0, 0, 0, 0]) }.is_ok()
 }
 
 /// Registers the process for the call, if it has not been. In a process of one thread this takes no time; in others the

@@ -4,8 +4,7 @@
 //! [`map_at`] and have not unmapped it, and no memory that the call would change is in use. Who owns which range is the
 //! subject of `backend/region.rs`, `backend/free_runs.rs` and `extent/segment.rs`.
 
-use super::errno;
-use core::ptr;
+use super::kernel::call;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// The page size: 4 KiB on x86-64, elsewhere what the kernel was built with, 4, 16 or 64 KiB.
@@ -57,14 +56,14 @@ impl Access {
 #[inline(never)] // For size, as are the others: a call of the kernel takes far longer.
 fn mmap(hint: usize, length: usize, access: Access, extra: i32) -> usize {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | extra;
-    let hint = ptr::with_exposed_provenance_mut(hint);
-    errno::preserve(|| {
-        // SAFETY: it makes a new anonymous mapping. `extra` is 0 or MAP_FIXED_NOREPLACE, with which the kernel never
-        // replaces an existing mapping.
-        let address = unsafe { libc::mmap(hint, length, access.protection(), flags, -1, 0) };
-        if address == libc::MAP_FAILED { 0 } else { address.expose_provenance() }
-    })
+    let arguments = [hint, length, access.protection() as usize, flags as usize, NO_FILE, 0];
+    // SAFETY: it makes a new anonymous mapping. `extra` is 0 or MAP_FIXED_NOREPLACE, with which the kernel never replaces
+    // an existing mapping.
+    unsafe { call(libc::SYS_mmap, arguments) }.unwrap_or(0)
 }
+
+/// The file descriptor of none, -1.
+const NO_FILE: usize = usize::MAX;
 
 /// How many aligned addresses to try before mapping more than needed: our own regions may occupy a few of them.
 const TRIES: u32 = 8;
@@ -123,19 +122,15 @@ pub(crate) fn map_trimmed(before: usize, bytes: usize, align: usize, access: Acc
 #[inline(never)]
 pub(crate) fn unmap(address: usize, length: usize) -> bool {
     // SAFETY: the range is a mapping, or a part of one, that the caller owns and no longer uses (see the module).
-    let unmap = || unsafe { libc::munmap(ptr::with_exposed_provenance_mut(address), length) == 0 };
-    length == 0 || errno::preserve(unmap)
+    length == 0 || unsafe { call(libc::SYS_munmap, [address, length, 0, 0, 0, 0]) }.is_ok()
 }
 
 /// Makes reserved memory readable and writable.
 #[inline(never)]
 pub(crate) fn commit(address: usize, length: usize) -> bool {
-    errno::preserve(|| {
-        // SAFETY: the range is address space that the caller reserved, so nothing can be using it.
-        unsafe {
-            libc::mprotect(ptr::with_exposed_provenance_mut(address), length, Access::ReadWrite.protection()) == 0
-        }
-    })
+    let protection = Access::ReadWrite.protection() as usize;
+    // SAFETY: the range is address space that the caller reserved, so nothing can be using it.
+    unsafe { call(libc::SYS_mprotect, [address, length, protection, 0, 0, 0]) }.is_ok()
 }
 
 /// Returns a range's memory to the kernel; the range stays mapped and reads as zero. `false`: the kernel
@@ -157,11 +152,9 @@ pub(crate) fn prefer_huge_pages(address: usize, length: usize) {
 
 #[inline(never)]
 fn advise(address: usize, length: usize, advice: i32) -> bool {
-    errno::preserve(|| {
-        // SAFETY: whole pages of a mapping that the caller owns. MADV_DONTNEED is the only advice here that changes
-        // what is in them, and the caller passes free memory for it.
-        unsafe { libc::madvise(ptr::with_exposed_provenance_mut(address), length, advice) == 0 }
-    })
+    // SAFETY: whole pages of a mapping that the caller owns. MADV_DONTNEED is the only advice here that changes what is
+    // in them, and the caller passes free memory for it.
+    unsafe { call(libc::SYS_madvise, [address, length, advice as usize, 0, 0, 0]) }.is_ok()
 }
 
 /// The pages of a mapping, taken away from it: at another address that nobody else knows. Where they were, the mapping is
@@ -229,10 +222,6 @@ impl TakenPages {
 
 /// `mremap` without a change of length. Returns the new address, or `errno`.
 fn remap(from: usize, length: usize, flags: i32, to: usize) -> Result<usize, i32> {
-    let (old, new) = (ptr::with_exposed_provenance_mut(from), ptr::with_exposed_provenance_mut::<libc::c_void>(to));
-    errno::preserve(|| {
-        // SAFETY: the callers own the old range; and the new one, in which nothing is in use, or leave it to the kernel.
-        let moved = unsafe { libc::mremap(old, length, length, flags, new) };
-        if moved == libc::MAP_FAILED { Err(errno::last()) } else { Ok(moved.expose_provenance()) }
-    })
+    // SAFETY: the callers own the old range; and the new one, in which nothing is in use, or leave it to the kernel.
+    unsafe { call(libc::SYS_mremap, [from, length, length, flags as usize, to, 0]) }
 }

@@ -7,6 +7,7 @@ pub(crate) mod errno;
 pub(crate) mod fatal;
 pub(crate) mod fork;
 pub(crate) mod futex;
+mod kernel;
 pub(crate) mod lock;
 pub(crate) mod membarrier;
 pub(crate) mod mmap;
