@@ -14,6 +14,9 @@ use core::sync::atomic::Ordering;
 /// How many SuperSlabs of a bin are compared to find the fullest.
 const CANDIDATES: u32 = 4;
 
+/// How many unmapped SuperSlabs to try to map again. Elsewhere is address space as well.
+const TRIES: u32 = 8;
+
 /// Bins for runs of 0 to 64 slabs.
 const BINS: usize = 65;
 
@@ -25,7 +28,8 @@ const BINS: usize = 65;
 /// stocked has bit r   ⇔  bins[r] is not empty          (r ≥ 1)
 /// oldest → younger → … → youngest: those with `aging`, in the order in which they were queued
 /// ```
-/// SuperSlabs in `unmapped` have all slabs free and none dirty. Their address space is not ours.
+/// SuperSlabs in `unmapped` have all slabs free and none dirty. Their address space is not ours. The last one is
+/// `unmapped_last`.
 #[derive(Debug)]
 pub(crate) struct FreeRunBins {
     bins: [Option<&'static SuperSlab>; BINS],
@@ -33,6 +37,7 @@ pub(crate) struct FreeRunBins {
     oldest: Option<&'static SuperSlab>,
     youngest: Option<&'static SuperSlab>,
     unmapped: Option<&'static SuperSlab>,
+    unmapped_last: Option<&'static SuperSlab>,
     pub(super) newest_region: Option<&'static Region>,
 }
 
@@ -65,6 +70,7 @@ impl FreeRunBins {
         oldest: None,
         youngest: None,
         unmapped: None,
+        unmapped_last: None,
         newest_region: None,
     };
 
@@ -153,25 +159,45 @@ impl FreeRunBins {
                 return self.insert(superslab);
             }
             superslab.forget_dirty();
-            superslab.next.set(self.unmapped);
-            self.unmapped = Some(superslab);
+            self.put_unmapped(superslab);
         }
     }
 
-    /// Maps an unmapped SuperSlab of the allocator with this id again, if nothing else is mapped there now.
-    pub(super) fn remap(&mut self, geometry: Geometry, id: u8) -> bool {
-        let Some(superslab) = self.unmapped else { return false };
-        let (address, size) = (superslab.slab_address(0, geometry), geometry.superslab_size());
-        if !mmap::map_at(address, size, Access::ReadWrite) {
-            return false;
+    /// Adds a SuperSlab, which is in no bin, to the unmapped ones, as the last.
+    fn put_unmapped(&mut self, superslab: &'static SuperSlab) {
+        superslab.next.set(None);
+        match self.unmapped_last {
+            Some(last) => last.next.set(Some(superslab)),
+            None => self.unmapped = Some(superslab),
         }
-        if !page_map::enter_or_unmap(address, size, Occupant::Region(id)) {
-            return false;
-        }
+        self.unmapped_last = Some(superslab);
+    }
+
+    fn take_unmapped(&mut self) -> Option<&'static SuperSlab> {
+        let superslab = self.unmapped?;
         self.unmapped = superslab.next.get();
-        superslab.init(geometry, 0);
-        self.insert(superslab);
-        true
+        if self.unmapped.is_none() {
+            self.unmapped_last = None;
+        }
+        Some(superslab)
+    }
+
+    /// Maps an unmapped SuperSlab of the allocator with this id again. `false`: there is none, or something else is mapped
+    /// now where the first few were. These come last at the next call.
+    pub(super) fn remap(&mut self, geometry: Geometry, id: u8) -> bool {
+        for _ in 0..TRIES {
+            let Some(superslab) = self.take_unmapped() else { break };
+            let (address, size) = (superslab.slab_address(0, geometry), geometry.superslab_size());
+            let mapped = mmap::map_at(address, size, Access::ReadWrite)
+                && page_map::enter_or_unmap(address, size, Occupant::Region(id));
+            if mapped {
+                superslab.init(geometry, 0);
+                self.insert(superslab);
+                return true;
+            }
+            self.put_unmapped(superslab);
+        }
+        false
     }
 
     /// Changes a SuperSlab and moves it to the bin for its new longest run.

@@ -138,8 +138,11 @@ impl Pool {
         let geometry = self.config.geometry;
         let mut free_runs = self.free_runs.lock();
         let mut slab = free_runs.take(slabs, geometry);
-        if slab.is_none() && self.grow(&mut free_runs, id) {
-            slab = free_runs.take(slabs, geometry);
+        // Twice, because the first SuperSlab of a region, which holds its metadata, may be too short.
+        for _ in 0..2 {
+            if slab.is_none() && self.grow(&mut free_runs, id) {
+                slab = free_runs.take(slabs, geometry);
+            }
         }
         if slabs == 1 && slab.is_some_and(|slab| !slab.fresh.get()) {
             iter::from_fn(|| free_runs.take(1, geometry)).take(extra as usize).for_each(&mut keep);

@@ -95,4 +95,27 @@ mod tests {
         let fresh: Vec<_> = again.iter().map(|slab| slab.fresh.get()).collect();
         assert_eq!((address(again[0]), fresh), (address(spans[2]), std::vec![false, true, true]));
     }
+    #[test]
+    fn an_unmapped_superslab_whose_addresses_are_taken_does_not_hide_others() {
+        let geometry = Geometry::new(2 << 20, SLAB);
+        let pool = Pool::new(PoolConfig { geometry, huge_pages: false, purge_delay: Some(1000) }, &[]);
+        let slabs = geometry.slabs_per_superslab() as u32;
+        let take = || pool.take_free(slabs, 0, ID, |_| {}).expect("memory");
+        let all = [take(), take(), take()];
+        let addresses = all.map(|slab| geometry.base(slab));
+        let mut taken = Vec::from(all);
+        for free in addresses {
+            taken.drain(..).for_each(|slab| pool.put_free(slab, slabs));
+            pool.unmap_empty();
+            let others: Vec<usize> = addresses.into_iter().filter(|&other| other != free).collect();
+            for &other in &others {
+                assert!(mmap::map_at(other, mmap::page_size(), mmap::Access::Reserved), "it was unmapped");
+            }
+            taken.push(take());
+            assert_eq!((geometry.base(taken[0]), pool.regions().count()), (free, 1));
+            for &other in &others {
+                assert!(mmap::unmap(other, mmap::page_size()));
+            }
+        }
+    }
 }

@@ -225,3 +225,73 @@ fn remap(from: usize, length: usize, flags: i32, to: usize) -> Result<usize, i32
     // SAFETY: the callers own the old range; and the new one, in which nothing is in use, or leave it to the kernel.
     unsafe { call(libc::SYS_mremap, [from, length, length, flags as usize, to, 0]) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The process's pages of address space, and those of private memory that can be written. Allocates nothing.
+    fn pages() -> [usize; 2] {
+        let mut text = [0_u8; 256];
+        // SAFETY: a name, and a place for the text.
+        let length = unsafe {
+            let file = libc::open(c"/proc/self/statm".as_ptr(), libc::O_RDONLY);
+            let length = libc::read(file, text.as_mut_ptr().cast(), text.len());
+            libc::close(file);
+            length
+        };
+        let mut numbers = [0; 7];
+        for (number, word) in numbers.iter_mut().zip(text[..length as usize].split(|&byte| byte == b' ')) {
+            *number = word.iter().filter(|byte| byte.is_ascii_digit()).fold(0, |sum, byte| sum * 10 + usize::from(byte - b'0'));
+        }
+        [numbers[0], numbers[5]]
+    }
+
+    /// A limit of private memory that can be written, which the kernel counts as it counts what is committed.
+    fn limit_data(bytes: usize) {
+        let limit = libc::rlimit { rlim_cur: bytes as u64, rlim_max: libc::RLIM_INFINITY };
+        // SAFETY: the limit is read.
+        unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) };
+    }
+
+    /// In a process with one thread.
+    fn in_a_child(body: fn() -> bool) {
+        let mut status = -1;
+        // SAFETY: the child calls the kernel alone, and ends.
+        unsafe {
+            let child = libc::fork();
+            if child == 0 {
+                libc::_exit(i32::from(!body()));
+            }
+            assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+        }
+        assert_eq!(status, 0);
+    }
+
+    const LENGTH: usize = 1 << 20;
+    const ALIGN: usize = 64 << 20;
+
+    #[test]
+    fn an_aligned_mapping_costs_its_length() {
+        in_a_child(|| {
+            let page = page_size();
+            let before = pages();
+            // The stack is among the pages, and not limited.
+            limit_data(before[1] * page + LENGTH);
+            let address = map_trimmed(page, LENGTH, ALIGN, Access::ReadWrite);
+            let (is_there, after) = (address != 0 && (address + page) % ALIGN == 0, pages());
+            let more = [0, 1].map(|which| (after[which] - before[which]) * page);
+            is_there && more == [LENGTH; 2] && unmap(address, LENGTH) && pages() == before
+        });
+    }
+
+    #[test]
+    fn an_aligned_mapping_that_cannot_be_committed_leaves_nothing() {
+        in_a_child(|| {
+            limit_data(page_size()); // (0 would be no limit.)
+            let before = pages();
+            let address = map_trimmed(0, LENGTH, ALIGN, Access::ReadWrite);
+            address == 0 && map(LENGTH, ALIGN, Access::ReadWrite) == 0 && pages() == before
+        });
+    }
+}
