@@ -32,5 +32,6 @@ mod out_of_memory;
 mod policies;
 mod purger;
 mod same_name;
+mod refused_calls;
 mod stacks;
 mod threads;

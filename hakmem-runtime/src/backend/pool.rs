@@ -170,7 +170,7 @@ impl Pool {
             return true;
         }
         let Some(region) = Region::reserve(geometry, id, huge_pages, newest) else { return false };
-        free_runs.insert(region.first());
+        region.committed().for_each(|superslab| free_runs.insert(superslab));
         free_runs.newest_region = Some(region);
         // Release publishes the region to `regions`.
         self.newest_region.store(ptr::from_ref(region).cast_mut(), Ordering::Release);

@@ -42,36 +42,21 @@ impl Region {
         ptr::from_ref(self).addr() & !(geometry.region_size() - 1)
     }
 
-    /// Reserves a region of the allocator with this id, linked to `next`, and commits its first SuperSlab. `None`: no
-    /// memory or address space.
+    /// Reserves a region of the allocator with this id, linked to `next`, and commits its first SuperSlab, or all
+    /// of them. `None`: no memory or address space.
     pub(super) fn reserve(
         geometry: Geometry,
         id: u8,
         huge_pages: bool,
         next: Option<&'static Region>,
     ) -> Option<&'static Region> {
-        // Where address space is limited a shorter reservation may still fit, at the same alignment.
-        let mut count = SUPERSLABS;
-        let base = loop {
-            let base = mmap::map(count << geometry.superslab_shift, geometry.region_size(), Access::Reserved);
-            if base != 0 {
-                break base;
-            }
-            count /= 2;
-            if count == 0 {
-                return None;
-            }
-        };
+        let (base, count, committed) = map_superslabs(geometry)?;
         let length = count << geometry.superslab_shift;
-        if !mmap::commit(base, geometry.superslab_size()) {
-            mmap::unmap(base, length);
-            return None;
-        }
         if !page_map::enter_or_unmap(base, length, Occupant::Region(id)) {
             return None;
         }
         if huge_pages {
-            mmap::prefer_huge_pages(base, geometry.superslab_size());
+            mmap::prefer_huge_pages(base, committed << geometry.superslab_shift);
         }
         let head = ptr::with_exposed_provenance::<Region>(base.wrapping_add(geometry.head_start()));
         // SAFETY: the head is in the first SuperSlab, which was mapped and committed above and is never unmapped. It is
@@ -79,15 +64,17 @@ impl Region {
         let region = unsafe { &*head };
         region.next.set(next);
         region.reserved.set(count);
-        region.committed.set(1);
-        region.first().init(geometry, Region::metadata(geometry).div_ceil(geometry.slab_size()));
+        region.committed.set(committed);
+        for (index, superslab) in region.committed().enumerate() {
+            let metadata = if index == 0 { Region::metadata(geometry) } else { 0 };
+            superslab.init(geometry, metadata.div_ceil(geometry.slab_size()));
+        }
         Some(region)
     }
 
-    /// The SuperSlab that holds the region's metadata.
-    pub(super) fn first(&'static self) -> &'static SuperSlab {
-        let [first, ..] = &self.superslabs;
-        first
+    /// The SuperSlabs that are committed. The first one holds the region's metadata.
+    pub(super) fn committed(&'static self) -> impl Iterator<Item = &'static SuperSlab> {
+        self.superslabs.iter().take(self.committed.get())
     }
 
     /// Commits the next SuperSlab. `None`: all are committed, or the kernel refuses.
@@ -131,4 +118,27 @@ impl Region {
     pub(super) fn next(&self) -> Option<&'static Region> {
         self.next.get()
     }
+}
+
+/// Maps a region. Returns its address, how many SuperSlabs it has, and how many of them are committed.
+fn map_superslabs(geometry: Geometry) -> Option<(usize, usize, usize)> {
+    // Where address space is limited a shorter reservation may still fit, at the same alignment.
+    let mut count = SUPERSLABS;
+    while count > 0 {
+        let length = count << geometry.superslab_shift;
+        let base = mmap::map(length, geometry.region_size(), Access::Reserved);
+        if base != 0 {
+            if mmap::commit(base, geometry.superslab_size()) {
+                return Some((base, count, 1));
+            }
+            mmap::unmap(base, length);
+            // A filter of system calls may forbid to change what a mapping allows.
+            let base = mmap::map(length, geometry.region_size(), Access::ReadWrite);
+            if base != 0 {
+                return Some((base, count, count));
+            }
+        }
+        count /= 2;
+    }
+    None
 }

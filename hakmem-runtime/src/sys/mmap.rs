@@ -103,17 +103,24 @@ pub(crate) fn map(length: usize, align: usize, access: Access) -> usize {
 /// Maps `bytes` so that the address `before` bytes after their start is a multiple of `align`, a power of two: maps enough
 /// to contain that, and unmaps what is before and after it.
 pub(crate) fn map_trimmed(before: usize, bytes: usize, align: usize, access: Access) -> usize {
+    // What is mapped too much is only reserved, so that the kernel does not count it.
+    let address = map_and_trim(before, bytes, align, Access::Reserved);
+    if address == 0 || access == Access::Reserved || commit(address, bytes) {
+        return address;
+    }
+    unmap(address, bytes);
+    // A filter of system calls may forbid to change what a mapping allows.
+    map_and_trim(before, bytes, align, access)
+}
+
+fn map_and_trim(before: usize, bytes: usize, align: usize, access: Access) -> usize {
     let Some(total) = bytes.checked_add(align) else { return 0 };
-    let whole = mmap(0, total, Access::Reserved, 0);
+    let whole = mmap(0, total, access, 0);
     let Some(aligned) = round_up(whole.wrapping_add(before), align).filter(|_| whole != 0) else { return 0 };
     let address = aligned.wrapping_sub(before);
     let end = address.wrapping_add(bytes);
     unmap(whole, address.wrapping_sub(whole));
     unmap(end, whole.wrapping_add(total).wrapping_sub(end));
-    if access == Access::ReadWrite && !commit(address, bytes) {
-        unmap(address, bytes);
-        return 0;
-    }
     address
 }
 

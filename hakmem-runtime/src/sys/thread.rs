@@ -20,13 +20,13 @@ pub(crate) fn spawn(
     stack: usize,
 ) -> bool {
     // SAFETY: each place passed for a result is a live local, and each is read only after the call that fills it: the
-    // signal sets after `sigfillset` and `pthread_sigmask`, which cannot fail with these arguments; the attributes if
-    // their initialisation succeeded. What `run` does with `argument` is up to `run`, a safe function.
+    // signal sets after `sigfillset`, which cannot fail, and `pthread_sigmask`, if that succeeded; the attributes if
+    // their initialisation did. What `run` does with `argument` is up to `run`, a safe function.
     errno::preserve(|| unsafe {
         let (mut attributes, mut thread) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         let (mut all, mut old) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         libc::sigfillset(all.as_mut_ptr());
-        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr());
+        let masked = libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) == 0;
         let mut started = false;
         if libc::pthread_attr_init(attributes.as_mut_ptr()) == 0 {
             libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack);
@@ -35,7 +35,9 @@ pub(crate) fn spawn(
         }
         // The C library takes the thread-local memory out of the stack, which may be too small. Then the default size.
         started = started || libc::pthread_create(thread.as_mut_ptr(), ptr::null(), run, argument) == 0;
-        libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
+        if masked {
+            libc::pthread_sigmask(libc::SIG_SETMASK, old.as_ptr(), ptr::null_mut());
+        }
         started
     })
 }
