@@ -56,9 +56,11 @@ fn libraries() -> PathBuf {
     folder.join("target/release/examples")
 }
 
-/// What a program did, as the table says it.
-fn outcome(program: &Path, library: &Path) -> String {
+/// What a program did, as the table says it: with so many threads, and `other` as a library to load.
+fn outcome(program: &Path, library: &Path, threads: usize, other: &Path) -> String {
     let mut child = Command::new(program)
+        .arg(other)
+        .env("HAKMEM_TEST_THREADS", threads.to_string())
         .envs(preloading(library))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -130,16 +132,21 @@ fn misuse_ends_as_the_document_says() {
     for (name, expected) in rows {
         let program = libraries.join(&name);
         let status = Command::new(&compiler)
-            .args(["-O0", "-w", "-fno-builtin", "-o"])
+            .args(["-O0", "-w", "-fno-builtin", "-pthread", "-o"])
             .arg(&program)
             .arg(sources.join(format!("{name}.c")))
+            .arg("-ldl")
             .status()
             .expect("the compiler runs");
         assert!(status.success(), "{name} does not compile");
-        for ((spec, _), expected) in SPECS.iter().zip(expected) {
-            let found = outcome(&program, &libraries.join(format!("lib{spec}.so")));
-            if found != expected {
-                writeln!(differences, "{name} under {spec}: {found}, not {expected}").expect("writing to a string");
+        for (number, ((spec, _), expected)) in SPECS.iter().zip(expected).enumerate() {
+            let library = |number: usize| libraries.join(format!("lib{}.so", SPECS[number % SPECS.len()].0));
+            for threads in [1, 8] {
+                let found = outcome(&program, &library(number), threads, &library(number + 1));
+                if found != expected {
+                    writeln!(differences, "{name} under {spec}, {threads} threads: {found}, not {expected}")
+                        .expect("writing to a string");
+                }
             }
         }
     }

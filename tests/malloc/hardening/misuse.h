@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,26 @@
 static void *hidden(const void *pointer) {
     void *volatile copy = (void *)pointer;
     return copy;
+}
+
+/* Seven more threads that allocate and free, if the test wants them. */
+static void *beside(void *seed) {
+    unsigned random = (unsigned)(uintptr_t)seed;
+    char *blocks[64] = {0};
+    for (;;) {
+        random = random * 1664525u + 1013904223u;
+        free(blocks[random >> 26]);
+        blocks[random >> 26] = malloc((random >> 8) % ((random & 255) == 0 ? 300000 : 2000) + 1);
+    }
+}
+
+__attribute__((constructor)) static void start_threads(void) {
+    const char *count = getenv("HAKMEM_TEST_THREADS");
+    for (uintptr_t number = 1; count != NULL && number < (uintptr_t)atoi(count); number++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, beside, (void *)number) != 0)
+            exit(1);
+    }
 }
 
 /* A block, in a thread that has allocated and freed before, so that what follows can be a hit. */
