@@ -310,7 +310,8 @@ extern "C" fn in_the_last_round<A: Subject>(round: *mut libc::c_void) {
             return;
         }
     }
-    let mut kept: Vec<Piece<A>> = [24, 100, 700, 3000, 8000, 100_000].map(|size| Piece::new(layout(size), 7, false)).into();
+    let mut kept: Vec<Piece<A>> =
+        [24, 100, 700, 3000, 8000, 100_000].map(|size| Piece::new(layout(size), 7, false)).into();
     kept[3].resize(7000);
     kept[0].resize(300);
     kept.extend((0..20).map(|_| Piece::new(layout(2500), 8, true)));

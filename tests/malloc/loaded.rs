@@ -10,7 +10,10 @@ use std::thread;
 
 /// What the specs of the libraries say: each has another way to its thread caches, and the first two threads of its own.
 const SPECS: [(&str, &str); 2] = [
-    ("native", "[purge]\nbackground = true\ndelay_ms = 20\n\n[defaults]\nlayers = [\"unified\", \"sll\"]\nrefill = \"background\"\n"),
+    (
+        "native",
+        "[purge]\nbackground = true\ndelay_ms = 20\n\n[defaults]\nlayers = [\"unified\", \"sll\"]\nrefill = \"background\"\n",
+    ),
     ("beside", "tls = \"initial-exec\"\n\n[defaults]\nlayers = [\"pages\"]\n"),
 ];
 

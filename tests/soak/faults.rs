@@ -32,10 +32,8 @@ unsafe extern "C" fn syscall(
     e: c_long,
     f: c_long,
 ) -> c_long {
-    let may_fail = matches!(
-        number,
-        libc::SYS_mmap | libc::SYS_mprotect | libc::SYS_munmap | libc::SYS_madvise | libc::SYS_mremap
-    );
+    let may_fail =
+        matches!(number, libc::SYS_mmap | libc::SYS_mprotect | libc::SYS_munmap | libc::SYS_madvise | libc::SYS_mremap);
     // SAFETY: the caller's call, passed on, or half of it; `errno` is this thread's own place.
     unsafe {
         let result = if may_fail && refuse() {

@@ -158,6 +158,9 @@ pub(crate) fn install() {
 /// Registers functions to be called around each fork: before it (last registered, first called), and after it in the
 /// parent and in the child. If this fails (no memory), a child may find locks held.
 pub(crate) fn call(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
+    if cfg!(miri) {
+        return; // It has no forks.
+    }
     // SAFETY: the functions are in the program, or in a library that is never unloaded, so they stay callable.
     unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }

@@ -23,7 +23,8 @@ pub(crate) fn wake(word: &AtomicU32, count: u32) {
 
 /// `timeout` is null (no limit) or points to a live timespec.
 fn call(word: &AtomicU32, operation: i32, value: u32, timeout: *const libc::timespec) {
-    let arguments = [word.as_ptr().addr(), operation as usize, value as usize, timeout.addr(), 0, 0];
+    let arguments =
+        [word.as_ptr().expose_provenance(), operation as usize, value as usize, timeout.expose_provenance(), 0, 0];
     // SAFETY: the kernel reads the word, which `word` keeps alive, and the timeout, which is null or a local of
     // `wait_for` that outlives the call. It writes to neither.
     let _ = unsafe { kernel::call(libc::SYS_futex, arguments) };

@@ -249,7 +249,10 @@ mod tests {
         };
         let mut numbers = [0; 7];
         for (number, word) in numbers.iter_mut().zip(text[..length as usize].split(|&byte| byte == b' ')) {
-            *number = word.iter().filter(|byte| byte.is_ascii_digit()).fold(0, |sum, byte| sum * 10 + usize::from(byte - b'0'));
+            *number = word
+                .iter()
+                .filter(|byte| byte.is_ascii_digit())
+                .fold(0, |sum, byte| sum * 10 + usize::from(byte - b'0'));
         }
         [numbers[0], numbers[5]]
     }
