@@ -90,7 +90,7 @@ impl Classes<'_> {
             let header = policy.header.as_ref().map_or(Header::None, |header| *header.get_ref());
             // Not `align`, which the spec may set lower: blocks keep the natural alignment of their size.
             let first_block_offset = if header == Header::RegionId { sizes::natural_align(member.size) } else { 0 };
-            let slab = self.slab(raw.slab_units.as_ref(), size, first_block_offset);
+            let slab = self.slab(raw.slab_units.as_ref(), member, size, first_block_offset);
             self.check_policies(&policy, size);
             if let Some(geometry) = self.geometry {
                 self.check_span(&policy, member, raw.slab_units.as_ref(), geometry, slab.slabs, size);
@@ -282,11 +282,31 @@ impl Classes<'_> {
     }
 
     /// The shape of the spans. Without a geometry it is empty: the spec is rejected anyway.
-    fn slab(&mut self, slab_units: Option<&Spanned<u64>>, size: u32, first_block_offset: u32) -> SlabShape {
+    fn slab(
+        &mut self,
+        slab_units: Option<&Spanned<u64>>,
+        member: &Member,
+        size: u32,
+        first_block_offset: u32,
+    ) -> SlabShape {
         let Some(geometry) = self.geometry else {
             return SlabShape { slabs: 0, first_block_offset, blocks: 0, slack: 0 };
         };
         let derived = shape::derive(geometry, size, first_block_offset);
+        if derived.blocks == 0 {
+            // The size is at most half a SuperSlab (`check_size`), so without a header the longest span holds a block.
+            let half = format_bytes((geometry.superslab / 2).into());
+            let below = format_bytes((size - first_block_offset).into());
+            self.diagnostics.error(
+                member.span.clone(),
+                "a class with a header must be smaller than half a SuperSlab",
+                format!("a span, of at most {half}, has no room for this and a header"),
+                format!(
+                    "lower it to {below} or less, write `header = \"none\"` for this class, or raise `size` in [superslab]"
+                ),
+            );
+            return derived;
+        }
         let Some(slab_units) = slab_units else { return derived };
         let Some(count) = in_range(slab_units, "slab_units", 1, geometry.max_span_slabs().into(), self.diagnostics)
         else {
@@ -295,13 +315,14 @@ impl Classes<'_> {
         let shape = shape::of(geometry, count, size, first_block_offset);
         if shape.blocks == 0 {
             let bytes = format_bytes(u64::from(count) * u64::from(geometry.slab));
+            let with_header = if first_block_offset == 0 { "" } else { " and its header" };
             self.diagnostics.error(
                 slab_units.span(),
                 "the slabs of a class must hold at least one block",
-                format!("{bytes} hold no block of {size}"),
+                format!("{bytes} hold no block of {size}{with_header}"),
                 format!(
                     "at least {} are needed; left out, it would be {}",
-                    size.div_ceil(geometry.slab),
+                    (size + first_block_offset).div_ceil(geometry.slab),
                     derived.slabs
                 ),
             );

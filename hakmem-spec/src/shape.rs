@@ -34,7 +34,8 @@ pub(crate) fn of(geometry: Geometry, slabs: u32, size: u32, first_block_offset: 
 /// The shape of a class whose spec does not set one: the shortest span with enough blocks and little slack; if there is
 /// none, the one with the least slack, among those with enough blocks if possible.
 ///
-/// The size is at most half a SuperSlab, so that the longest span holds a block.
+/// The size is at most half a SuperSlab, so that the longest span holds a block; unless the size is exactly that and
+/// something precedes the first block. Then the shape has no blocks, and the spec is rejected.
 pub(crate) fn derive(geometry: Geometry, size: u32, first_block_offset: u32) -> SlabShape {
     let enough = enough_blocks(geometry, size);
     let shapes = || (1..=geometry.max_span_slabs()).map(|slabs| of(geometry, slabs, size, first_block_offset));

@@ -4,6 +4,7 @@ mod catalogue;
 mod errors;
 mod model;
 mod plan;
+mod random;
 mod render;
 mod robust;
 

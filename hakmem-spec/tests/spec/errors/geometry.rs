@@ -161,6 +161,42 @@ the slabs of a class must hold at least one block
 }
 
 #[test]
+fn a_header_needs_room_before_the_first_block() {
+    assert_error(
+        r"[defaults]
+header = 'region-id'
+[[class]]
+sizes = [64, '512 KiB', '1 MiB']
+",
+        r#"
+a class with a header must be smaller than half a SuperSlab
+ --> classes.toml:4:25
+  |
+4 | sizes = [64, '512 KiB', '1 MiB']
+  |                         ^^^^^^^ a span, of at most 1 MiB, has no room for this and a header
+  |
+  = help: lower it to 1020 KiB or less, write `header = "none"` for this class, or raise `size` in [superslab]
+"#,
+    );
+    assert_error(
+        r"[[class]]
+size = '128 KiB'
+slab_units = 2
+header = 'region-id'
+",
+        r"
+the slabs of a class must hold at least one block
+ --> classes.toml:3:14
+  |
+3 | slab_units = 2
+  |              ^ 128 KiB hold no block of 131072 and its header
+  |
+  = help: at least 3 are needed; left out, it would be 9
+",
+    );
+}
+
+#[test]
 fn a_delay_of_more_than_a_day() {
     assert_error(
         r"[purge]
