@@ -23,13 +23,13 @@ fn main() {
 "#;
 
 /// A package under construction.
-struct Project {
-    folder: PathBuf,
+pub(crate) struct Project {
+    pub(crate) folder: PathBuf,
 }
 
 impl Project {
     /// A package that depends on this crate under the name `dependency`.
-    fn new(name: &str, edition: &str, dependency: &str) -> Self {
+    pub(crate) fn new(name: &str, edition: &str, dependency: &str) -> Self {
         let folder = fixtures().join(name);
         // What an earlier run left.
         if folder.exists() {
@@ -38,17 +38,24 @@ impl Project {
         Self { folder: cargo::project(&format!("fixtures/{name}"), edition, dependency, "") }
     }
 
-    fn write(&self, path: &str, text: &str) {
+    pub(crate) fn write(&self, path: &str, text: &str) {
         cargo::write(&self.folder, path, text);
     }
 
-    fn run(&self, command: &str, arguments: &[&str]) -> Output {
-        cargo::cargo(command, &self.folder, &fixtures().join("target")).args(arguments).output().unwrap()
+    /// A command of cargo on the project.
+    pub(crate) fn command(&self, command: &str, arguments: &[&str]) -> Command {
+        let mut cargo = cargo::cargo(command, &self.folder, &fixtures().join("target"));
+        cargo.args(arguments);
+        cargo
+    }
+
+    pub(crate) fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        self.command(command, arguments).output().unwrap()
     }
 
     /// What cargo prints where it succeeds, which it must do without a warning.
     #[track_caller]
-    fn succeed(&self, command: &str, arguments: &[&str]) -> String {
+    pub(crate) fn succeed(&self, command: &str, arguments: &[&str]) -> String {
         let output = self.run(command, arguments);
         let errors = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "cargo {command} {arguments:?} failed:\n{errors}");
@@ -58,7 +65,7 @@ impl Project {
 
     /// What rustc reports where the build must fail.
     #[track_caller]
-    fn fail(&self) -> String {
+    pub(crate) fn fail(&self) -> String {
         let output = self.run("build", &[]);
         assert!(!output.status.success(), "the build should have failed");
         String::from_utf8(output.stderr).unwrap()

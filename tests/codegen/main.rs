@@ -8,4 +8,5 @@ mod absence;
 mod compile_fail;
 mod fixtures;
 mod golden;
+mod scopes;
 mod stacks_specs;

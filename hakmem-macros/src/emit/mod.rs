@@ -2,6 +2,7 @@
 //! and thread state. The logic is in `hakmem-runtime`; only what differs from spec to spec is generated.
 
 mod anchors;
+mod attributes;
 mod exports;
 mod groups;
 mod layers;
@@ -65,9 +66,11 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
     let compiled_spec = compiled_spec(&context, name);
     let exports = exports::emit(&context, name);
     let anchors = input.anchors.then(|| anchors::emit(&context, name));
+    let also = attributes::of_items(&input.attributes);
     quote! {
         #type_item
 
+        #also
         #[doc = #summary]
         #[doc(hidden)]
         mod #module {
@@ -89,20 +92,30 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
 pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[String]) -> TokenStream {
     let Input { hakmem, attributes, visibility, name, .. } = input;
     let methods = methods(input, None);
+    let derives = derives();
+    let also = attributes::of_items(attributes);
     let span = input.spec_span();
-    let errors = messages.iter().map(|message| quote_spanned! { span => ::core::compile_error! { #message } });
-    let tracked = tracked(tracked_file);
+    let errors = messages.iter().map(|message| {
+        let error = quote_spanned! { span => ::core::compile_error! { #message } };
+        quote! { #also #error }
+    });
+    let tracked = tracked_file.map(|file| {
+        let tracked = tracked(Some(file));
+        quote! { #also #tracked }
+    });
     quote! {
         #(#errors)*
         #tracked
         #(#attributes)*
-        #[derive(Clone, Copy, Debug, Default)]
+        #derives
         #visibility struct #name;
 
+        #also
         impl #name {
             #methods
         }
 
+        #also
         // SAFETY: the program does not compile.
         unsafe impl ::core::alloc::GlobalAlloc for #name {
             unsafe fn alloc(&self, _: ::core::alloc::Layout) -> *mut u8 {
@@ -111,20 +124,35 @@ pub(crate) fn failed(input: &Input, tracked_file: Option<&str>, messages: &[Stri
             unsafe fn dealloc(&self, _: *mut u8, _: ::core::alloc::Layout) {}
         }
 
+        #also
         #hakmem::__private::failed_spec!(#name);
     }
 }
 
-/// The private module of an allocator called `name`.
-fn module_name(name: &Ident) -> Ident {
-    let mut snake = String::new();
-    for (position, letter) in name.unraw().to_string().chars().enumerate() {
-        if letter.is_uppercase() && position > 0 {
-            snake.push('_');
-        }
-        snake.extend(letter.to_lowercase());
+/// What every allocator's type derives, by names that need no prelude.
+fn derives() -> TokenStream {
+    quote! {
+        #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug, ::core::default::Default)]
     }
-    format_ident!("__hakmem_{}", snake)
+}
+
+/// The private module of an allocator called `name`: another for each name. In words, if the name is as types are named;
+/// else the name as it is, after one more underscore, which no words begin with.
+fn module_name(name: &Ident) -> Ident {
+    let name = name.unraw().to_string();
+    if !name.starts_with(|first: char| first.is_ascii_uppercase())
+        || !name.chars().all(|letter| letter.is_ascii_alphanumeric())
+    {
+        return format_ident!("__hakmem__{name}");
+    }
+    let mut words = String::new();
+    for letter in name.chars() {
+        if letter.is_ascii_uppercase() && !words.is_empty() {
+            words.push('_');
+        }
+        words.push(letter.to_ascii_lowercase());
+    }
+    format_ident!("__hakmem_{words}")
 }
 
 /// Makes cargo rebuild the crate when the spec changes. Its text does not reach the binary.
@@ -164,18 +192,22 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
     );
     let methods = methods(input, Some(context.spec.geometry.slab));
     let global_alloc = global_alloc(input);
+    let derives = derives();
+    let also = attributes::of_items(attributes);
     let gap = attributes.iter().any(|attribute| attribute.path().is_ident("doc")).then(|| quote! { #[doc = ""] });
     quote! {
         #(#attributes)*
         #gap
         #[doc = #about]
-        #[derive(Clone, Copy, Debug, Default)]
+        #derives
         #visibility struct #name;
 
+        #also
         impl #name {
             #methods
         }
 
+        #also
         #global_alloc
     }
 }

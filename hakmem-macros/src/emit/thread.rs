@@ -138,5 +138,7 @@ fn pthread_create() -> TokenStream {
 /// macro of the `hakmem` crate appends a number, which sets allocators of one name apart.
 fn word(name: &Ident) -> String {
     let crate_name = std::env::var("CARGO_CRATE_NAME").unwrap_or_default();
-    format!("__hakmem_{crate_name}_{}_", name.unraw())
+    // The assembler takes no other letters.
+    let name: String = name.unraw().to_string().chars().filter(char::is_ascii).collect();
+    format!("__hakmem_{crate_name}_{name}_")
 }
