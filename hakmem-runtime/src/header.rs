@@ -11,7 +11,9 @@
 //!
 //! A free compares the byte with the one that the layout's class has, and flips it. A wrong layout, a double free and a
 //! pointer from elsewhere end the program with a message. Two classes whose indices differ by a multiple of 16 have the
-//! same byte. This check does not tell them apart; the slab does, if the block is flushed to it.
+//! same byte, and before a pointer from elsewhere it may stand by chance. This check does not tell them apart; the slab
+//! and the page map do, if the block is flushed (`heap/remote_batch.rs`). Here the page map would more than double the
+//! instructions of a free: 32 instead of 13.
 //!
 //! The page before a pointer at the start of a page may not be readable: the pointer may be a large block, or come
 //! right after unmapped memory of a region. So for such a pointer the page map and the slab must say first that the

@@ -219,6 +219,21 @@ fn a_block_of_the_system_allocator() {
     dies("a_block_of_the_system_allocator", body, &[FOREIGN, "expected class 320, found none"]);
 }
 
+/// The byte before it looks like the header of an allocated block of its class, by chance: 1 of 256 pointers from elsewhere.
+/// It is noticed when the block would go back to a slab.
+#[test]
+fn a_pointer_from_elsewhere_with_a_byte_that_matches() {
+    let body = || {
+        let block = lone_page().wrapping_add(64);
+        let class_index = all::Heap::CLASSES.iter().position(|class| class.size == 64).expect("there is such a class");
+        // SAFETY: the page is this test's.
+        unsafe { *block.wrapping_sub(1) = 0xA0 | class_index as u8 };
+        free(say(block), 50);
+        all::Heap::purge();
+    };
+    dies("a_pointer_from_elsewhere_with_a_byte_that_matches", body, &[FOREIGN]);
+}
+
 fn page_size() -> usize {
     // SAFETY: sysconf has no preconditions.
     usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).expect("a page has a size")

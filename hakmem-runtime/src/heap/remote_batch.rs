@@ -114,7 +114,7 @@ pub(crate) fn flush(backing: &'static Backing, heap: Option<&Heap>, class_index:
             own.slab.free(block);
             continue;
         }
-        let slab = slab_of(&block, geometry, class_index);
+        let slab = slab_of(&block, backing, class_index);
         if let Some(heap) = heap
             && slab.is_owned_by(heap.owner_id(class_index))
         {
@@ -148,7 +148,7 @@ pub(crate) fn flush(backing: &'static Backing, heap: Option<&Heap>, class_index:
 
 /// [`flush`] of one block.
 pub(crate) fn flush_one(backing: &'static Backing, heap: Option<&Heap>, class_index: u32, block: FreeBlock) {
-    let slab = slab_of(&block, backing.pool().geometry(), class_index);
+    let slab = slab_of(&block, backing, class_index);
     match heap {
         Some(heap) if slab.is_owned_by(heap.owner_id(class_index)) => {
             slab.free(block);
@@ -160,12 +160,15 @@ pub(crate) fn flush_one(backing: &'static Backing, heap: Option<&Heap>, class_in
     }
 }
 
-/// The slab of `block` in an allocator of this geometry; ends the program if the slab is not of the class at
-/// `class_index`.
+/// The slab of `block`; ends the program if that is not of the class at `class_index`. Where blocks have headers, also if
+/// it is no block of this allocator: the byte before a pointer from elsewhere may look like a header by chance.
 #[inline(always)]
-fn slab_of(block: &FreeBlock, geometry: Geometry, class_index: u32) -> &'static Slab {
+fn slab_of(block: &FreeBlock, backing: &Backing, class_index: u32) -> &'static Slab {
+    if backing.class(class_index).has_header() && backing.slab_at(block.addr()).is_none() {
+        fatal("invalid free: not a block of this allocator", block.addr());
+    }
     // SAFETY: a `FreeBlock` is a block of a class of this allocator, so it is in a region of its geometry.
-    let slab = unsafe { geometry.slab_of(block.addr()) };
+    let slab = unsafe { backing.pool().geometry().slab_of(block.addr()) };
     if slab.class_index() != class_index {
         misuse(slab, block.addr());
     }

@@ -54,6 +54,11 @@ impl Class {
         Class { needs_class: true, ..self }
     }
 
+    /// Whether a header precedes each block.
+    pub(crate) const fn has_header(&self) -> bool {
+        self.first_block_offset > 0
+    }
+
     /// The bytes of a block that its smallest request wastes, if the next smaller class serves requests up to `smaller`
     /// bytes.
     pub const fn worst_waste(&self, smaller: u32) -> u32 {
