@@ -1,8 +1,8 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
-#[cfg(all(hakmem_anchors, hakmem_record))]
-compile_error!("`hakmem_anchors` and `hakmem_record` cannot be set for the same build");
+#[cfg(any(all(hakmem_anchors, hakmem_record), all(hakmem_anchors, hakmem_system), all(hakmem_record, hakmem_system)))]
+compile_error!("only one of `hakmem_anchors`, `hakmem_record` and `hakmem_system` can be set for a build");
 
 pub use hakmem_runtime::{Class, ClassStats, ClassTable, LayerStats, LayerTable, Stats, StatsJson};
 
@@ -85,7 +85,8 @@ macro_rules! allocator {
 /// not `true`.
 ///
 /// What is exported, and how it behaves where C leaves a choice, is in `docs/MALLOC.md`; `include/hakmem.h` declares
-/// the calls that are hakmem's own.
+/// the calls that are hakmem's own. Under `--cfg hakmem_system` these are all: C's `malloc` stays the C library's.
+#[cfg(not(hakmem_system))]
 #[macro_export]
 macro_rules! export_malloc {
     ($allocator:ty) => {
@@ -230,6 +231,9 @@ macro_rules! export_malloc {
 }
 
 mod failed;
+#[cfg(hakmem_system)]
+#[doc(hidden)]
+pub mod system;
 mod tls;
 
 /// What generated code uses. Not part of the public API.
@@ -238,16 +242,20 @@ pub mod __private {
     extern crate std;
 
     pub use crate::failed::NoCache;
+    #[cfg(hakmem_system)]
+    pub use crate::system;
     pub use crate::tls::hash;
     pub use crate::{__failed_spec as failed_spec, __initial_exec_tls as initial_exec_tls, __native_tls as native_tls};
     // `cargo hakmem` sets these cfgs for the whole build. They are read here because code that the macro emits would be
     // checked against the cfgs of the user's crate.
-    #[cfg(not(any(hakmem_anchors, hakmem_record)))]
+    #[cfg(not(any(hakmem_anchors, hakmem_record, hakmem_system)))]
     pub use hakmem_macros::allocator_impl;
     #[cfg(hakmem_anchors)]
     pub use hakmem_macros::anchored_allocator_impl as allocator_impl;
     #[cfg(all(hakmem_record, not(hakmem_anchors)))]
     pub use hakmem_macros::recorded_allocator_impl as allocator_impl;
+    #[cfg(all(hakmem_system, not(any(hakmem_anchors, hakmem_record))))]
+    pub use hakmem_macros::system_allocator_impl as allocator_impl;
     pub use hakmem_runtime::background::{Filler, filler};
     pub use hakmem_runtime::c::{self, ByAddress, EmptyThread, KnownRegions, c_row_is_full};
     pub use hakmem_runtime::cache::*;

@@ -8,14 +8,24 @@ use syn::{Attribute, Ident, LitStr, Token, Visibility};
 pub(crate) struct Input {
     /// The path of the `hakmem` crate: `$crate` of its wrapper macro.
     pub(crate) hakmem: TokenStream,
-    /// Whether the allocator's methods go through the recorder, for `cargo hakmem record`.
-    pub(crate) record: bool,
-    /// Whether each class's hit paths are also emitted as separate functions, for `cargo hakmem asm`.
-    pub(crate) anchors: bool,
+    pub(crate) build: Build,
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: Visibility,
     pub(crate) name: Ident,
     pub(crate) spec: SpecAt,
+}
+
+/// What the allocator is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// The program.
+    Plain,
+    /// `cargo hakmem record`: the allocator's methods go through the recorder.
+    Recorded,
+    /// `cargo hakmem asm`: each class's hit paths are also emitted as separate functions.
+    Anchored,
+    /// Tools that look at each block: the allocator's methods are those of the system's allocator.
+    System,
 }
 
 /// Where the spec is.
@@ -67,6 +77,6 @@ impl Parse for Input {
         if !input.is_empty() {
             return Err(input.error("one invocation makes one allocator; write another `allocator!` for the next"));
         }
-        Ok(Input { hakmem: hakmem.stream(), record: false, anchors: false, attributes, visibility, name, spec })
+        Ok(Input { hakmem: hakmem.stream(), build: Build::Plain, attributes, visibility, name, spec })
     }
 }

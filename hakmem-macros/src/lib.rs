@@ -10,7 +10,7 @@ mod emit;
 mod input;
 mod source;
 
-use input::Input;
+use input::{Build, Input};
 use proc_macro2::TokenStream;
 
 /// The implementation of `hakmem::allocator!`; its first token tree is the path of the `hakmem` crate in parentheses.
@@ -24,23 +24,30 @@ pub fn allocator_impl(tokens: proc_macro::TokenStream) -> proc_macro::TokenStrea
 #[doc(hidden)]
 #[proc_macro]
 pub fn recorded_allocator_impl(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    expand_as(tokens.into(), |input| Input { record: true, ..input }).into()
+    expand_as(tokens.into(), Build::Recorded).into()
 }
 
 /// `allocator_impl` under `--cfg hakmem_anchors`: each class's hit paths are also emitted as separate functions.
 #[doc(hidden)]
 #[proc_macro]
 pub fn anchored_allocator_impl(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
-    expand_as(tokens.into(), |input| Input { anchors: true, ..input }).into()
+    expand_as(tokens.into(), Build::Anchored).into()
+}
+
+/// `allocator_impl` under `--cfg hakmem_system`: the allocator's methods are those of `std::alloc::System`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn system_allocator_impl(tokens: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    expand_as(tokens.into(), Build::System).into()
 }
 
 fn expand(tokens: TokenStream) -> TokenStream {
-    expand_as(tokens, |input| input)
+    expand_as(tokens, Build::Plain)
 }
 
-fn expand_as(tokens: TokenStream, kind: impl FnOnce(Input) -> Input) -> TokenStream {
-    let input = match syn::parse2(tokens) {
-        Ok(input) => kind(input),
+fn expand_as(tokens: TokenStream, build: Build) -> TokenStream {
+    let input = match syn::parse2::<Input>(tokens) {
+        Ok(input) => Input { build, ..input },
         Err(error) => return error.into_compile_error(),
     };
     let found = match source::find(&input) {

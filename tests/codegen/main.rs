@@ -10,3 +10,4 @@ mod fixtures;
 mod golden;
 mod scopes;
 mod stacks_specs;
+mod system;

@@ -9,7 +9,7 @@ mod layers;
 mod tables;
 mod thread;
 
-use crate::input::Input;
+use crate::input::{Build, Input};
 use crate::source::Found;
 use hakmem_spec::{Background, Group, Plan, Spec, Tls};
 use proc_macro2::{Ident, Literal, TokenStream};
@@ -65,7 +65,7 @@ pub(crate) fn allocator(input: &Input, found: &Found, spec: &Spec) -> TokenStrea
     let thread = thread::emit(&context, name);
     let compiled_spec = compiled_spec(&context, name);
     let exports = exports::emit(&context, name);
-    let anchors = input.anchors.then(|| anchors::emit(&context, name));
+    let anchors = (input.build == Build::Anchored).then(|| anchors::emit(&context, name));
     let also = attributes::of_items(&input.attributes);
     quote! {
         #type_item
@@ -214,7 +214,7 @@ fn type_item(input: &Input, context: &Context, source: &str) -> TokenStream {
 
 /// The type's public constant and methods. `slab` is the size of a slab in bytes; `None`: the spec is broken, and the
 /// methods are there so that their uses add no errors.
-fn methods(Input { hakmem, name, .. }: &Input, slab: Option<u32>) -> TokenStream {
+fn methods(Input { hakmem, name, build, .. }: &Input, slab: Option<u32>) -> TokenStream {
     let module = module_name(name);
     let body = |code: TokenStream| {
         if slab.is_some() {
@@ -232,9 +232,17 @@ fn methods(Input { hakmem, name, .. }: &Input, slab: Option<u32>) -> TokenStream
     let classes = body(quote! { #hakmem::ClassTable::new(Self::CLASSES, #slab) });
     let stats = body(quote! { #hakmem::Stats::of(&#module::ALLOCATOR) });
     let layer_stats = body(quote! { #hakmem::__private::layer_stats::<#name>() });
-    let owns = body(quote! { #module::ALLOCATOR.owns(pointer.addr()) });
-    let prewarm = body(quote! { #hakmem::__private::prewarm::<#name>(layout.size(), layout.align()) });
-    let purge = body(quote! { #hakmem::__private::purge::<#name>() });
+    // Where every block is the system's, nobody can tell whose a pointer is, and there is nothing to fill or to return.
+    let [owns, prewarm, purge] = if *build == Build::System {
+        [quote! { !pointer.is_null() }, quote! { layout.size() <= isize::MAX as usize }, TokenStream::new()]
+    } else {
+        [
+            quote! { #module::ALLOCATOR.owns(pointer.addr()) },
+            quote! { #hakmem::__private::prewarm::<#name>(layout.size(), layout.align()) },
+            quote! { #hakmem::__private::purge::<#name>() },
+        ]
+    }
+    .map(body);
     quote! {
         /// The size classes, in no particular order.
         pub const CLASSES: &'static [#hakmem::Class] = #constant;
@@ -277,10 +285,14 @@ fn methods(Input { hakmem, name, .. }: &Input, slab: Option<u32>) -> TokenStream
     }
 }
 
-/// `GlobalAlloc` for the type: the runtime's functions, or under `cargo hakmem record` those of its recorder.
-fn global_alloc(Input { hakmem, name, record, .. }: &Input) -> TokenStream {
-    let record = record.then(|| quote! { record::wrap:: });
-    let path = quote! { #hakmem::__private::#record };
+/// `GlobalAlloc` for the type: the runtime's functions; under `cargo hakmem record` those of its recorder; under `--cfg
+/// hakmem_system` those of the system's allocator.
+fn global_alloc(Input { hakmem, name, build, .. }: &Input) -> TokenStream {
+    let path = match build {
+        Build::Plain | Build::Anchored => quote! { #hakmem::__private:: },
+        Build::Recorded => quote! { #hakmem::__private::record::wrap:: },
+        Build::System => quote! { #hakmem::__private::system:: },
+    };
     quote! {
         // SAFETY: a block has at least the layout's size and alignment and one owner at a time; null means no memory.
         // Nothing panics or unwinds.

@@ -5,7 +5,7 @@
 
 use super::{Backing, Heap};
 use crate::slab::remote::RemoteFree;
-use crate::slab::{Batch, FreeBlock, FreeList, Geometry, NO_CLASS, Slab};
+use crate::slab::{Batch, FreeBlock, FreeList, NO_CLASS, Slab};
 use crate::sys::fatal::fatal;
 use core::ptr;
 
