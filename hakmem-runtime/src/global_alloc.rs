@@ -211,10 +211,15 @@ fn alloc_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     }
 }
 
-/// Allocates a large block. A thread without a heap gets one, and with it a cache of large blocks.
+/// Allocates a large block.
 fn alloc_large<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
-    let block = S::Cache::with_started(false, |cache| S::allocator().alloc_large(cache.heap().get(), size, align));
-    block.unwrap_or_else(|| S::allocator().alloc_large(None, size, align))
+    with_heap::<S>(|heap| S::allocator().alloc_large(heap, size, align))
+}
+
+/// Calls `work` with the thread's heap. A thread without one gets one, and with it a cache of large blocks; without memory
+/// for a heap, it is `None`.
+fn with_heap<S: CompiledSpec>(work: impl Fn(Option<&Heap>) -> *mut u8) -> *mut u8 {
+    S::Cache::with_started(false, |cache| work(cache.heap().get())).unwrap_or_else(|| work(None))
 }
 
 /// Frees what is not small, or has an alignment that not every class has.
@@ -318,7 +323,7 @@ fn alloc_zeroed_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     match find_class_slow::<S>(size, align) {
         // SAFETY: the offset is that of a class that serves `size` bytes.
         Some(offset) => unsafe { zeroed_of_class::<S>(offset, size) },
-        None => S::Cache::with(|cache| S::allocator().alloc_zeroed_large(cache.heap().get(), size, align)),
+        None => with_heap::<S>(|heap| S::allocator().alloc_zeroed_large(heap, size, align)),
     }
 }
 
@@ -381,8 +386,7 @@ unsafe fn realloc_slow<S: CompiledSpec>(block: *mut u8, size: usize, align: usiz
 /// As [`Allocator::realloc_large`].
 pub(crate) unsafe fn realloc_large<S: CompiledSpec>(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
     // SAFETY: the caller's contract.
-    let new =
-        S::Cache::with(|cache| unsafe { S::allocator().realloc_large(cache.heap().get(), block, new_size, align) });
+    let new = with_heap::<S>(|heap| unsafe { S::allocator().realloc_large(heap, block, new_size, align) });
     // What it has freed waits for its purge.
     S::wake_purger();
     new

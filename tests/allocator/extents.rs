@@ -2,12 +2,13 @@
 //! shared with others, and starts that spread over the sets of a processor's caches.
 
 use crate::address_space::limit_address_space;
-use crate::blocks::{KIB, MIB, Piece, layout, subjects};
+use crate::blocks::{KIB, MIB, Piece, layout, on_a_thread, subjects};
 use crate::rerun::isolated;
 use crate::resident::resident;
 use std::alloc::{GlobalAlloc, Layout};
 use std::collections::BTreeSet;
 use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -120,6 +121,36 @@ fn nobody_takes_the_segment_that_a_thread_has_mapped() {
                 });
             }
         });
+    });
+}
+
+/// Where the first large block of each of some threads is, which all live at once. Each begins in its own way.
+fn first_blocks(ways: &[fn() -> *mut u8]) -> Vec<usize> {
+    let Some((way, others)) = ways.split_first() else { return Vec::new() };
+    let mut starts = vec![way().addr()];
+    starts.extend(on_a_thread(|| first_blocks(others)));
+    starts
+}
+
+#[test]
+fn a_thread_has_a_shard_of_its_own_whatever_it_begins_with() {
+    const SIZE: usize = 100 * KIB;
+    static FOREIGN: AtomicPtr<u8> = AtomicPtr::new(ptr::null_mut());
+    isolated("a_thread_has_a_shard_of_its_own_whatever_it_begins_with", || {
+        // SAFETY: no size is 0; the block that grows is ours, of this layout, and used by one thread at a time.
+        let starts = unsafe {
+            FOREIGN.store(Heap.alloc(layout(SIZE)), Ordering::Relaxed);
+            first_blocks(&[
+                || Heap.alloc(layout(SIZE)),
+                || Heap.alloc_zeroed(layout(SIZE)),
+                || Heap.realloc(FOREIGN.load(Ordering::Relaxed), layout(SIZE), 2 * SIZE),
+                || Heap.alloc(layout(SIZE)),
+            ])
+        };
+        // A segment has 4 MiB at least; in one that is shared, these blocks would follow each other.
+        for (index, start) in starts.iter().enumerate() {
+            assert!(starts[..index].iter().all(|other| other.abs_diff(*start) > MIB), "{starts:x?}");
+        }
     });
 }
 

@@ -309,6 +309,7 @@ impl Extents {
         if wanted.length >= SHARED && self.cached() >= wanted.length {
             // Others' caches, too: that takes less time than to touch so many pages.
             self.empty_caches(clock::now_ms(), true);
+            self.purge_to_limit();
         }
         self.take_free(shard, exactly).or_else(|| self.take_from_new_segment((caller.id, number), shard, wanted))
     }
@@ -378,8 +379,10 @@ impl Extents {
     pub(super) fn free_cold(&self, cache: Option<&LocalCache>, block: Block) {
         // A second free must not find a block there.
         block.segment.set_record(block.unit, Record::Held { length: block.length });
-        self.empty(cache);
         let now = clock::now_ms();
+        if let Some(cache) = cache {
+            self.put_back_all(cache, now);
+        }
         if let Some(shard) = self.shard_of(block.segment) {
             shard.put_dirty(block.segment, block.unit, block.length, now);
         }
@@ -394,9 +397,13 @@ impl Extents {
     #[inline(never)]
     pub(crate) fn empty(&self, cache: Option<&LocalCache>) {
         let Some(cache) = cache.filter(|cache| cache.units() > 0) else { return };
-        let now = clock::now_ms();
-        cache.take_all(|extent| self.put_back(&extent, now));
+        self.put_back_all(cache, clock::now_ms());
         self.purge_to_limit();
+    }
+
+    /// [`Extents::empty`], without a look at the limit.
+    fn put_back_all(&self, cache: &LocalCache, now: u32) {
+        cache.take_all(|extent| self.put_back(&extent, now));
     }
 
     /// Puts an extent from a cache back into its shard.

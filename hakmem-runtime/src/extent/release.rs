@@ -27,6 +27,7 @@ impl Extents {
     /// Gives back what has been free for at least `delay` milliseconds.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
         self.empty_caches(now, true);
+        self.purge_to_limit();
         if delay > 0
             && self.is_refused()
             && now.wrapping_sub(self.refused.load(Ordering::Relaxed)) as i32 >= delay as i32
@@ -116,17 +117,17 @@ impl Extents {
     }
 
     /// Moves what is in the caches of idle threads to the shards, or of all threads, except where one uses its cache at this
-    /// moment. It counts as freed at `since`.
+    /// moment. It counts as freed at `since`. Gives nothing back.
     #[inline(never)]
     pub(super) fn empty_caches(&self, since: u32, all: bool) {
         let emptying = self.emptying.lock();
         let wanted = |cache: &LocalCache| cache.is_idle() || all;
         local_cache::empty(self.caches.get(), wanted, |extent| self.put_back(&extent, since));
         drop(emptying);
-        self.purge_to_limit();
     }
 
-    /// Moves what is in the caches of idle threads to the shards, now and then. It was not used for as long as nobody looked.
+    /// Moves what is in the caches of idle threads to the shards, if nobody has looked for a while. It was not used for as
+    /// long.
     fn empty_idle_caches(&self, now: u32) {
         let looked = self.looked.load(Ordering::Relaxed);
         if now.wrapping_sub(looked) >= LOOK_MS {
@@ -135,14 +136,19 @@ impl Extents {
         }
     }
 
-    /// Gives back what exceeds the limit. The caches take nothing while they could exceed it.
-    pub(super) fn purge_to_limit(&self) {
+    /// How many dirty free units exceed the limit. The caches take nothing while they could exceed it.
+    fn beyond_limit(&self) -> usize {
         let dirty: usize = self.shards().map(Shard::dirty).sum();
         let enough = dirty > self.limit - self.limit / 4 || self.is_refused();
         if self.enough.load(Ordering::Relaxed) != enough {
             self.enough.store(enough, Ordering::Relaxed);
         }
-        self.purge_units(dirty.saturating_sub(self.limit));
+        dirty.saturating_sub(self.limit)
+    }
+
+    /// Gives back what exceeds the limit.
+    pub(super) fn purge_to_limit(&self) {
+        self.purge_units(self.beyond_limit());
     }
 
     /// Gives back at least `units` dirty units, the oldest first.
@@ -153,6 +159,8 @@ impl Extents {
         }
         let now = clock::now_ms();
         self.empty_idle_caches(now);
+        // What was cached counts towards the limit from now on.
+        units = units.max(self.beyond_limit());
         while units > 0 {
             let with_age = |shard: &'static Shard| Some((shard.oldest(now)?, shard));
             let dirty = self.shards().filter(|shard| shard.dirty() > 0);
