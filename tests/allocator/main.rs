@@ -26,6 +26,7 @@ mod forms;
 mod headers;
 mod interpreted;
 mod large;
+mod locked;
 mod memory;
 mod misuse;
 mod model;

@@ -19,6 +19,9 @@ const BITMAP: usize = BINS.div_ceil(u64::BITS as usize);
 /// The most extents that a request looks at in one bin. After so many in all, it takes the best that serves.
 const LOOKS: usize = 16;
 
+/// The most extents of refused pages that wait for a purge again at once.
+const RETRIES: usize = 64;
+
 /// Nodes in the first chunk; each chunk has twice as many as the one before.
 const FIRST_CHUNK: usize = 64;
 const CHUNKS: usize = 24;
@@ -104,6 +107,8 @@ pub(super) struct FreeExtents {
     /// The spare nodes that were used before.
     spare_head: u32,
     ever_used: u32,
+    /// The last node that `retry_refused` came to.
+    retried: u32,
     /// Nodes that are not in use.
     pub(super) spare: usize,
     /// Dirty units.
@@ -120,6 +125,7 @@ impl FreeExtents {
         newest: 0,
         spare_head: 0,
         ever_used: 0,
+        retried: 0,
         spare: 0,
         dirty: 0,
     };
@@ -228,6 +234,27 @@ impl FreeExtents {
         self.spare_head = link;
         self.spare += 1;
         Some(extent)
+    }
+
+    /// Has some extents wait for a purge again of which the kernel refused to take pages back, as if they had been freed at
+    /// `since`; others the next time. `false`: there are none.
+    #[inline(never)]
+    pub(super) fn retry_refused(&mut self, since: u32) -> bool {
+        let mut found = 0;
+        for _ in 0..self.ever_used {
+            self.retried = self.retried % self.ever_used + 1;
+            let Some(extent) = self.get(self.retried).filter(|extent| extent.dirty == 0) else { continue };
+            // The bits of refused pages stay dirty. A whole segment waits as it is.
+            let dirty = extent.segment.count_dirty(extent.unit..extent.end());
+            if dirty > 0 && !extent.is_whole_segment() {
+                self.replace(self.retried, FreeExtent { dirty, since, ..extent });
+                found += 1;
+            }
+            if found == RETRIES {
+                break;
+            }
+        }
+        found > 0
     }
 
     /// Takes a node out of its bin.

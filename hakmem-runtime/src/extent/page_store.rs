@@ -53,12 +53,22 @@ pub(super) struct PageStore {
     pub(super) used: usize,
     /// The units of those that are being purged.
     pub(super) purging: usize,
+    /// The kernel refused to take pages back that do not count as dirty since, and when it was last asked again.
+    pub(super) refused: bool,
+    pub(super) tried: u32,
 }
 
 impl PageStore {
     #[cfg(test)]
-    pub(super) const EMPTY: PageStore =
-        PageStore { free: FreeExtents::EMPTY, segments: Segments::EMPTY, extents: 0, used: 0, purging: 0 };
+    pub(super) const EMPTY: PageStore = PageStore {
+        free: FreeExtents::EMPTY,
+        segments: Segments::EMPTY,
+        extents: 0,
+        used: 0,
+        purging: 0,
+        refused: false,
+        tried: 0,
+    };
 
     /// Makes sure that there is a node for each extent in use, for one more, and for what a cut leaves. `false`: no
     /// memory.
@@ -235,6 +245,22 @@ impl PageStore {
     pub(super) fn put_purged(&mut self, &FreeExtent { segment, unit, length, since, .. }: &FreeExtent, dirty: usize) {
         self.purging -= length;
         self.put(segment, unit, length, dirty, since);
+    }
+
+    /// Whether the kernel is to be asked again for what it refused, which it was not for `delay` milliseconds.
+    pub(super) fn is_retry_due(&mut self, now: u32, delay: u32) -> bool {
+        let due = self.refused && now.wrapping_sub(self.tried) >= delay.max(1);
+        if due {
+            self.tried = now;
+        }
+        due
+    }
+
+    /// Has a few of the extents of which pages were refused wait for a purge again, as if they had been freed at `since`.
+    /// `false`: there are none.
+    pub(super) fn retry_refused(&mut self, since: u32) -> bool {
+        self.refused = self.free.retry_refused(since);
+        self.refused
     }
 
     /// Forgets a segment, all of which was taken out by [`PageStore::take_oldest`].

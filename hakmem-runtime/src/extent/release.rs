@@ -9,6 +9,7 @@ use super::segment::UNIT;
 use super::shard::Shard;
 use crate::sys::clock;
 use crate::sys::mmap;
+use core::iter;
 use core::sync::atomic::Ordering;
 
 /// What may be kept in any case, in units (1 MiB), for each shard.
@@ -18,6 +19,11 @@ const FREE_MARGIN: usize = (1 << 20) / UNIT;
 /// touch the many pages of a long extent.
 const KEPT_SHARE: usize = 8;
 const KEPT_SHARE_LONG: usize = 4;
+
+/// Of pages that the kernel refuses to take back, as it does while they are locked (mlock(2)), a part is tried by itself down
+/// to this many units (64 KiB, the largest page); and so often for an extent, as all of them may be locked.
+const PIECE: usize = (64 << 10) / UNIT;
+const REFUSALS: usize = 16;
 
 /// Where too much is kept, a thread that has not freed a large block for so many milliseconds counts as idle.
 const LOOK_MS: u32 = 8;
@@ -36,14 +42,21 @@ impl Extents {
             self.set_refused(0);
         }
         for shard in self.shards() {
-            while self.purge_oldest(shard, now, delay, usize::MAX) > 0 {}
+            let purge_all = || iter::from_fn(|| self.purge_oldest(shard, now, delay, usize::MAX)).sum::<usize>();
+            purge_all();
+            // What was locked may not be any more. It is tried again as long as that gives anything back.
+            if shard.with_store(|store| store.is_retry_due(now, delay)) {
+                let retry = || shard.with_store(|store| store.retry_refused(now.wrapping_sub(delay)));
+                while retry() && purge_all() > 0 {}
+            }
         }
     }
 
-    /// How long ago the oldest memory that waits for a purge was freed. What is cached may have been freed just now.
+    /// How long ago the oldest memory that waits for a purge was freed, or tried in vain. What is cached may have been freed
+    /// just now.
     pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
         let cached = (self.cached() > 0).then_some(0);
-        self.shards().filter_map(|shard| shard.oldest(now)).chain(cached).max()
+        self.shards().flat_map(|shard| [shard.oldest(now), shard.tried(now)]).flatten().chain(cached).max()
     }
 
     /// Gives back as many dirty bytes as are about to be touched elsewhere, so that what is kept does not add to a
@@ -165,41 +178,38 @@ impl Extents {
             let with_age = |shard: &'static Shard| Some((shard.oldest(now)?, shard));
             let dirty = self.shards().filter(|shard| shard.dirty() > 0);
             let Some((_, shard)) = dirty.filter_map(with_age).max_by_key(|&(age, _)| age as i32) else { return };
-            let purged = self.purge_oldest(shard, now, 0, units);
-            if purged == 0 {
-                return;
-            }
-            units = units.saturating_sub(purged);
+            let Some(purged) = self.purge_oldest(shard, now, 0, units) else { return };
+            units = units.saturating_sub(purged.max(1));
         }
     }
 
     /// Gives back a shard's extent that has been free for longest, if that is at least `delay` milliseconds: up to `most` of
-    /// its dirty units, or all of its segment if that is free. Returns how many units, or 1 for a
-    /// segment without any; 0: none is old enough.
-    fn purge_oldest(&self, shard: &Shard, now: u32, delay: u32, most: usize) -> usize {
+    /// its dirty units, or all of its segment if that is free. Returns how many units the system took. `None`: no extent is
+    /// old enough.
+    fn purge_oldest(&self, shard: &Shard, now: u32, delay: u32, most: usize) -> Option<usize> {
         // It is held now: the lock is free while the kernel works.
-        let Some(extent) = shard.with_store(|store| store.take_oldest(now, delay)) else { return 0 };
+        let extent = shard.with_store(|store| store.take_oldest(now, delay))?;
         if !extent.is_whole_segment() || extent.dirty > most {
-            return purge_extent(shard, &extent, most);
+            return Some(purge_extent(shard, &extent, most));
         }
         shard.with_store(|store| store.remove(&extent));
         let moved = extent.segment.moves();
         if extent.segment.unmap() {
             moves::give_back(moved);
-            return extent.dirty.max(1);
+            return Some(extent.dirty);
         }
         shard.with_store(|store| store.restore(&extent));
         // As if it had been freed after now: this purge does not come to it again.
-        purge_extent(shard, &FreeExtent { since: now.wrapping_add(1), ..extent }, most)
+        Some(purge_extent(shard, &FreeExtent { since: now.wrapping_add(1), ..extent }, most))
     }
 }
 
-/// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many, or 1 if the
-/// kernel refuses.
+/// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many.
 fn purge_extent(shard: &Shard, extent: &FreeExtent, most: usize) -> usize {
     let &FreeExtent { segment, unit, length, .. } = extent;
     let end = unit + length;
     let (mut purged, mut from) = (0, unit);
+    let (mut refusals, mut piece, mut refused) = (0, usize::MAX, false);
     while purged < most {
         let run = segment.dirty_run(from..end);
         if run.is_empty() {
@@ -207,15 +217,29 @@ fn purge_extent(shard: &Shard, extent: &FreeExtent, most: usize) -> usize {
             break;
         }
         let whole_pages = (most - purged).checked_next_multiple_of(mmap::page_size() / UNIT).unwrap_or(most);
-        from = run.end.min(run.start.saturating_add(whole_pages));
-        let run = run.start..from;
-        // Locked memory stays dirty.
+        let run = run.start..run.end.min(run.start.saturating_add(whole_pages.min(piece)));
         if mmap::purge(segment.address(run.start), run.len() * UNIT) {
             shard.with_store(|_| segment.set_clean(run.clone()));
             purged += run.len();
+            from = run.end;
+            piece = piece.saturating_mul(4);
+            continue;
         }
+        refusals += 1;
+        if refusals == REFUSALS {
+            from = end;
+        } else if run.len() <= PIECE {
+            (from, piece) = (run.end, usize::MAX);
+        } else {
+            piece = (run.len() / 4).next_multiple_of(PIECE);
+            continue;
+        }
+        refused = true;
     }
-    // What was refused does not count as dirty any more, so that nobody tries again for its sake.
-    shard.with_store(|store| store.put_purged(extent, segment.count_dirty(from..end)));
-    purged.max(1)
+    // What was refused does not count as dirty any more, so that nobody tries again to get below a limit.
+    shard.with_store(|store| {
+        store.refused |= refused;
+        store.put_purged(extent, segment.count_dirty(from..end));
+    });
+    purged
 }

@@ -69,6 +69,12 @@ impl Shard {
         self.store.lock().free.oldest().map(|(_, extent)| now.wrapping_sub(extent.since))
     }
 
+    /// How long ago pages that the kernel refuses to take back were tried again.
+    pub(super) fn tried(&self, now: u32) -> Option<u32> {
+        let store = self.store.lock();
+        store.refused.then(|| now.wrapping_sub(store.tried))
+    }
+
     /// Calls `each` with the bytes of each block.
     pub(super) fn each_block(&self, each: &mut impl FnMut(usize)) {
         let store = self.store.lock();
