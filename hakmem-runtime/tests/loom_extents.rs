@@ -174,19 +174,19 @@ fn records_say_where_extents_are() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "Causality violation: Concurrent write accesses")]
 fn an_owner_without_a_fence_is_caught() {
     free_and_allocate::<NoLight>(true);
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "Causality violation: Concurrent write accesses")]
 fn another_thread_without_a_fence_is_caught() {
     free_and_allocate::<NoHeavy>(true);
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "Causality violation: Concurrent write accesses")]
 fn another_thread_that_does_not_look_is_caught() {
     free_and_allocate::<Both>(false);
 }

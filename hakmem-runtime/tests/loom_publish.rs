@@ -62,7 +62,7 @@ fn one_leaf_wins_and_is_seen_complete() {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "Causality violation: Concurrent read and write accesses")]
 fn missing_orderings_are_caught() {
     two_makers::<false>();
 }

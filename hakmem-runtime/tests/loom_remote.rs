@@ -184,7 +184,7 @@ impl Word for RelaxedWord {
 
 /// The same protocol without its orderings: the owner reads a link that was not published.
 #[test]
-#[should_panic]
+#[should_panic(expected = "Causality violation: Concurrent read and write accesses")]
 fn missing_orderings_are_caught() {
     loom::model(|| {
         let shared = Arc::new((RemoteWord::new(RelaxedWord(AtomicU64::new(0))), UnsafeCell::new(0_u32)));

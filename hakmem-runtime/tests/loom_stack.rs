@@ -143,7 +143,7 @@ impl Word for Untagged {
 }
 
 #[test]
-#[should_panic]
+#[should_panic(expected = "a node was lost or has two owners")]
 fn a_missing_tag_is_caught() {
     aba(|| Untagged(AtomicU64::new(0)));
 }

@@ -5,7 +5,7 @@
 //! describes 16 GiB of address space.
 
 use super::arena;
-use super::word::publish_once;
+use super::word::{Word, publish_once};
 use crate::sys::mmap;
 use core::ops::Range;
 use core::ptr;
@@ -107,12 +107,24 @@ pub(crate) fn enter_or_unmap(address: usize, length: usize, occupant: Occupant) 
 /// Removes `[address, address + length)`, whole granules of one occupant, and unmaps it. `false`: the kernel refused, and
 /// all is as it was.
 pub(crate) fn unmap(address: usize, length: usize) -> bool {
-    let occupant = occupant_of(address);
-    // First here: once unmapped, the addresses may be anyone's.
-    write(granules(address, length), Occupant::None);
-    let unmapped = mmap::unmap(address, length);
+    retract(granules(address, length).filter_map(entry_of), || mmap::unmap(address, length))
+}
+
+/// Stores `value` in the entries of an occupant. Its blocks are handed out after this.
+pub fn publish<'a, W: Word + 'a>(entries: impl Iterator<Item = &'a W>, value: u64) {
+    // Relaxed: who asks for a block's address has got it from the thread that was handed the block, and with it all that
+    // was written before. Of what was unmapped and mapped again, the kernel orders one before the other.
+    entries.for_each(|entry| entry.store(value, Ordering::Relaxed));
+}
+
+/// Clears the entries of one occupant and then calls `unmap`: once that is done, the addresses may be anyone's, and the
+/// entries be published again. `false`: it was refused, and all is as it was.
+pub fn retract<'a, W: Word + 'a>(entries: impl Iterator<Item = &'a W> + Clone, unmap: impl FnOnce() -> bool) -> bool {
+    let occupant = entries.clone().next().map_or(0, |entry| entry.load(Ordering::Relaxed));
+    publish(entries.clone(), Occupant::None.encode());
+    let unmapped = unmap();
     if !unmapped {
-        write(granules(address, length), occupant);
+        publish(entries, occupant);
     }
     unmapped
 }
@@ -124,9 +136,7 @@ fn granules(address: usize, length: usize) -> Range<usize> {
 }
 
 fn write(granules: Range<usize>, occupant: Occupant) {
-    for entry in granules.filter_map(entry_of) {
-        entry.store(occupant.encode(), Ordering::Relaxed);
-    }
+    publish(granules.filter_map(entry_of), occupant.encode());
 }
 
 #[cfg(test)]
@@ -153,6 +163,25 @@ mod tests {
         for address in [0, 1, usize::MAX, 1 << 47, (1 << 47) - 1, usize::MAX / 2] {
             assert_eq!(occupant_of(address), Occupant::None);
         }
+    }
+
+    #[test]
+    fn what_has_more_than_47_bits_is_foreign_and_cannot_be_entered() {
+        let base = 0x2345_4000_0000;
+        assert!(enter(base, GRANULE, Occupant::Segment(7, base)));
+        for bit in 47..64 {
+            assert_eq!(occupant_of(base | 1 << bit), Occupant::None, "bit {bit}");
+        }
+        write(granules(base, GRANULE), Occupant::None);
+        // The first granule beyond, and the last one before together with it.
+        for (start, length) in [(1 << 47, GRANULE), ((1 << 47) - GRANULE, 2 * GRANULE), (1 << 48, GRANULE)] {
+            assert!(!enter(start, length, Occupant::Segment(7, start)));
+            assert_eq!(occupant_of(start), Occupant::None);
+        }
+        let last = (1 << 47) - GRANULE;
+        assert!(enter(last, GRANULE, Occupant::Segment(7, last)));
+        assert_eq!(occupant_of((1 << 47) - 1), Occupant::Segment(7, last));
+        write(granules(last, GRANULE), Occupant::None);
     }
 
     #[test]
