@@ -291,6 +291,39 @@ fn alignments_that_are_none() {
 }
 
 #[test]
+fn amounts_that_nobody_has_are_refused_and_leave_nothing() {
+    isolated("amounts_that_nobody_has_are_refused_and_leave_nothing", || {
+        // SAFETY: each block is freed once.
+        unsafe {
+            let block = libc::malloc(1 << 20);
+            let mappings = || std::fs::read_to_string("/proc/self/maps").expect("proc is mounted").lines().count();
+            let (before, mapped) = (resident(), mappings());
+            for size in (44..64).map(|shift| 1 << shift).chain([isize::MAX as usize]) {
+                for align in [16, 4096, 1 << 21, 1 << 40, 1 << 46].into_iter().filter(|&align| align <= size) {
+                    let size = size & !(align - 1);
+                    assert_eq!(with_errno(|| libc::aligned_alloc(align, size)), (ptr::null_mut(), ENOMEM), "{size:#x}");
+                    assert_eq!(with_errno(|| libc::memalign(align, size)), (ptr::null_mut(), ENOMEM), "{size:#x}");
+                    let mut place = ptr::null_mut();
+                    assert_eq!(with_errno(|| libc::posix_memalign(&raw mut place, align, size)), (ENOMEM, ENOMEM));
+                    assert!(place.is_null());
+                }
+                assert_eq!(with_errno(|| libc::malloc(size)), (ptr::null_mut(), ENOMEM), "{size:#x}");
+                assert_eq!(with_errno(|| libc::calloc(1, size)), (ptr::null_mut(), ENOMEM), "{size:#x}");
+                assert_eq!(with_errno(|| libc::realloc(block, size)), (ptr::null_mut(), ENOMEM), "{size:#x}");
+            }
+            // Alignments that there is room for, if only the system lends so much address space.
+            for shift in 24..47 {
+                libc::free(libc::memalign(1 << shift, 100));
+            }
+            Heap::purge();
+            let left = resident().saturating_sub(before);
+            assert!(left < 1 << 20 && mappings() < mapped + 20, "{left} bytes, {} mappings", mappings() - mapped);
+            libc::free(block);
+        }
+    });
+}
+
+#[test]
 fn pages() {
     // SAFETY: each is freed once.
     unsafe {

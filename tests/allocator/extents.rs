@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 hakmem::allocator! {
     /// The default spec without a thread that purges.
@@ -165,23 +165,58 @@ fn mappings_stay_few_with_a_million_blocks() {
     });
 }
 
+/// Asks for an amount in every way, with each alignment that such a layout may have.
+fn is_refused(size: usize, piece: &Piece<Heap>) {
+    for align in [1, 8, 4 * KIB, 2 * MIB, 1 << 40, 1 << 46].into_iter().filter(|&align| align <= size) {
+        let layout = Layout::from_size_align(size & !(align - 1), align).expect("no more than isize::MAX");
+        // SAFETY: the size is not 0.
+        let blocks = unsafe { [Heap.alloc(layout), Heap.alloc_zeroed(layout)] };
+        assert_eq!(blocks, [ptr::null_mut(); 2], "{layout:?}");
+    }
+    // SAFETY: the block is the piece's, and stays what it is.
+    assert!(unsafe { Heap.realloc(piece.pointer(), layout(piece.size()), size & !7) }.is_null(), "{size}");
+}
+
+/// The least of several times.
+fn least_time(work: impl Fn()) -> Duration {
+    let time = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    (0..10).map(time).min().expect("ten times")
+}
+
+/// A hundred mappings that come and go, none of them touched.
+fn map_and_unmap() {
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    for _ in 0..100 {
+        // SAFETY: a new mapping, which nobody uses.
+        unsafe {
+            let mapping = libc::mmap(ptr::null_mut(), MIB, access, flags, -1, 0);
+            assert!(mapping != libc::MAP_FAILED && libc::munmap(mapping, MIB) == 0);
+        }
+    }
+}
+
 #[test]
-fn what_nobody_has_is_refused_and_leaves_nothing() {
-    isolated("what_nobody_has_is_refused_and_leaves_nothing", || {
+fn what_nobody_has_is_refused_at_once_and_leaves_nothing() {
+    isolated("what_nobody_has_is_refused_at_once_and_leaves_nothing", || {
         drop(Piece::<Heap>::new(layout(MIB), 1, false));
         let (before, mapped) = (resident(), mappings());
         let mut piece = Piece::<Heap>::new(layout(MIB), 1, false);
-        // A kernel that grants whatever is asked for (vm.overcommit_memory = 1) grants less than this, too.
         // Below this, a kernel with vm.overcommit_memory = 1 grants whatever is asked for.
         for shift in 44..63 {
-            for align in [8, 4096, 1 << 21, 1 << 46] {
-                let Ok(layout) = Layout::from_size_align(1 << shift, align) else { continue };
-                // SAFETY: the size is not 0.
-                assert!(unsafe { Heap.alloc(layout).is_null() && Heap.alloc_zeroed(layout).is_null() });
-            }
-            // SAFETY: the block is the piece's, and stays what it is.
-            assert!(unsafe { Heap.realloc(piece.pointer(), layout(MIB), 1 << shift) }.is_null());
+            is_refused(1 << shift, &piece);
         }
+        is_refused(isize::MAX as usize, &piece);
+        let refused = least_time(|| is_refused(1 << 46, &piece));
+        let mappings_time = least_time(map_and_unmap);
+        assert!(refused < mappings_time, "{refused:?} for a dozen requests, {mappings_time:?} for 100 mappings");
+        // Here the kernel is asked.
+        limit_address_space(4 << 30);
+        let refused = least_time(|| is_refused(1 << 40, &piece));
+        assert!(refused < 5 * mappings_time, "{refused:?} for a dozen requests, {mappings_time:?} for 100 mappings");
         piece.resize(2 * MIB);
         drop(piece);
         Heap::purge();
