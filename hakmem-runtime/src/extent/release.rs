@@ -159,9 +159,13 @@ impl Extents {
         dirty.saturating_sub(self.limit)
     }
 
-    /// Gives back what exceeds the limit.
+    /// Gives back what exceeds the limit, and a part of the rest with it: a purge looks at all of an extent, and each call of
+    /// the kernel takes its time.
     pub(super) fn purge_to_limit(&self) {
-        self.purge_units(self.beyond_limit());
+        match self.beyond_limit() {
+            0 => {}
+            beyond => self.purge_units(beyond + self.limit / 16),
+        }
     }
 
     /// Gives back at least `units` dirty units, the oldest first.
