@@ -91,6 +91,35 @@ fn growth_of_a_large_block_copies_nothing() {
 }
 
 #[test]
+fn growth_of_a_sparse_block_touches_nothing() {
+    isolated("growth_of_a_sparse_block_touches_nothing", || {
+        let (step, most) = (64 * MIB, 640 * MIB);
+        for with_neighbours in [false, true] {
+            let mut neighbours = Vec::new();
+            // SAFETY: the block is ours, of the size that it was given last; the bytes are within it.
+            unsafe {
+                let (mut block, before) = (Heap.alloc(layout(step)), peak());
+                block.add(step / 2).write(7);
+                for size in (step..most).step_by(step) {
+                    if with_neighbours {
+                        // So that it has to move.
+                        neighbours.push(Piece::<Heap>::new(layout(MIB), 1, false));
+                    }
+                    block = Heap.realloc(block, layout(size), size + step);
+                    assert!(!block.is_null());
+                }
+                assert_eq!(block.add(step / 2).read(), 7);
+                let growth = peak().saturating_sub(before).saturating_sub(neighbours.len() * MIB);
+                assert!(growth < 2 * MIB, "{growth} bytes of an untouched block are resident");
+                Heap.dealloc(block, layout(most));
+            }
+            drop(neighbours);
+            Heap::purge();
+        }
+    });
+}
+
+#[test]
 fn shrinking_gives_memory_back() {
     isolated("shrinking_gives_memory_back", || {
         let before = resident();

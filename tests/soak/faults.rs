@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// One call in so many fails; 0 for none.
 pub(crate) static FAULTS: AtomicU32 = AtomicU32::new(0);
-static CALLS: AtomicU32 = AtomicU32::new(0);
+/// How many calls there were, refused or not.
+pub(crate) static CALLS: AtomicU32 = AtomicU32::new(0);
 pub(crate) static REFUSED: AtomicU64 = AtomicU64::new(0);
 
 /// Whether this call is one to refuse.

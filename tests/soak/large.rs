@@ -2,7 +2,7 @@
 //! map and unmap memory of their own: nobody's memory is lost or changed, whatever the kernel refuses.
 
 use crate::address_space::limit_address_space;
-use crate::faults::{FAULTS, REFUSED};
+use crate::faults::{CALLS, FAULTS, REFUSED};
 use crate::rerun::isolated;
 use crate::resident::resident;
 use crate::{Random, heap, large_blocks, seconds};
@@ -236,5 +236,49 @@ fn under_a_limit() {
         assert!(NULLS.load(Ordering::Relaxed) > 0);
         // Nothing is in use, so there is room for a thread.
         thread::spawn(|| ()).join().expect("the thread ends well");
+    });
+}
+
+/// Buffers that come and go, so many at a time, each page written.
+fn buffers(count: usize, alive: usize, (least, most): (usize, usize)) {
+    let mut random = Random(1);
+    let mut all: Vec<Held> = (0..alive).map(|_| Held::NONE).collect();
+    for turn in 0..count {
+        let size = least + random.below(most - least + 1);
+        // SAFETY: the old one is this function's.
+        let address = unsafe {
+            libc::free(all[turn % alive].address);
+            if turn % 2 == 0 { libc::calloc(1, size) } else { libc::malloc(size) }
+        };
+        all[turn % alive] = Held { address, size, seed: turn };
+        all[turn % alive].fill();
+    }
+    all.into_iter().for_each(free);
+}
+
+#[test]
+fn buffers_that_come_and_go_need_few_calls_of_the_system() {
+    const KIB: usize = 1 << 10;
+    const MIB: usize = 1 << 20;
+    const COUNT: usize = 600;
+    isolated("buffers_that_come_and_go_need_few_calls_of_the_system", || {
+        for (alive, lengths) in [
+            (1, (300 * KIB, 300 * KIB)),
+            (1, (16 * MIB, 16 * MIB)),
+            (8, (300 * KIB, 1200 * KIB)),
+            (8, (MIB, 8 * MIB)),
+            (100, (300 * KIB, 300 * KIB)),
+            (30, (5 * MIB, 5 * MIB)),
+        ] {
+            buffers(COUNT / 4, alive, lengths);
+            let calls = (0..3).map(|_| {
+                let before = CALLS.load(Ordering::Relaxed);
+                buffers(COUNT, alive, lengths);
+                CALLS.load(Ordering::Relaxed) - before
+            });
+            // The least of three, as what is not used for a while goes back, and the machine may be busy.
+            let least = calls.min().expect("three times");
+            assert!(least < COUNT as u32 / 4, "{least} calls for {COUNT} buffers of {lengths:?}, {alive} at a time");
+        }
     });
 }

@@ -289,7 +289,7 @@ mod tests {
             // The stack is among the pages, and not limited.
             limit_data(before[1] * page + LENGTH);
             let address = map_trimmed(page, LENGTH, ALIGN, Access::ReadWrite);
-            let (is_there, after) = (address != 0 && (address + page) % ALIGN == 0, pages());
+            let (is_there, after) = (address != 0 && (address + page).is_multiple_of(ALIGN), pages());
             let more = [0, 1].map(|which| (after[which] - before[which]) * page);
             is_there && more == [LENGTH; 2] && unmap(address, LENGTH) && pages() == before
         });
