@@ -438,6 +438,19 @@ pub fn purge<S: CompiledSpec>() {
     if S::Cache::has_started() { S::Cache::with(purge) } else { S::allocator().purge(None) }
 }
 
+/// Gives what this thread keeps to the other threads, and to the purger: its layers, slabs and large blocks.
+pub fn idle<S: CompiledSpec>() {
+    if S::Cache::has_started() {
+        S::Cache::with(|cache| {
+            S::Groups::drain(cache);
+            if let Some(heap) = cache.heap().get() {
+                heap.rest();
+            }
+        });
+        S::wake_purger();
+    }
+}
+
 /// Flushes the queues that the background thread fills.
 fn flush_queues<S: CompiledSpec>(heap: Option<&Heap>) {
     for class_index in 0..S::CLASSES.len() {

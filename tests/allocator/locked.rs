@@ -8,9 +8,10 @@ use std::ptr;
 use std::thread;
 use std::time::Duration;
 
+/// The default spec without its thread, whose stack would be locked, too.
 mod plain {
     hakmem::allocator! {
-        pub(super) struct Heap;
+        pub(super) struct Heap = "tests/slow_path_purge.toml";
     }
 }
 

@@ -24,6 +24,7 @@ mod extents;
 mod first_use;
 mod forms;
 mod headers;
+mod holes;
 mod interpreted;
 mod large;
 mod locked;

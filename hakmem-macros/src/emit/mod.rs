@@ -233,13 +233,19 @@ fn methods(Input { hakmem, name, build, .. }: &Input, slab: Option<u32>) -> Toke
     let stats = body(quote! { #hakmem::Stats::of(&#module::ALLOCATOR) });
     let layer_stats = body(quote! { #hakmem::__private::layer_stats::<#name>() });
     // Where every block is the system's, nobody can tell whose a pointer is, and there is nothing to fill or to return.
-    let [owns, prewarm, purge] = if *build == Build::System {
-        [quote! { !pointer.is_null() }, quote! { layout.size() <= isize::MAX as usize }, TokenStream::new()]
+    let [owns, prewarm, purge, idle] = if *build == Build::System {
+        [
+            quote! { !pointer.is_null() },
+            quote! { layout.size() <= isize::MAX as usize },
+            TokenStream::new(),
+            TokenStream::new(),
+        ]
     } else {
         [
             quote! { #module::ALLOCATOR.owns(pointer.addr()) },
             quote! { #hakmem::__private::prewarm::<#name>(layout.size(), layout.align()) },
             quote! { #hakmem::__private::purge::<#name>() },
+            quote! { #hakmem::__private::idle::<#name>() },
         ]
     }
     .map(body);
@@ -281,6 +287,12 @@ fn methods(Input { hakmem, name, build, .. }: &Input, slab: Option<u32>) -> Toke
         /// the purge delay.
         pub fn purge() {
             #purge
+        }
+
+        /// For a thread that is about to wait for long: gives what it keeps for itself to the other threads, and to the
+        /// thread that purges. Its next allocation of each class is slower. Returns nothing to the system itself.
+        pub fn idle() {
+            #idle
         }
     }
 }

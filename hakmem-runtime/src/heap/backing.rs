@@ -1,11 +1,12 @@
 //! What the heaps of one allocator share.
 
+use super::maintain::Holes;
 use super::{Heap, Portion, Trim};
 use crate::backend::{Pool, TICKS};
 use crate::extent::{Caller, Extents};
 use crate::meta::page_map::{self, Occupant};
-use crate::slab::Slab;
 use crate::slab::class::Class;
+use crate::slab::{Slab, SlabList};
 use crate::sys::clock;
 use crate::sys::lock::Lock;
 use crate::sys::thread_key::ThreadKey;
@@ -175,8 +176,9 @@ impl Backing {
     /// no memory waits for a purge.
     pub(crate) fn purge_aged(&self, now: u32, delay: u32) -> Option<u32> {
         let shared = self.trim(None, Portion::Unused);
+        let changed = self.purge_abandoned(now, delay);
         self.purge_free(now, delay);
-        let ages = [self.pool.oldest(now), self.extents.oldest(now), shared.then_some(0)];
+        let ages = [self.pool.oldest(now), self.extents.oldest(now), (shared || changed).then_some(0)];
         let age = ages.into_iter().flatten().max()?;
         // Not at once when the next memory is due: what becomes due soon after it is purged together with it.
         Some(delay.saturating_sub(age).max(delay / TICKS).max(1))
@@ -186,6 +188,52 @@ impl Backing {
     /// help for that, which it may refuse.
     pub(super) fn empty_cache_of(&self, heap: Option<&Heap>) {
         self.extents.empty(heap.map(|heap| &heap.extents));
+    }
+
+    /// Purges the holes of a slab, which the caller owns and no thread cache pops from.
+    pub(super) fn purge_holes(&self, slab: &Slab, class: &Class) {
+        if let Some(unlist) = self.unlist() {
+            unlist(slab);
+        }
+        slab.purge_holes(class);
+    }
+
+    /// Retires abandoned slabs that are empty, and purges the holes of those that have not changed for `delay` milliseconds.
+    /// `true`: some have. This takes milliseconds where there are many, so threads of the program do not do it on slow paths.
+    fn purge_abandoned(&self, now: u32, delay: u32) -> bool {
+        let mut wait = false;
+        for (class_index, class) in self.classes.iter().enumerate() {
+            let (all, settled) = (SlabList::EMPTY, SlabList::EMPTY);
+            // All of them first: what is put back goes where it comes from.
+            while let Some(slab) = self.pool.take_partial(class_index as u32) {
+                all.push(slab);
+            }
+            while let Some(slab) = all.pop() {
+                slab.collect_remote();
+                // It may have got another class since it was put there.
+                let has_settled = slab.class_index() == class_index as u32 && slab.has_settled(now, delay);
+                if has_settled && !slab.is_empty() {
+                    settled.push(slab);
+                } else {
+                    wait |= !slab.is_done();
+                    self.put_back(slab);
+                }
+            }
+            while let Some(slab) = settled.pop() {
+                self.purge_holes(slab, class);
+                self.put_back(slab);
+            }
+        }
+        wait
+    }
+
+    /// Abandons a slab that was abandoned before and is the caller's now, or retires it if it is empty.
+    fn put_back(&self, slab: &'static Slab) {
+        if !self.pool.abandon_unless_empty(slab) {
+            let slabs = self.class(slab.class_index()).slabs;
+            slab.reset();
+            self.pool.put_free(slab, slabs);
+        }
     }
 
     fn purge_free(&self, now: u32, delay: u32) {
@@ -199,11 +247,13 @@ impl Backing {
     pub(crate) fn purge(&self, heap: Option<&Heap>) {
         self.trim(heap, Portion::All);
         if let Some(heap) = heap {
-            heap.maintain();
+            heap.maintain(Holes::All);
             heap.release_cached();
         }
         self.empty_cache_of(heap);
-        self.purge_free(clock::now_ms(), 0);
+        let now = clock::now_ms();
+        self.purge_abandoned(now, 0);
+        self.purge_free(now, 0);
     }
 
     /// Returns all free memory and address space to the system, which has refused so many bytes.

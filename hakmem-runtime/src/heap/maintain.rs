@@ -4,6 +4,21 @@ use super::Heap;
 use crate::backend::TICKS;
 use crate::sys::clock;
 
+/// Holes go back in slabs that have not changed for so many milliseconds, if the purge delay is shorter.
+const SETTLE_MS: u32 = 100;
+
+/// The most slabs whose holes go back in one slow path: about a millisecond.
+const MOST_SETTLED: u32 = 128;
+
+/// Which holes [`Heap::maintain`] purges.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Holes {
+    /// Those of partial slabs that have not changed for so many milliseconds.
+    Settled { now: u32, delay: u32 },
+    /// Those of current slabs, too. The layers were drained: no thread cache pops from one.
+    All,
+}
+
 impl Heap {
     /// Reads the clock. [`TICKS`] times in a purge delay it maintains the heap, purges what is due, and ends the
     /// throttle if it is time. Nothing without a purge delay.
@@ -15,7 +30,7 @@ impl Heap {
             if self.throttle.end(now, delay.saturating_mul(2)) {
                 self.bins().iter().for_each(|bin| bin.list_limit.unthrottle());
             }
-            self.maintain();
+            self.maintain(Holes::Settled { now, delay: delay.max(SETTLE_MS) });
             self.backing.purge_if_due(Some(self), now);
         }
     }
@@ -46,16 +61,23 @@ impl Heap {
     }
 
     /// Collects the remote frees of this heap's slabs. Retires slabs that are empty, and abandons partial ones that are
-    /// full.
+    /// full. Purges holes.
     #[cold]
-    pub(super) fn maintain(&self) {
-        for bin in self.bins() {
+    pub(super) fn maintain(&self, holes: Holes) {
+        let mut most = MOST_SETTLED;
+        for (bin, class) in self.bins().iter().zip(self.backing.classes()) {
             for slab in bin.partial.iter() {
                 slab.collect_remote();
                 // Nothing was freed into a slab that is still full: no reason to go on looking at it.
                 if slab.is_empty() || !slab.has_free_blocks() {
                     bin.partial.remove(slab);
                     self.abandon_or_retire(slab);
+                } else if match holes {
+                    Holes::All => true,
+                    Holes::Settled { now, delay } => most > 0 && slab.has_settled(now, delay),
+                } {
+                    most = most.saturating_sub(1);
+                    self.backing.purge_holes(slab, class);
                 }
             }
             if let Some(current) = bin.current.get() {
@@ -63,9 +85,18 @@ impl Heap {
                 if current.is_empty() {
                     bin.current.set(None);
                     self.retire(current);
+                } else if matches!(holes, Holes::All) {
+                    self.backing.purge_holes(current, class);
                 }
             }
         }
+    }
+
+    /// For a thread that is about to wait, whose layers were drained: gives up all slabs and what is cached, so that other
+    /// threads can use it and the purger gives it back. The thread's next allocations take slow paths.
+    pub(crate) fn rest(&self) {
+        self.abandon_all();
+        self.backing.empty_cache_of(Some(self));
     }
 
     /// Abandons or retires every slab. The layers were drained before.

@@ -93,6 +93,27 @@ impl Slab {
         Some((unsafe { FreeList::from_head(head) }, count))
     }
 
+    /// Calls `each` with the first index and the length of each run of blocks that are free in the bitmap.
+    pub(super) fn each_free_run(&self, mut each: impl FnMut(u32, u32)) {
+        let carved = self.carved();
+        let is_free = |index: u32| self.word(index / WORD).get() >> (index % WORD) & 1 != 0;
+        let mut index = self.lowest.get().wrapping_mul(WORD);
+        while index < carved {
+            // A word at a time where nothing is free.
+            let left = self.word(index / WORD).get() >> (index % WORD);
+            if left == 0 {
+                index = (index / WORD).wrapping_add(1).wrapping_mul(WORD);
+                continue;
+            }
+            let first = index.wrapping_add(left.trailing_zeros());
+            index = first;
+            while index < carved && is_free(index) {
+                index = index.wrapping_add(1);
+            }
+            each(first, index.wrapping_sub(first));
+        }
+    }
+
     /// Takes at most `want` blocks and passes them to `each`, in ascending order: the free ones, or memory never used
     /// if none is free. Returns how many; 0 when every block is handed out.
     #[inline]

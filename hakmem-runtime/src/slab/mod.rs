@@ -6,6 +6,7 @@
 //! class      a size class
 //! metadata   `Slab`: one slab's metadata
 //! bitmap     free blocks as bits; memory that no block was carved from yet
+//! holes      pages of a slab in use that go back to the system
 //! page_list  free blocks as lists, for the layer `pages`
 //! remote     the word through which other threads free blocks, and by which a slab changes owners
 //! free_list  a free block, and a list of free blocks
@@ -18,6 +19,7 @@ mod bitmap;
 pub(crate) mod class;
 pub(crate) mod free_list;
 pub(crate) mod geometry;
+mod holes;
 pub(crate) mod metadata;
 pub(crate) mod page_list;
 pub(crate) mod remote;

@@ -1,0 +1,69 @@
+//! Holes: pages of a slab in use in which no block is. For the slab's owner.
+//!
+//! They go back to the system once nothing was freed into the slab, nor allocated from it, for the purge delay. A block that
+//! is taken from such a page later has it mapped again.
+
+use super::class::Class;
+use super::metadata::Slab;
+use crate::sys::mmap::{self, round_up};
+
+/// Set in `settled` where the holes went back, and nothing happened to the slab since.
+const DONE: u32 = 1 << 31;
+
+impl Slab {
+    /// Whether `used` has not changed for `delay` milliseconds, as far as the calls of this function show, and the holes were
+    /// not purged since. For a slab that nobody allocates from meanwhile: then `used` changes with each free. `true`: the
+    /// caller purges them now.
+    pub(crate) fn has_settled(&self, now: u32, delay: u32) -> bool {
+        let used = self.used.get();
+        if self.settled.get() & !DONE != used {
+            self.settled.set(used);
+            self.settled_at.set(now);
+        }
+        let due = self.settled.get() & DONE == 0 && now.wrapping_sub(self.settled_at.get()) >= delay;
+        if due {
+            self.settled.set(used | DONE);
+        }
+        due
+    }
+
+    /// Whether the holes went back since the slab changed.
+    pub(crate) fn is_done(&self) -> bool {
+        self.settled.get() & DONE != 0
+    }
+
+    /// Gives pages back in which all blocks are free in the bitmap. Blocks on lists count as in use: see
+    /// [`unlist`](Slab::unlist).
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn purge_holes(&self, class: &Class) {
+        let (base, size) = (self.base(), class.size as usize);
+        // The header of the block after a run is the run's last byte.
+        let header = usize::from(class.has_header());
+        let page = mmap::page_size();
+        self.each_free_run(|first, count| {
+            let start = base.wrapping_add(first as usize * size);
+            let end = start.wrapping_add(count as usize * size).wrapping_sub(header) & !(page - 1);
+            if let Some(start) = round_up(start, page).filter(|&start| start < end) {
+                mmap::purge(start, end - start);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slab_settles_once_until_it_changes() {
+        let slab = Slab::unused();
+        slab.used.set(3);
+        assert!(!slab.has_settled(100, 50) && !slab.has_settled(149, 50));
+        assert!(slab.has_settled(150, 50) && !slab.has_settled(1000, 50));
+        slab.used.set(2);
+        assert!(!slab.has_settled(1001, 50) && !slab.has_settled(1050, 50) && slab.has_settled(1051, 50));
+        slab.used.set(1);
+        assert!(slab.has_settled(1052, 0) && !slab.has_settled(1052, 0));
+    }
+}
