@@ -190,6 +190,7 @@ impl Extents {
     /// Gives back a shard's extent that has been free for longest, if that is at least `delay` milliseconds: up to `most` of
     /// its dirty units, or all of its segment if that is free. Returns how many units the system took. `None`: no extent is
     /// old enough.
+    #[inline(never)]
     fn purge_oldest(&self, shard: &Shard, now: u32, delay: u32, most: usize) -> Option<usize> {
         // It is held now: the lock is free while the kernel works.
         let extent = shard.with_store(|store| store.take_oldest(now, delay))?;
@@ -209,6 +210,7 @@ impl Extents {
 }
 
 /// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many.
+#[inline(never)]
 fn purge_extent(shard: &Shard, extent: &FreeExtent, most: usize) -> usize {
     let &FreeExtent { segment, unit, length, .. } = extent;
     let end = unit + length;
