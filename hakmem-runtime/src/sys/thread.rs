@@ -12,7 +12,10 @@ pub(crate) fn current() -> usize {
     unsafe { libc::pthread_self() as usize }
 }
 
-/// Starts a thread with all signals blocked, so that the program's own threads take them. `false`: the system has no
+/// The signals of a thread's own mistakes. Were they blocked, the kernel would end the program without calling its handlers.
+const OWN: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGABRT, libc::SIGILL, libc::SIGFPE];
+
+/// Starts a thread with all other signals blocked, so that the program's own threads take them. `false`: the system has no
 /// more threads.
 pub(crate) fn spawn(
     run: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void,
@@ -20,12 +23,15 @@ pub(crate) fn spawn(
     stack: usize,
 ) -> bool {
     // SAFETY: each place passed for a result is a live local, and each is read only after the call that fills it: the
-    // signal sets after `sigfillset`, which cannot fail, and `pthread_sigmask`, if that succeeded; the attributes if
-    // their initialisation did. What `run` does with `argument` is up to `run`, a safe function.
+    // signal sets after `sigfillset`, which cannot fail, nor can `sigdelset`, and `pthread_sigmask`, if that succeeded; the
+    // attributes if their initialisation did. What `run` does with `argument` is up to `run`, a safe function.
     errno::preserve(|| unsafe {
         let (mut attributes, mut thread) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         let (mut all, mut old) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         libc::sigfillset(all.as_mut_ptr());
+        OWN.iter().for_each(|signal| {
+            libc::sigdelset(all.as_mut_ptr(), *signal);
+        });
         let masked = libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), old.as_mut_ptr()) == 0;
         let mut started = false;
         if libc::pthread_attr_init(attributes.as_mut_ptr()) == 0 {
