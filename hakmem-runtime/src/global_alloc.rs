@@ -451,6 +451,11 @@ pub fn idle<S: CompiledSpec>() {
     }
 }
 
+/// Flushes what the calling thread's cache holds, so that its next request of any size takes a slow path.
+pub fn empty<S: CompiledSpec>(cache: &S::Cache) {
+    S::Groups::drain(cache);
+}
+
 /// Flushes the queues that the background thread fills.
 fn flush_queues<S: CompiledSpec>(heap: Option<&Heap>) {
     for class_index in 0..S::CLASSES.len() {

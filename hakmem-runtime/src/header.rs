@@ -20,18 +20,13 @@
 //! byte before it is in a slab of the layout's class.
 
 use crate::heap::Backing;
+use crate::slab::class::header_byte as byte;
 use crate::slab::{FreeBlock, NO_CLASS};
 use crate::sys::fatal::Message;
 use core::ptr;
 
 /// The smallest page. Before an address that is a multiple of it nothing may be mapped.
 const PAGE: usize = 4096;
-
-/// The header of an allocated block of the class at `class_index`.
-#[inline(always)]
-const fn byte(class_index: usize) -> u8 {
-    0xA0 | class_index as u8 & 0xF
-}
 
 /// Marks `block` as allocated; null stays null.
 ///

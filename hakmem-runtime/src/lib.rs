@@ -24,6 +24,7 @@
 //! worker        a thread of the allocator's own
 //! background    the worker that refills, for `refill = "background"`
 //! purger        the worker that purges, for `purge.background = true`
+//! crash_report  the line before a crash, for `crash_report = true`
 //! stats         statistics of slabs
 //! layer_stats   statistics of layers, for `stats = true`
 //! record        the recorder behind `cargo hakmem record`
@@ -48,6 +49,7 @@ pub mod background;
 pub mod c;
 pub mod cache;
 mod class_offset;
+pub mod crash_report;
 mod extent;
 mod global;
 pub mod global_alloc;

@@ -25,6 +25,7 @@ const ROOMS: &[&str] = &[
     "worker",
     "background",
     "purger",
+    "crash_report",
     "stats",
     "layer_stats",
     "record",

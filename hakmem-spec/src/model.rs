@@ -31,6 +31,8 @@ pub struct Spec {
     pub large: Large,
     /// Whether SuperSlabs and the segments of large blocks ask for huge pages.
     pub huge_pages: bool,
+    /// Whether a program that crashes says what it accessed.
+    pub crash_report: bool,
     /// Where thread caches are stored.
     pub tls: Tls,
     /// The classes, ascending in size; at least one, at most [`MAX_CLASSES`].

@@ -17,6 +17,7 @@ use crate::source::Source;
 #[derive(Debug, Default)]
 pub(crate) struct RawSpec {
     pub(crate) huge_pages: Option<Spanned<bool>>,
+    pub(crate) crash_report: Option<Spanned<bool>>,
     pub(crate) tls: Option<Spanned<Tls>>,
     pub(crate) superslab: Option<Spanned<u64>>,
     pub(crate) slab: Option<Spanned<u64>>,
@@ -104,7 +105,7 @@ pub(crate) fn read(source: &Source, catalogue: &'static [LayerKind], diagnostics
     None
 }
 
-const SPEC_KEYS: &[&str] = &["huge_pages", "tls", "superslab", "purge", "large", "defaults", "class"];
+const SPEC_KEYS: &[&str] = &["huge_pages", "crash_report", "tls", "superslab", "purge", "large", "defaults", "class"];
 const POLICY_KEYS: &[&str] = &["layers", "batch", "specialise", "budget", "refill", "free", "header", "stats"];
 const REFILLS: &[(&str, Refill)] =
     &[("front-direct", Refill::FrontDirect), ("legacy", Refill::Legacy), ("background", Refill::Background)];
@@ -127,6 +128,7 @@ impl Reader<'_> {
         for (key, key_span, value) in entries(document) {
             match key {
                 "huge_pages" => spec.huge_pages = self.boolean(value, key, "huge_pages = true"),
+                "crash_report" => spec.crash_report = self.boolean(value, key, "crash_report = true"),
                 "tls" => spec.tls = self.word(value, key, TLS),
                 "superslab" => self.section(value, key, &["size", "slab"], |reader, key, value| match key {
                     "size" => spec.superslab = reader.bytes(value, key, "size = \"2 MiB\""),

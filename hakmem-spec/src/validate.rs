@@ -28,10 +28,11 @@ pub(crate) fn validate(
     let geometry = geometry(raw, diagnostics);
     let purge = purge(raw, diagnostics);
     let large = large(raw, diagnostics);
-    let huge_pages = raw.huge_pages.as_ref().is_some_and(|flag| *flag.get_ref());
+    let [huge_pages, crash_report] =
+        [&raw.huge_pages, &raw.crash_report].map(|flag| flag.as_ref().is_some_and(|flag| *flag.get_ref()));
     let classes = classes::validate(raw, source, catalogue, geometry, diagnostics);
     let tls = raw.tls.as_ref().map_or_else(Tls::default, |tls| *tls.get_ref());
-    Some(Spec { geometry: geometry?, purge, large, huge_pages, tls, classes })
+    Some(Spec { geometry: geometry?, purge, large, huge_pages, crash_report, tls, classes })
 }
 
 /// The geometry, or `None` if it is wrong: the classes are then checked as far as possible without it.

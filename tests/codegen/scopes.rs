@@ -7,6 +7,7 @@ use crate::fixtures::Project;
 const EVERYTHING: &str = r#"
 tls = "TLS"
 huge_pages = true
+crash_report = true
 
 [purge]
 delay_ms = 100

@@ -1,7 +1,7 @@
 //! Faults in the system calls of the allocator.
 
+use crate::kernel::{kernel, result};
 use libc::{ENOMEM, c_long};
-use std::arch::asm;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// One call in so many fails; 0 for none.
@@ -37,7 +37,7 @@ unsafe extern "C" fn syscall(
         matches!(number, libc::SYS_mmap | libc::SYS_mprotect | libc::SYS_munmap | libc::SYS_madvise | libc::SYS_mremap);
     // SAFETY: the caller's call, passed on, or half of it; `errno` is this thread's own place.
     unsafe {
-        let result = if may_fail && refuse() {
+        let answer = if may_fail && refuse() {
             if number == libc::SYS_mremap && d & c_long::from(libc::MREMAP_FIXED) != 0 {
                 kernel(libc::SYS_munmap, [e, c, 0, 0, 0, 0]);
                 std::thread::yield_now();
@@ -46,32 +46,6 @@ unsafe extern "C" fn syscall(
         } else {
             kernel(number, [a, b, c, d, e, f])
         };
-        if (-4095..0).contains(&result) {
-            *libc::__errno_location() = -result as i32;
-            return -1;
-        }
-        result
+        result(answer)
     }
-}
-
-/// The kernel's answer.
-unsafe fn kernel(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
-    let result;
-    // SAFETY: the caller's call; the kernel writes to the two registers that are named.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") number => result,
-            in("rdi") a,
-            in("rsi") b,
-            in("rdx") c,
-            in("r10") d,
-            in("r8") e,
-            in("r9") f,
-            lateout("rcx") _,
-            lateout("r11") _,
-            options(nostack),
-        );
-    }
-    result
 }

@@ -4,6 +4,8 @@
 
 #[path = "../common/address_space.rs"]
 mod address_space;
+#[path = "../common/kernel.rs"]
+mod kernel;
 #[path = "../common/rerun.rs"]
 mod rerun;
 #[path = "../common/resident.rs"]

@@ -9,8 +9,9 @@ use syn::ext::IdentExt as _;
 
 pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     let workers = workers(context, name);
+    let crash_report = context.spec.crash_report.then(|| crash_report(name));
     let cache = cache(context);
-    let hooks = hooks(context);
+    let hooks = hooks(context, name);
     let tls = if context.beside_heap() {
         let (word, classes) = (word(name), literal(context.plan.classes.len()));
         quote! {
@@ -19,7 +20,7 @@ pub(super) fn emit(context: &Context, name: &Ident) -> TokenStream {
     } else {
         quote! { hakmem::native_tls!(ThreadCache, super::#name, ALLOCATOR, { #hooks }); }
     };
-    quote! { #workers #cache #tls }
+    quote! { #workers #crash_report #cache #tls }
 }
 
 /// The states of all groups: the first layers together, since hits touch only these; then the others.
@@ -61,13 +62,29 @@ fn cache(context: &Context) -> TokenStream {
     }
 }
 
-/// What a thread does at the end of a slow path if the spec has background threads.
-fn hooks(context: &Context) -> TokenStream {
+/// What tells of this allocator's memory when the program crashes.
+fn crash_report(name: &Ident) -> TokenStream {
+    let name = name.unraw().to_string();
+    quote! {
+        /// Writes a line before the program crashes.
+        static CRASH_REPORT: hakmem::CrashReport = hakmem::CrashReport::new(&ALLOCATOR, #name);
+    }
+}
+
+/// What a thread does at the end of a slow path if the spec asks for background threads, or for a line before a crash.
+fn hooks(context: &Context, name: &Ident) -> TokenStream {
     let mut hooks = TokenStream::new();
-    if context.spec.purge.background != Background::No {
+    let purger = (context.spec.purge.background != Background::No).then(|| {
+        quote! { hakmem::Purger::attend(&PURGER_WORKER, self.heap.get()); }
+    });
+    let crash_report = context.spec.crash_report.then(|| {
+        quote! { CRASH_REPORT.attend(|| hakmem::empty::<super::#name>(self)); }
+    });
+    if purger.is_some() || crash_report.is_some() {
         hooks.extend(quote! {
             fn after_slow_path(&self) {
-                hakmem::Purger::attend(&PURGER_WORKER, self.heap.get());
+                #purger
+                #crash_report
             }
         });
     }

@@ -51,6 +51,7 @@ pub use hot::Hot;
 pub use inline::Inline;
 pub use pages::Pages;
 pub use quarantine::Quarantine;
+pub(crate) use quarantine::WORD as PATTERN_WORD;
 pub use queue::{Queue, Queued};
 pub use refill_via::RefillVia;
 pub use ring::Ring;

@@ -19,7 +19,7 @@ use core::slice;
 const PATTERN: u8 = 0xF5;
 
 /// A word of the pattern.
-const WORD: usize = usize::from_ne_bytes([PATTERN; size_of::<usize>()]);
+pub(crate) const WORD: usize = usize::from_ne_bytes([PATTERN; size_of::<usize>()]);
 
 /// The state of one class. `N` is a power of two, a quarter above the limit or more.
 ///

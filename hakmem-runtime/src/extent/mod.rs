@@ -13,12 +13,14 @@
 //! extents       allocation and free
 //! release       giving memory back
 //! resize        reallocation: in place, by moving pages, or by a copy
+//! inspect       what is at an address, for the report of a crash
 //! ```
 
 mod bins;
 mod block;
 mod extents;
 mod free_extents;
+mod inspect;
 mod lists;
 mod local_cache;
 mod moves;
@@ -33,5 +35,6 @@ mod shard;
 mod store_tests;
 
 pub(crate) use extents::{Caller, Extents};
+pub(crate) use inspect::ExtentAt;
 pub use lists::{Listed, Lists};
 pub(crate) use local_cache::LocalCache;

@@ -66,6 +66,13 @@ impl Class {
     }
 }
 
+/// The header of an allocated block of the class at `class_index`, for `header = "region-id"`; every bit of it is flipped
+/// when the block is freed.
+#[inline(always)]
+pub(crate) const fn header_byte(class_index: usize) -> u8 {
+    0xA0 | class_index as u8 & 0xF
+}
+
 /// The classes of an allocator as a table, with a row for each class, smallest first.
 #[derive(Debug, Clone, Copy)]
 pub struct ClassTable {

@@ -82,6 +82,16 @@ impl Geometry {
         ptr::with_exposed_provenance_mut(region.wrapping_add(self.bitmaps_start() + index * self.bitmap_size()))
     }
 
+    /// Whether the block of this index is free in its slab's bitmap, for a thread that need not own the slab: it may be
+    /// wrong by now.
+    pub(crate) fn is_free(self, slab: &'static Slab, block: u32) -> bool {
+        let words = self.bitmap(slab).wrapping_add((block / u64::BITS) as usize);
+        // SAFETY: a slab has a bit for each 16 bytes, so for each of its blocks, in the region's metadata, which is never
+        // unmapped. The owner may be writing the word.
+        let word = unsafe { words.read_volatile() };
+        word >> (block % u64::BITS) & 1 != 0
+    }
+
     /// The metadata of the slab or span that has the address `block`; if that is in none, some slab's.
     ///
     /// # Safety

@@ -40,6 +40,7 @@ impl Message {
         self
     }
 
+    #[inline(never)] // For size, as the next two: a line is made of many parts.
     pub(crate) fn text(&mut self, text: &str) -> &mut Message {
         for &byte in text.as_bytes() {
             self.byte(byte);
@@ -52,6 +53,7 @@ impl Message {
         self.text(" (pointer ").hexadecimal(pointer, 12)
     }
 
+    #[inline(never)]
     pub(crate) fn hexadecimal(&mut self, number: usize, digits: u32) -> &mut Message {
         self.text("0x");
         for position in (0..digits).rev() {
@@ -61,6 +63,7 @@ impl Message {
         self
     }
 
+    #[inline(never)]
     pub(crate) fn number(&mut self, number: usize) -> &mut Message {
         let mut divisor = 1;
         while number / divisor >= 10 {
@@ -73,12 +76,17 @@ impl Message {
         self
     }
 
-    /// Writes the line and aborts.
-    pub(crate) fn fatal(&mut self) -> ! {
+    /// Writes the line.
+    pub(crate) fn write(&mut self) {
         if let Some(last) = self.bytes.get_mut(self.length) {
             *last = b'\n';
         }
         program::write(STANDARD_ERROR, self.bytes.get(..=self.length).unwrap_or_default());
+    }
+
+    /// Writes the line and aborts.
+    pub(crate) fn fatal(&mut self) -> ! {
+        self.write();
         // SAFETY: `abort` has no preconditions: it is async-signal-safe.
         unsafe { libc::abort() }
     }

@@ -12,6 +12,7 @@ pub(crate) mod lock;
 pub(crate) mod membarrier;
 pub(crate) mod mmap;
 pub(crate) mod program;
+pub(crate) mod signals;
 mod stay_loaded;
 pub(crate) mod thread;
 pub(crate) mod thread_key;

@@ -13,7 +13,7 @@ fn everything_but_a_class_may_be_left_out() {
     assert_eq!(spec.geometry, Geometry { superslab: 2 << 20, slab: 64 << 10 });
     assert_eq!(spec.purge, Purge { delay_ms: Some(500), background: Background::No });
     assert_eq!(spec.large, Large { cache: 1 << 30 });
-    assert!(!spec.huge_pages);
+    assert!(!spec.huge_pages && !spec.crash_report);
     assert_eq!(spec.tls, Tls::Native);
     let class = &spec.classes[0];
     assert_eq!((class.size, class.align, class.batch, class.specialise, class.budget), (64, 64, 32, true, None));
@@ -27,6 +27,7 @@ fn everything_may_be_given() {
     let spec = spec(
         r#"
 huge_pages = true
+crash_report = true
 tls = "initial-exec"
 [superslab]
 size = "4 MiB"
@@ -57,6 +58,7 @@ sll = { high_water = 4096 }
     );
     assert_eq!(spec.geometry, Geometry { superslab: 4 << 20, slab: 128 << 10 });
     assert_eq!((spec.purge.delay_ms, spec.large.cache, spec.huge_pages), (None, 0, true));
+    assert!(spec.crash_report);
     assert_eq!(spec.tls, Tls::InitialExec);
     let [first, second] = &spec.classes[..] else { panic!() };
     assert_eq!((first.align, first.batch, first.specialise), (16, 16, false));

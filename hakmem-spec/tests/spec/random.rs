@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 /// What `hakmem_runtime::Class` and the runtime's tables rely on.
 fn check(spec: &Spec) {
-    let (geometry, plan) = (spec.geometry, Plan::new(spec));
-    assert!(!plan.classes.is_empty());
+    let geometry = spec.geometry;
+    assert!(!spec.classes.is_empty());
     for class in &spec.classes {
         let shape = class.slab;
         assert!(shape.blocks >= 1, "no block of {} in a span", class.size);
@@ -22,6 +22,10 @@ fn check(spec: &Spec) {
         assert_eq!(class.header == Header::RegionId, shape.first_block_offset > 0, "{class:?}");
         assert!(class.batch >= 1, "{class:?}");
     }
+    if spec.classes.iter().any(|class| class.size > 2 << 20) {
+        return; // Its tables take a while to make.
+    }
+    let plan = Plan::new(spec);
     for (size, align) in [(1, 1), (plan.largest, 1), (plan.largest, 8), (100, 64), (1025, 8)] {
         if let Some(class_index) = plan.class_for(size as usize, align) {
             let class = plan.classes[class_index];

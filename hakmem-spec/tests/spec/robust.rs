@@ -38,6 +38,7 @@ const WORDS: &[&str] = &[
 
 /// A short spec with every key.
 const SPEC: &str = "huge_pages = true
+crash_report = true
 [superslab]
 size = 1048576
 slab = 65536

@@ -85,8 +85,13 @@ fn what_a_spec_names_is_in_the_binary() {
     assert!(!checks::statics(binary("with_background"), &UNIFIED).is_empty());
     assert!(!checks::statics(binary("with_purger"), &UNIFIED).is_empty());
     assert!(!checks::statics(binary("with_heapv2"), &UNIFIED).is_empty());
-    let texts = checks::strings(binary("with_region_id"), &UNIFIED, binary("system"));
-    assert_eq!(texts.len(), POLICIES.iter().map(|policy| policy.texts.len()).sum::<usize>(), "{texts:?}");
+    assert!(!checks::statics(binary("with_crash_report"), &UNIFIED).is_empty());
+    for policy in POLICIES {
+        let texts = checks::strings(binary(&format!("with_{}", policy.name)), &UNIFIED, binary("system"));
+        let texts: Vec<_> =
+            texts.iter().filter(|text| policy.layers.iter().all(|layer| !text.contains(layer))).collect();
+        assert_eq!(texts.len(), policy.texts.len(), "{}: {texts:?}", policy.name);
+    }
 }
 
 #[test]

@@ -14,7 +14,9 @@ pub(crate) struct Policy {
     pub(crate) name: &'static str,
     /// Its modules in the runtime; that of each is code.
     pub(crate) modules: &'static [&'static str],
-    /// What the spec says.
+    /// What the spec says at its top.
+    pub(crate) head: &'static str,
+    /// What it says of the class, or after it.
     pub(crate) key: &'static str,
     /// The stack in its program.
     pub(crate) layers: &'static [&'static str],
@@ -31,6 +33,7 @@ pub(crate) static POLICIES: &[Policy] = &[
     Policy {
         name: "legacy",
         modules: &["cache::refill_via"],
+        head: "",
         key: "refill = \"legacy\"",
         layers: &["unified", "sll"],
         statics: &[],
@@ -40,6 +43,7 @@ pub(crate) static POLICIES: &[Policy] = &[
     Policy {
         name: "background",
         modules: &["background", "cache::queue"],
+        head: "",
         key: "refill = \"background\"",
         layers: &["unified"],
         statics: &["filler"],
@@ -49,6 +53,7 @@ pub(crate) static POLICIES: &[Policy] = &[
     Policy {
         name: "deferred",
         modules: &["cache::deferred"],
+        head: "",
         key: "free = \"deferred\"",
         layers: &["unified"],
         statics: &[],
@@ -58,6 +63,7 @@ pub(crate) static POLICIES: &[Policy] = &[
     Policy {
         name: "region_id",
         modules: &["header"],
+        head: "",
         key: "header = \"region-id\"",
         layers: &["unified"],
         statics: &[],
@@ -67,6 +73,7 @@ pub(crate) static POLICIES: &[Policy] = &[
     Policy {
         name: "purger",
         modules: &["purger"],
+        head: "",
         key: "[purge]\nbackground = true",
         layers: &["unified"],
         statics: &["purger"],
@@ -74,8 +81,19 @@ pub(crate) static POLICIES: &[Policy] = &[
         state: 0,
     },
     Policy {
+        name: "crash_report",
+        modules: &["crash_report", "sys::signals", "extent::inspect"],
+        head: "crash_report = true",
+        key: "",
+        layers: &["unified"],
+        statics: &["crash"],
+        texts: &["close to the stack pointer, as when a stack overflows"],
+        state: 0,
+    },
+    Policy {
         name: "counted",
         modules: &["cache::counted"],
+        head: "",
         key: "stats = true",
         layers: &["unified"],
         statics: &[],
@@ -141,7 +159,8 @@ impl Program {
     fn source(&self) -> String {
         let heap = match self.spec {
             Some(Spec { layers, policy }) => {
-                HEAP.replace("LAYERS", &format!("{layers:?}")).replace("POLICY", policy.map_or("", |policy| policy.key))
+                let [head, key] = policy.map_or([""; 2], |policy| [policy.head, policy.key]);
+                HEAP.replace("LAYERS", &format!("{layers:?}")).replace("HEAD", head).replace("POLICY", key)
             }
             None => "fn purge() {}\n".to_owned(),
         };
@@ -156,6 +175,7 @@ static HEAP: Heap = Heap;
 
 hakmem::allocator! {
     struct Heap {
+        HEAD
         [[class]]
         size = 64
         layers = LAYERS

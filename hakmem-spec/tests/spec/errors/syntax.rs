@@ -132,7 +132,7 @@ unknown key `superslap` in the spec
 1 | [superslap]
   |  ^^^^^^^^^ nothing reads this
   |
-  = help: did you mean `superslab`? Possible here: `huge_pages`, `tls`, `superslab`, `purge`, `large`, `defaults`, `class`
+  = help: did you mean `superslab`? Possible here: `huge_pages`, `crash_report`, `tls`, `superslab`, `purge`, `large`, `defaults`, `class`
 ",
     );
 }

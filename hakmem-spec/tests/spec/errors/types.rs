@@ -22,6 +22,25 @@ size = 8
 }
 
 #[test]
+fn a_number_for_a_boolean() {
+    assert_error(
+        r"crash_report = 1
+[[class]]
+size = 8
+",
+        r"
+`crash_report` must be true or false
+ --> classes.toml:1:16
+  |
+1 | crash_report = 1
+  |                ^ this is an integer
+  |
+  = help: write, for example, `crash_report = true`
+",
+    );
+}
+
+#[test]
 fn a_string_for_an_integer() {
     assert_error(
         r"[[class]]
