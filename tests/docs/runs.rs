@@ -28,7 +28,9 @@ fn standings_in_the_readme() {
         for (group, programs) in [("patterns", false), ("programs", true)] {
             let timed = |group: &str| group != "latency" || what != "time";
             let rows: Vec<_> = rows.iter().filter(|row| row[2] == measure && timed(&row[0])).collect();
-            let rows = rows.into_iter().filter(|row| (row[0] == "programs") == programs && row[0] != "large");
+            let rows = rows
+                .into_iter()
+                .filter(|row| (row[0] == "programs") == programs && row[0] != "large" && row[0] != "idle");
             let rows: Vec<_> = rows.collect();
             let mean = |peer: &dyn Fn(&[String]) -> f64| {
                 let ratios: Vec<f64> = rows.iter().map(|row| number(&row[hakmem]) / peer(row)).collect();

@@ -5,6 +5,7 @@ mod blocks;
 mod boxes;
 mod bursts;
 mod growth;
+mod idle;
 mod large;
 mod latency;
 mod lists;
@@ -147,6 +148,7 @@ pub fn all() -> Vec<Workload> {
     all.extend(threads::SCALING);
     all.extend(latency::LATENCY);
     all.extend(large::LARGE);
+    all.extend(idle::IDLE);
     all.extend(programs::PROGRAMS);
     all
 }
