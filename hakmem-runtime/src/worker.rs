@@ -166,7 +166,7 @@ impl Worker {
             return;
         }
         self.list();
-        if !thread::spawn(run, ptr::from_ref(self).cast_mut().cast(), STACK) {
+        if !thread::spawn(run, self, STACK) {
             // The system has no more threads. This is not tried again.
             self.state.store(STOPPED as u32, Ordering::SeqCst);
         }
@@ -236,11 +236,8 @@ pub unsafe fn create_thread(arguments: [*mut libc::c_void; 4]) -> i32 {
     unsafe { thread::create(arguments) }
 }
 
-extern "C" fn run(worker: *mut libc::c_void) -> *mut libc::c_void {
-    // SAFETY: `start` passed a `&'static Worker`, and `Worker` is `Sync`.
-    if let Some(worker) = unsafe { worker.cast::<Worker>().as_ref() } {
-        worker.work();
-    }
+extern "C" fn run(worker: &'static Worker) -> *mut libc::c_void {
+    worker.work();
     ptr::null_mut()
 }
 

@@ -1,6 +1,7 @@
 //! The process that is recorded, and the start of the recording.
 
 use super::ticks;
+use crate::sys::libc_safe;
 use crate::sys::lock::Lock;
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::*};
 
@@ -13,8 +14,7 @@ static STARTED: Lock<bool> = Lock::new(false);
 
 /// The id of the calling process.
 pub(super) fn current_id() -> i32 {
-    // SAFETY: `getpid` has no preconditions.
-    unsafe { libc::getpid() }
+    libc_safe::getpid()
 }
 
 /// The id of the process that the counters belong to. A child of `vfork` or `clone` has another.

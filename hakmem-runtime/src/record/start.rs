@@ -2,7 +2,7 @@
 
 use super::counters::{self, Thread};
 use super::{child, process, profile, timeline};
-use crate::sys::{errno, program};
+use crate::sys::{errno, libc_safe, program};
 use core::ptr;
 
 /// Signals by which programs usually end. `SIGABRT` is one: a panic raises it under `panic = "abort"`.
@@ -51,8 +51,8 @@ fn handle_signal(signal: i32) {
 
 extern "C" fn on_signal(signal: i32) {
     profile::write();
-    // SAFETY: `raise` has no preconditions. The default action is in force again, and ends the process.
-    unsafe { libc::raise(signal) };
+    // The default action is in force again, and ends the process.
+    libc_safe::raise(signal);
 }
 
 extern "C" fn at_exit() {

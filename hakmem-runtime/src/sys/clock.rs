@@ -1,5 +1,7 @@
 //! Clocks: a cheap coarse one and an exact one.
 
+use super::libc_safe;
+
 /// Milliseconds since an arbitrary moment, wrapping. The resolution is one scheduler tick (1 to 10 ms); the clock is
 /// read through the vDSO, without a system call.
 pub(crate) fn now_ms() -> u32 {
@@ -17,8 +19,7 @@ pub(crate) fn now_ns() -> u64 {
 
 fn read(clock: libc::clockid_t) -> libc::timespec {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a live, writable timespec for the length of the call; every Linux since 2.6.32 has these
-    // clocks, and on an error the call writes nothing.
-    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    // It cannot fail: every Linux since 2.6.32 has these clocks.
+    libc_safe::clock_gettime(clock, &mut time);
     time
 }

@@ -3,6 +3,7 @@
 //! The line is `hakmem: `, the error in a few words ("double free", "invalid free"), and in parentheses the pointer and
 //! what else is known about it.
 
+use super::libc_safe;
 use super::program::{self, STANDARD_ERROR};
 
 /// Writes `hakmem: MESSAGE (pointer 0x…)` and aborts.
@@ -87,7 +88,7 @@ impl Message {
     /// Writes the line and aborts.
     pub(crate) fn fatal(&mut self) -> ! {
         self.write();
-        // SAFETY: `abort` has no preconditions: it is async-signal-safe.
-        unsafe { libc::abort() }
+        // It is async-signal-safe.
+        libc_safe::abort()
     }
 }

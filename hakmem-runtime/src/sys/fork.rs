@@ -21,6 +21,7 @@
 //! the child, because a heap may have been in the middle of a change.
 
 use super::atomic_ref::AtomicRef;
+use super::libc_safe;
 use super::lock::{Guard, Lock};
 use core::cell::Cell;
 use core::fmt;
@@ -161,8 +162,7 @@ pub(crate) fn call(before: extern "C" fn(), in_parent: extern "C" fn(), in_child
     if cfg!(miri) {
         return; // It has no forks.
     }
-    // SAFETY: the functions are in the program, or in a library that is never unloaded, so they stay callable.
-    unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+    libc_safe::pthread_atfork(Some(before), Some(in_parent), Some(in_child));
 }
 
 extern "C" fn prepare() {

@@ -5,6 +5,7 @@
 //! subject of `backend/region.rs`, `backend/free_runs.rs` and `extent/segment.rs`.
 
 use super::kernel::call;
+use super::libc_safe;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// The page size: 4 KiB on x86-64, elsewhere what the kernel was built with, 4, 16 or 64 KiB.
@@ -23,8 +24,7 @@ pub(crate) fn page_size() -> usize {
 #[cold]
 #[inline(never)]
 fn ask_page_size(known: &AtomicUsize) -> usize {
-    // SAFETY: sysconf has no preconditions.
-    let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(4096);
+    let page = usize::try_from(libc_safe::sysconf(libc::_SC_PAGESIZE)).unwrap_or(4096);
     known.store(page, Ordering::Relaxed);
     page
 }

@@ -1,5 +1,6 @@
 //! The process: its environment, exit handlers and files.
 
+use super::libc_safe;
 use core::ffi::CStr;
 
 /// The file descriptor of standard error.
@@ -17,9 +18,8 @@ pub(crate) fn variable(name: &CStr) -> Option<&'static CStr> {
 
 /// Registers a function to be called when the program exits.
 pub(crate) fn at_exit(function: extern "C" fn()) {
-    // SAFETY: the function is in the program, or in a library, whose exit handlers run before it is unloaded. If there
-    // is no memory to register it, it is not called.
-    unsafe { libc::atexit(function) };
+    // If there is no memory to register it, it is not called.
+    libc_safe::atexit(function);
 }
 
 /// Writes to a file descriptor. Returns how many bytes were written, or -1. Async-signal-safe.

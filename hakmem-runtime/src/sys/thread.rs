@@ -1,6 +1,6 @@
 //! POSIX threads.
 
-use super::errno;
+use super::{errno, libc_safe};
 use core::mem::{self, MaybeUninit};
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
@@ -8,24 +8,25 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 /// The calling thread's `pthread_t`, the same in a forked child. The C library has an aligned structure at this
 /// address, so the low bits are 0.
 pub(crate) fn current() -> usize {
-    // SAFETY: the function has no preconditions.
-    unsafe { libc::pthread_self() as usize }
+    libc_safe::pthread_self() as usize
 }
 
 /// The signals of a thread's own mistakes. Were they blocked, the kernel would end the program without calling its handlers.
 const OWN: [i32; 5] = [libc::SIGSEGV, libc::SIGBUS, libc::SIGABRT, libc::SIGILL, libc::SIGFPE];
 
+/// The main function of a thread, which gets what was passed to [`spawn`] and returns null.
+pub(crate) type Main<T> = extern "C" fn(&'static T) -> *mut libc::c_void;
+
 /// Starts a thread with all other signals blocked, so that the program's own threads take them. `false`: the system has no
 /// more threads.
-pub(crate) fn spawn(
-    run: extern "C" fn(*mut libc::c_void) -> *mut libc::c_void,
-    argument: *mut libc::c_void,
-    stack: usize,
-) -> bool {
+pub(crate) fn spawn<T: Sync>(run: Main<T>, argument: &'static T, stack: usize) -> bool {
+    let argument = ptr::from_ref(argument).cast_mut().cast();
     // SAFETY: each place passed for a result is a live local, and each is read only after the call that fills it: the
     // signal sets after `sigfillset`, which cannot fail, nor can `sigdelset`, and `pthread_sigmask`, if that succeeded; the
-    // attributes if their initialisation did. What `run` does with `argument` is up to `run`, a safe function.
+    // attributes if their initialisation did. `run` is called with `argument`, which was a `&'static T` that threads may
+    // share; references and pointers to a sized type have the same ABI.
     errno::preserve(|| unsafe {
+        let run = mem::transmute::<Main<T>, extern "C" fn(*mut libc::c_void) -> *mut libc::c_void>(run);
         let (mut attributes, mut thread) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         let (mut all, mut old) = (MaybeUninit::uninit(), MaybeUninit::uninit());
         libc::sigfillset(all.as_mut_ptr());
