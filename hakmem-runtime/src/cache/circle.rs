@@ -5,13 +5,15 @@ use super::Below;
 use crate::slab::{Batch, FreeBlock, Slot};
 use core::cell::Cell;
 
-/// Up to `N - 1` blocks, which are not touched. `N` is a power of two.
+/// Up to `N - 1` blocks, which are not touched. `N` is a power of two. `WAIT`: blocks from the mark on wait, and cannot be
+/// taken.
 ///
 /// # Invariants
-/// All positions are below `N`, and differences are modulo `N`. `slots[head .. tail]` are the blocks, oldest first.
+/// All positions are below `N`, and differences are modulo `N`. `slots[head .. tail]` are the blocks, oldest first. Under
+/// `WAIT` the mark is one of the positions from the head to the tail.
 #[repr(C)]
 #[derive(Debug)]
-pub(super) struct Circle<const N: usize> {
+pub(super) struct Circle<const N: usize, const WAIT: bool> {
     pub(super) head: Cell<u32>,
     pub(super) tail: Cell<u32>,
     /// A position that is the layer's own.
@@ -19,7 +21,7 @@ pub(super) struct Circle<const N: usize> {
     pub(super) slots: [Slot; N],
 }
 
-impl<const N: usize> Circle<N> {
+impl<const N: usize, const WAIT: bool> Circle<N, WAIT> {
     const POWER: () = assert!(N.is_power_of_two());
 
     /// No blocks, and the mark at 0.
@@ -36,17 +38,15 @@ impl<const N: usize> Circle<N> {
         Self::wrap(self.tail.get().wrapping_sub(self.head.get()))
     }
 
-    /// Takes the block at the head, unless that is at `stop`.
-    ///
-    /// # Safety
-    /// `stop` is one of the positions from the head to the tail.
+    /// Takes the block at the head, unless there is none or it waits.
     #[inline(always)]
-    pub(super) unsafe fn pop_before(&self, stop: u32) -> Option<FreeBlock> {
+    pub(super) fn pop(&self) -> Option<FreeBlock> {
         let head = self.head.get();
-        if head == stop {
+        let end = if WAIT { self.mark.get() } else { self.tail.get() };
+        if head == end {
             return None;
         }
-        // SAFETY: `head` is below `N`. It is before `stop`, so its slot holds a block, which leaves the circle now.
+        // SAFETY: `head` is below `N`. It is before `end`, so its slot holds a block, which leaves the circle now.
         let block = unsafe { self.slots.get_unchecked(head as usize).read() };
         self.head.set(Self::wrap(head.wrapping_add(1)));
         Some(block)

@@ -8,9 +8,12 @@
 
 use super::bounded_list::{BoundedList, flush_list};
 use super::{Below, Layer, Limit};
-use crate::slab::{Batch, BatchBuffer, FreeBlock, FreeList};
+use crate::slab::{Batch, FreeBlock, FreeList, Slot};
 use core::cell::Cell;
 use core::ptr;
+
+/// The most blocks that a refill takes.
+const MOST: usize = 128;
 
 /// The state of one class.
 ///
@@ -58,8 +61,10 @@ unsafe impl Layer for Hot {
     }
 
     fn refill(&self, &Limit(limit): &Limit, below: &mut impl Below) -> Option<FreeBlock> {
-        let buffer = BatchBuffer::new();
-        let mut batch = buffer.batch(below.class().batch.min(limit));
+        // As pointers: blocks of the run are not touched.
+        let buffer = [const { Slot::EMPTY }; MOST];
+        let want = below.class().batch.min(limit) as usize;
+        let mut batch = Batch::new(buffer.get(..want).unwrap_or(&buffer));
         below.refill(&mut batch);
         let size = below.class().size;
         let (run, others) = batch.split_run(size as usize);

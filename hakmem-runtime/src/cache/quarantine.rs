@@ -34,7 +34,7 @@ pub(crate) const WORD: usize = usize::from_ne_bytes([PATTERN; size_of::<usize>()
 /// The blocks from `wait` on are waiting: each is full of the pattern, or was written to after it was freed.
 #[repr(transparent)]
 #[derive(Debug)]
-pub struct Quarantine<const N: usize>(Circle<N>);
+pub struct Quarantine<const N: usize>(Circle<N, true>);
 
 // SAFETY: a free or a refill of a block stores it once, and it is handed out once, from the head, when it no longer
 // waits.
@@ -47,8 +47,7 @@ unsafe impl<const N: usize> Layer for Quarantine<N> {
 
     #[inline(always)]
     fn pop(&self) -> Option<FreeBlock> {
-        // SAFETY: the mark is between the head and the tail.
-        unsafe { self.0.pop_before(self.0.mark.get()) }
+        self.0.pop()
     }
 
     #[inline(always)]
@@ -103,7 +102,7 @@ unsafe impl<const N: usize> Layer for Quarantine<N> {
 
 impl<const N: usize> Quarantine<N> {
     fn waiting(&self) -> u32 {
-        Circle::<N>::wrap(self.0.tail.get().wrapping_sub(self.0.mark.get()))
+        Circle::<N, true>::wrap(self.0.tail.get().wrapping_sub(self.0.mark.get()))
     }
 
     /// Takes in a freed block, and releases the one that has waited longest if enough wait.
@@ -138,17 +137,14 @@ impl<const N: usize> Quarantine<N> {
                 fatal("write after free", address);
             }
         }
-        self.0.mark.set(Circle::<N>::wrap(wait.wrapping_add(1)));
+        self.0.mark.set(Circle::<N, true>::wrap(wait.wrapping_add(1)));
     }
 
     /// Whether a block is in the ring.
     fn holds(&self, block: *mut u8) -> bool {
         let mut positions =
-            (0..self.0.length()).map(|offset| Circle::<N>::wrap(self.0.head.get().wrapping_add(offset)));
-        positions.any(|position| {
-            // SAFETY: the slots from the head on hold blocks, so they were set.
-            self.0.slots.get(position as usize).is_some_and(|slot| unsafe { slot.holds(block) })
-        })
+            (0..self.0.length()).map(|offset| Circle::<N, true>::wrap(self.0.head.get().wrapping_add(offset)));
+        positions.any(|position| self.0.slots.get(position as usize).is_some_and(|slot| slot.holds(block)))
     }
 }
 

@@ -6,10 +6,13 @@
 use super::counted::Counts;
 use super::{Below, Layer, Rest};
 use crate::heap::Portion;
-use crate::slab::{Batch, BatchBuffer};
+use crate::slab::Batch;
 
 /// Batches that one refill takes from the slabs.
 const BATCHES: u32 = 4;
+
+/// And the most blocks that these have.
+const MOST: u32 = 128;
 
 /// Like [`Then<L, ()>`](super::Then), with `L` directly above the slabs, but refills go through `L`.
 #[repr(transparent)]
@@ -28,8 +31,8 @@ unsafe impl<L: Layer> Rest for RefillVia<L> {
         if !batch.is_empty() {
             return;
         }
-        let buffer = BatchBuffer::new();
-        let mut more = buffer.batch(batch.room().saturating_mul(BATCHES));
+        // A list, as the layer links its blocks.
+        let mut more = Batch::new_list(batch.room().saturating_mul(BATCHES).min(MOST));
         bottom.refill(&mut more);
         self.0.put(more, shared, bottom);
         self.0.take(batch, shared, bottom);

@@ -21,7 +21,7 @@ use crate::slab::{Batch, FreeBlock};
 /// ```
 #[repr(transparent)]
 #[derive(Debug)]
-pub struct Ring<const N: usize>(Circle<N>);
+pub struct Ring<const N: usize>(Circle<N, false>);
 
 // SAFETY: each push, refill or put of a block stores it once, at the tail, and it is handed out once, at the head.
 unsafe impl<const N: usize> Layer for Ring<N> {
@@ -31,8 +31,7 @@ unsafe impl<const N: usize> Layer for Ring<N> {
 
     #[inline(always)]
     fn pop(&self) -> Option<FreeBlock> {
-        // SAFETY: up to the tail.
-        unsafe { self.0.pop_before(self.0.tail.get()) }
+        self.0.pop()
     }
 
     #[inline(always)]
@@ -95,6 +94,6 @@ impl<const N: usize> Ring<N> {
 
     /// Sets `end` to where the ring is full as of now.
     fn open(&self, limit: u32) {
-        self.0.mark.set(Circle::<N>::wrap(self.0.head.get().wrapping_add(limit.min(N as u32 - 1))));
+        self.0.mark.set(Circle::<N, false>::wrap(self.0.head.get().wrapping_add(limit.min(N as u32 - 1))));
     }
 }

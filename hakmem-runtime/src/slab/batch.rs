@@ -3,23 +3,22 @@
 use super::bitmap::Run;
 use super::free_list::{FreeBlock, FreeList, ListBuilder, Walked};
 use core::cell::Cell;
-use core::mem::MaybeUninit;
 use core::ops::Range;
 use core::ptr;
 
-/// A slot: a pointer to a block, or nothing yet. It does not own the block; what has the slot says who does.
+/// A slot: a pointer to a block, or null. It does not own the block; what has the slot says who does.
 #[repr(transparent)]
 #[derive(Debug)]
-pub struct Slot(Cell<MaybeUninit<*mut u8>>);
+pub struct Slot(Cell<*mut u8>);
 
 impl Slot {
-    /// A slot that was set to null.
-    pub const EMPTY: Slot = Slot(Cell::new(MaybeUninit::new(ptr::null_mut())));
+    /// A slot with null.
+    pub const EMPTY: Slot = Slot(Cell::new(ptr::null_mut()));
 
     /// Stores `block`.
     #[inline(always)]
     pub(crate) fn set(&self, block: FreeBlock) {
-        self.0.set(MaybeUninit::new(block.into_raw()));
+        self.0.set(block.into_raw());
     }
 
     /// The block that was stored last. The slot keeps the pointer.
@@ -30,29 +29,21 @@ impl Slot {
     #[inline(always)]
     pub(crate) unsafe fn read(&self) -> FreeBlock {
         // SAFETY: the caller's contract.
-        unsafe { FreeBlock::from_raw(self.0.get().assume_init()) }
+        unsafe { FreeBlock::from_raw(self.0.get()) }
     }
 
     /// The address in the slot.
-    ///
-    /// # Safety
-    /// The slot was set.
     #[inline(always)]
-    unsafe fn addr(&self) -> usize {
-        // SAFETY: the caller's contract.
-        unsafe { self.0.get().assume_init() }.addr()
+    fn addr(&self) -> usize {
+        self.0.get().addr()
     }
 
     /// Whether `block` was stored last.
-    ///
-    /// # Safety
-    /// The slot was set.
-    pub(crate) unsafe fn holds(&self, block: *mut u8) -> bool {
-        // SAFETY: the caller's contract.
-        unsafe { self.0.get().assume_init() == block }
+    pub(crate) fn holds(&self, block: *mut u8) -> bool {
+        self.0.get() == block
     }
 
-    /// Copies `other`'s pointer, or its lack of one.
+    /// Copies `other`'s pointer.
     pub(crate) fn copy(&self, other: &Slot) {
         self.0.set(other.0.get());
     }
@@ -60,27 +51,6 @@ impl Slot {
     /// Exchanges the pointers of two slots. (`Cell::swap` would first test whether they overlap.)
     fn swap(&self, other: &Slot) {
         self.0.set(other.0.replace(self.0.get()));
-    }
-}
-
-/// Blocks in a [`BatchBuffer`].
-const BUFFER: usize = 128;
-
-/// Room on the stack for a batch of blocks.
-#[derive(Debug)]
-pub(crate) struct BatchBuffer([Slot; BUFFER]);
-
-impl BatchBuffer {
-    /// Room for 128 blocks.
-    #[inline(always)]
-    pub(crate) const fn new() -> BatchBuffer {
-        // Not null: that would be a kilobyte to write for each refill.
-        BatchBuffer([const { Slot(Cell::new(MaybeUninit::uninit())) }; BUFFER])
-    }
-
-    /// An empty batch of at most `most` blocks, and no more than there is room for.
-    pub(crate) fn batch(&self, most: u32) -> Batch<'_> {
-        Batch::new(self.0.get(..most as usize).unwrap_or(&self.0))
     }
 }
 
@@ -248,8 +218,7 @@ impl<'a> Batch<'a> {
     /// and a batch of the other blocks. The caller owns the run's blocks from now on: none where the batch has none.
     pub(crate) fn split_run(self, size: usize) -> (Range<usize>, Batch<'a>) {
         let blocks = self.slots.get(..self.len).unwrap_or_default();
-        // SAFETY: below `len` each slot was set.
-        let addresses = blocks.iter().map(|slot| unsafe { slot.addr() });
+        let addresses = blocks.iter().map(Slot::addr);
         let start = addresses.clone().next().unwrap_or(0);
         let mut expected = start;
         let mut differences = 0;

@@ -25,7 +25,6 @@ pub(crate) mod page_list;
 pub(crate) mod remote;
 pub(crate) mod slab_list;
 
-pub(crate) use batch::BatchBuffer;
 pub use batch::{Batch, Slot};
 pub use free_list::{FreeBlock, FreeList};
 pub(crate) use geometry::Geometry;
