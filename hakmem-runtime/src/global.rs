@@ -152,22 +152,20 @@ impl Allocator {
         }
     }
 
-    /// Resizes. Null: no memory, and the block is as it was.
-    ///
-    /// # Safety
-    /// `block` is a large block of this allocator, allocated with this alignment. It is not used any more unless the
-    /// result is null or the same address.
+    /// Resizes a block, which has this alignment. Null: no memory, and the block is the caller's as it was before. What is
+    /// no large block stops the program.
     #[cold]
     #[inline(never)]
-    pub unsafe fn realloc_large(
+    pub(crate) fn realloc_large(
         &'static self,
         heap: Option<&Heap>,
-        block: *mut u8,
+        block: FreeBlock,
         new_size: usize,
         align: usize,
     ) -> *mut u8 {
-        // SAFETY: the caller passes a large block with its alignment. If the first attempt returns null, the block is
-        // as it was.
+        let block = block.into_raw();
+        // SAFETY: the value owned the block, which is a large one or stops the program. After an attempt that returned null
+        // the block is as it was.
         let attempt = || unsafe { self.backing.extents().realloc(self.backing.caller(heap), block, new_size, align) };
         let mut new = attempt();
         if new.is_null() {

@@ -3,11 +3,10 @@
 //! Generated code implements [`CompiledSpec`] on the user's type: tables, types and the allocator's static. What
 //! follows from them for any spec is written once, here, and compiled in the application's crate.
 
-use crate::cache::Slabs;
 use crate::class_offset::ClassOffset;
 use crate::global::Allocator;
 use crate::groups::Groups;
-use crate::heap::{Heap, LayerHooks, Trim};
+use crate::heap::{LayerHooks, Trim};
 use crate::size_table::{NO_OFFSET, ROWS, SmallTable};
 use crate::slab::FreeBlock;
 use crate::slab::class::Class;
@@ -257,56 +256,145 @@ pub(crate) fn dealloc_large<S: CompiledSpec>(block: FreeBlock) {
     S::wake_purger();
 }
 
+/// A request, and the class that serves it.
+///
+/// # Invariants
+/// The blocks of the class at `offset` have at least `size` bytes.
+struct Fit<S: CompiledSpec> {
+    offset: AnyOffset<S>,
+    size: usize,
+}
+
+impl<S: CompiledSpec> Fit<S> {
+    /// The class that a table has for a layout.
+    #[inline(always)]
+    fn in_tables(size: usize, align: usize) -> Option<Fit<S>> {
+        offset_in_tables::<S>(size, align).map(|offset| Fit { offset, size })
+    }
+
+    /// The class that a search finds for a layout.
+    fn by_search(size: usize, align: usize) -> Option<Fit<S>> {
+        find_class_slow::<S>(size, align).map(|offset| Fit { offset, size })
+    }
+
+    /// A block that the first layer has.
+    #[inline(always)]
+    fn pop(&self) -> Option<OwnedBlock> {
+        // SAFETY: null, or a block of this class, allocated just now.
+        unsafe { Some(OwnedBlock::new(FreeBlock::from_nullable(S::Groups::pop(self.offset))?, self.size)) }
+    }
+
+    /// A block. `None`: no memory.
+    #[inline(always)]
+    fn alloc(&self) -> Option<OwnedBlock> {
+        // SAFETY: null, or a block of this class, allocated just now.
+        unsafe { Some(OwnedBlock::new(FreeBlock::from_nullable(S::Groups::alloc(self.offset))?, self.size)) }
+    }
+}
+
+/// A block that the value owns, and so many of its bytes.
+///
+/// # Invariants
+/// The block has at least `size` bytes.
+#[must_use = "a block that is dropped is leaked"]
+pub(crate) struct OwnedBlock {
+    block: FreeBlock,
+    size: usize,
+}
+
+impl OwnedBlock {
+    /// Says how many bytes the block has.
+    ///
+    /// # Safety
+    /// It has at least `size` bytes.
+    #[inline(always)]
+    pub(crate) unsafe fn new(block: FreeBlock, size: usize) -> OwnedBlock {
+        OwnedBlock { block, size }
+    }
+
+    /// Its address; the caller owns the block from now on.
+    #[inline(always)]
+    pub(crate) fn into_raw(self) -> *mut u8 {
+        self.block.into_raw()
+    }
+
+    /// Clears it.
+    #[inline(always)]
+    fn cleared(self) -> *mut u8 {
+        // SAFETY: this value owns the block, which has `size` bytes.
+        unsafe { ptr::write_bytes(self.block.as_ptr(), 0, self.size) };
+        self.into_raw()
+    }
+
+    /// Copies what both have room for to `target` and frees this block by `free`, which takes blocks of its class. Without
+    /// a target nothing happens: null, and the block is the program's as it was before.
+    #[inline(always)]
+    pub(crate) fn move_to(self, target: Option<OwnedBlock>, free: impl FnOnce(FreeBlock)) -> *mut u8 {
+        let Some(target) = target else {
+            let _kept = self.into_raw();
+            return ptr::null_mut();
+        };
+        // SAFETY: two blocks, as each value owns one, and each has as many bytes.
+        unsafe { ptr::copy_nonoverlapping(self.block.as_ptr(), target.block.as_ptr(), self.size.min(target.size)) };
+        free(self.block);
+        target.into_raw()
+    }
+}
+
+/// A large block. `None`: no memory.
+fn large_block<S: CompiledSpec>(size: usize, align: usize) -> Option<OwnedBlock> {
+    // SAFETY: null, or allocated just now, for `size` bytes.
+    unsafe { Some(OwnedBlock::new(FreeBlock::from_nullable(alloc_large::<S>(size, align))?, size)) }
+}
+
+/// A block of any size and alignment. `None`: no memory.
+pub(crate) fn alloc_owned<S: CompiledSpec>(size: usize, align: usize) -> Option<OwnedBlock> {
+    match fit_of::<S>(size, align) {
+        Some(fit) => fit.alloc(),
+        None => large_block::<S>(size, align),
+    }
+}
+
+/// What [`offset_of`] finds, with the size.
+#[inline(always)]
+fn fit_of<S: CompiledSpec>(size: usize, align: usize) -> Option<Fit<S>> {
+    offset_of::<S>(size, align).map(|offset| Fit { offset, size })
+}
+
+/// The pointer that an allocation returns.
+#[inline(always)]
+fn or_null(block: Option<*mut u8>) -> *mut u8 {
+    block.unwrap_or(ptr::null_mut())
+}
+
 /// `GlobalAlloc::alloc_zeroed`. Fresh memory is not cleared.
 #[inline]
 pub fn alloc_zeroed<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
-    match offset_in_tables::<S>(size, align) {
-        // SAFETY: the offset is that of a class that serves `size` bytes.
-        Some(offset) => unsafe { zeroed_of_class::<S>(offset, size) },
+    match Fit::<S>::in_tables(size, align) {
+        Some(fit) => zeroed_of_class(fit),
         None => alloc_zeroed_slow::<S>(size, align),
     }
 }
 
-/// Of the class at `offset`. A block that is cached is cleared: taking fresh memory instead would make the program
-/// larger, not faster.
-///
-/// # Safety
-/// The blocks of the class have at least `size` bytes.
+/// Of a class. A block that is cached is cleared: taking fresh memory instead would make the program larger, not faster.
 #[inline(always)]
-unsafe fn zeroed_of_class<S: CompiledSpec>(offset: AnyOffset<S>, size: usize) -> *mut u8 {
-    // SAFETY: the caller's contract. A block that is popped has `size` bytes, and was allocated just now.
-    unsafe {
-        let block = S::Groups::pop(offset);
-        if block.is_null() { zeroed_miss::<S>(offset, size) } else { clear(block, size) }
+fn zeroed_of_class<S: CompiledSpec>(fit: Fit<S>) -> *mut u8 {
+    match fit.pop() {
+        Some(block) => block.cleared(),
+        None => zeroed_miss(fit),
     }
 }
 
-/// # Safety
-/// As [`zeroed_of_class`].
 #[cold]
 #[inline(never)]
-unsafe fn zeroed_miss<S: CompiledSpec>(offset: AnyOffset<S>, size: usize) -> *mut u8 {
-    if size >= ZERO_WORTHWHILE {
-        let zero = carve_zeroed::<S>(offset);
+fn zeroed_miss<S: CompiledSpec>(fit: Fit<S>) -> *mut u8 {
+    if fit.size >= ZERO_WORTHWHILE {
+        let zero = carve_zeroed::<S>(fit.offset);
         if !zero.is_null() {
             return zero;
         }
     }
-    // SAFETY: the caller's contract: null, or a block of a class that serves `size` bytes, allocated just now.
-    unsafe { clear(S::Groups::alloc(offset), size) }
-}
-
-/// Clears a block; null stays null.
-///
-/// # Safety
-/// `block` is null or has `size` bytes that are the caller's to write.
-#[inline(always)]
-unsafe fn clear(block: *mut u8, size: usize) -> *mut u8 {
-    if !block.is_null() {
-        // SAFETY: the caller's contract.
-        unsafe { ptr::write_bytes(block, 0, size) };
-    }
-    block
+    or_null(fit.alloc().map(OwnedBlock::cleared))
 }
 
 /// A block of the class at `offset` that is zero already, or null.
@@ -320,9 +408,8 @@ fn carve_zeroed<S: CompiledSpec>(offset: AnyOffset<S>) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn alloc_zeroed_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
-    match find_class_slow::<S>(size, align) {
-        // SAFETY: the offset is that of a class that serves `size` bytes.
-        Some(offset) => unsafe { zeroed_of_class::<S>(offset, size) },
+    match Fit::<S>::by_search(size, align) {
+        Some(fit) => zeroed_of_class(fit),
         None => with_heap::<S>(|heap| S::allocator().alloc_zeroed_large(heap, size, align)),
     }
 }
@@ -333,85 +420,44 @@ fn alloc_zeroed_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
 /// As `GlobalAlloc::realloc`.
 #[inline]
 pub unsafe fn realloc<S: CompiledSpec>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
-    let offsets = (offset_in_tables::<S>(size, align), offset_in_tables::<S>(new_size, align));
-    // SAFETY: the caller's contract; an offset is that of the block's class.
-    unsafe {
-        match offsets {
-            (Some(old), Some(new)) if old == new => block,
-            (Some(old), Some(new)) => move_block::<S>(block, old, new, size.min(new_size)),
-            _ => realloc_slow::<S>(block, size, align, new_size),
-        }
+    let (old, new) = (Fit::<S>::in_tables(size, align), Fit::<S>::in_tables(new_size, align));
+    // SAFETY: the caller's block, of `size` bytes, which the caller gives up unless the result is null; the class that it
+    // goes to is that of its layout.
+    let block = unsafe { OwnedBlock::new(FreeBlock::from_raw(block), size) };
+    match (old, new) {
+        (Some(old), Some(new)) if old.offset == new.offset => block.into_raw(),
+        (Some(old), Some(new)) => move_block::<S>(block, old.offset, new),
+        _ => realloc_slow::<S>(block, align, new_size),
     }
 }
 
-/// From the class at one offset to that at another, with `kept` bytes.
-///
-/// # Safety
-/// The blocks of both classes have at least `kept` bytes. The block is of the class at `old`,
-/// and is not used any more if the result is not null.
+/// From the class at `old` to another one.
 #[inline(never)]
-unsafe fn move_block<S: CompiledSpec>(block: *mut u8, old: AnyOffset<S>, new: AnyOffset<S>, kept: usize) -> *mut u8 {
-    // SAFETY: the caller's contract.
-    unsafe { copy_and_free(block, S::Groups::alloc(new), kept, |block| S::Groups::dealloc(block, old)) }
+fn move_block<S: CompiledSpec>(block: OwnedBlock, old: AnyOffset<S>, new: Fit<S>) -> *mut u8 {
+    block.move_to(new.alloc(), |block| S::Groups::dealloc(block, old))
 }
 
 /// Where an alignment is unusual, or a block large.
-///
-/// # Safety
-/// As [`realloc`].
 #[cold]
 #[inline(never)]
-unsafe fn realloc_slow<S: CompiledSpec>(block: *mut u8, size: usize, align: usize, new_size: usize) -> *mut u8 {
-    let kept = size.min(new_size);
-    let (old, new) = (offset_of::<S>(size, align), offset_of::<S>(new_size, align));
-    // SAFETY: the caller's contract. An offset is that of the block's class; where there is none, the block is a large
-    // one; and both blocks have as many bytes as are kept.
-    unsafe {
-        match (old, new) {
-            (Some(old), Some(new)) if old == new => block,
-            (Some(old), Some(new)) => move_block::<S>(block, old, new, kept),
-            (None, None) => realloc_large::<S>(block, new_size, align),
-            (Some(old), None) => {
-                let new = alloc_large::<S>(new_size, align);
-                copy_and_free(block, new, kept, |block| S::Groups::dealloc(block, old))
-            }
-            (None, Some(new)) => copy_and_free(block, S::Groups::alloc(new), kept, dealloc_large::<S>),
-        }
+fn realloc_slow<S: CompiledSpec>(block: OwnedBlock, align: usize, new_size: usize) -> *mut u8 {
+    match (offset_of::<S>(block.size, align), fit_of::<S>(new_size, align)) {
+        (Some(old), Some(new)) if old == new.offset => block.into_raw(),
+        (Some(old), Some(new)) => move_block::<S>(block, old, new),
+        // Where no class serves the old layout, the block is a large one.
+        (None, None) => realloc_large::<S>(block.block, new_size, align),
+        (Some(old), None) => block.move_to(large_block::<S>(new_size, align), |block| S::Groups::dealloc(block, old)),
+        (None, Some(new)) => block.move_to(new.alloc(), dealloc_large::<S>),
     }
 }
 
-/// Resizes a large block.
-///
-/// # Safety
-/// As [`Allocator::realloc_large`].
-pub(crate) unsafe fn realloc_large<S: CompiledSpec>(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
-    // SAFETY: the caller's contract.
-    let new = with_heap::<S>(|heap| unsafe { S::allocator().realloc_large(heap, block, new_size, align) });
+/// Resizes a large block, which has this alignment. Null: no memory, and the block is the program's as it was before. What
+/// is no large block stops the program.
+pub(crate) fn realloc_large<S: CompiledSpec>(block: FreeBlock, new_size: usize, align: usize) -> *mut u8 {
+    let new = with_heap::<S>(|heap| S::allocator().realloc_large(heap, block, new_size, align));
     // What it has freed waits for its purge.
     S::wake_purger();
     new
-}
-
-/// Copies so many bytes to `target` and frees the old block. Null, and nothing happens, where that is.
-///
-/// # Safety
-/// `target` is null or a block of the caller's; it and `block` have as many bytes. The block is not used any more
-/// unless the result is null, and `free` takes blocks of its class.
-#[inline(always)]
-pub(crate) unsafe fn copy_and_free(
-    block: *mut u8,
-    target: *mut u8,
-    bytes: usize,
-    free: impl FnOnce(FreeBlock),
-) -> *mut u8 {
-    if !target.is_null() {
-        // SAFETY: two different blocks, by the caller's contract long enough; the old one is given up.
-        unsafe {
-            ptr::copy_nonoverlapping(block, target, bytes);
-            free(FreeBlock::from_raw(block));
-        }
-    }
-    target
 }
 
 /// Fills the calling thread's cache for a layout, so that even the first request is a hit. `false`: no memory. Does
@@ -432,7 +478,7 @@ pub fn prewarm<S: CompiledSpec>(size: usize, align: usize) -> bool {
 pub fn purge<S: CompiledSpec>() {
     let purge = |cache: &S::Cache| {
         S::Groups::drain(cache);
-        flush_queues::<S>(cache.heap().get());
+        S::Groups::flush_queues(cache);
         S::allocator().purge(cache.heap().get());
     };
     if S::Cache::has_started() { S::Cache::with(purge) } else { S::allocator().purge(None) }
@@ -454,16 +500,6 @@ pub fn idle<S: CompiledSpec>() {
 /// Flushes what the calling thread's cache holds, so that its next request of any size takes a slow path.
 pub fn empty<S: CompiledSpec>(cache: &S::Cache) {
     S::Groups::drain(cache);
-}
-
-/// Flushes the queues that the background thread fills.
-fn flush_queues<S: CompiledSpec>(heap: Option<&Heap>) {
-    for class_index in 0..S::CLASSES.len() {
-        if let Some(queue) = S::Groups::queue(class_index) {
-            // SAFETY: the heap is this thread's, and the queue is of this class.
-            queue.flush(&mut unsafe { Slabs::new(S::allocator().backing(), heap, class_index) });
-        }
-    }
 }
 
 /// Empties a thread's cache at the end of the thread, whose heap is gone then.

@@ -54,6 +54,9 @@ pub unsafe trait Groups<Cache: ThreadCache>: Sized + 'static {
     /// Empties every layer into the slabs of the thread's heap.
     fn drain(cache: &Cache);
 
+    /// Flushes the queues that the background thread fills.
+    fn flush_queues(cache: &Cache);
+
     /// Flushes a portion of the blocks that layers share between threads to the slabs. `true`: there were any. `heap`
     /// is the calling thread's.
     fn trim(heap: Option<&Heap>, portion: Portion) -> bool;
@@ -146,6 +149,8 @@ unsafe impl<Cache: ThreadCache> Groups<Cache> for () {
 
     fn drain(_: &Cache) {}
 
+    fn flush_queues(_: &Cache) {}
+
     fn trim(_: Option<&Heap>, _: Portion) -> bool {
         false
     }
@@ -209,6 +214,16 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
             let mut slabs = group::slabs::<G>(Some(cache), offset);
             group::first::<G>(cache, offset).drain(&shared.first, &mut slabs);
             group::rest::<G>(cache, offset).drain(&shared.second, &mut slabs);
+        }
+    }
+
+    fn flush_queues(cache: &G::Cache) {
+        if G::Rest::QUEUED {
+            for (offset, shared) in classes::<G>() {
+                if let Some(queue) = G::Rest::queue(&shared.second) {
+                    queue.flush(&mut group::slabs::<G>(Some(cache), offset));
+                }
+            }
         }
     }
 
@@ -304,6 +319,11 @@ unsafe impl<C: ThreadCache, L: Groups<C>, R: Groups<C>> Groups<C> for (L, R) {
     fn drain(cache: &C) {
         L::drain(cache);
         R::drain(cache);
+    }
+
+    fn flush_queues(cache: &C) {
+        L::flush_queues(cache);
+        R::flush_queues(cache);
     }
 
     fn trim(heap: Option<&Heap>, portion: Portion) -> bool {

@@ -6,7 +6,7 @@
 use super::ALIGN;
 use super::by_address::{ByAddress, alloc_hit, dealloc_hit, dealloc_of_class};
 use super::lookup::{self, Found};
-use crate::global_alloc;
+use crate::global_alloc::{self, OwnedBlock};
 use crate::slab::FreeBlock;
 use crate::sys::{errno, mmap};
 use core::ptr;
@@ -65,12 +65,17 @@ unsafe extern "C" fn free_other<S: ByAddress>(block: *mut u8) {
     if block.is_null() {
         return;
     }
+    // SAFETY: the caller gives the block up. It goes to the class that its address leads to.
+    dealloc_found::<S>(unsafe { FreeBlock::from_raw(block) });
+}
+
+/// Frees a block of any class, or a large one.
+fn dealloc_found<S: ByAddress>(block: FreeBlock) {
     let found = lookup::find(S::allocator(), block.addr());
     if let Found::OfClass(_) = found {
-        S::remember(block);
+        S::remember(block.as_ptr());
     }
-    // SAFETY: the caller gives the block, which is of the class that was found.
-    dealloc::<S>(unsafe { FreeBlock::from_raw(block) }, found);
+    dealloc::<S>(block, found);
 }
 
 /// Frees a block that was found.
@@ -99,38 +104,40 @@ pub unsafe fn realloc<S: ByAddress>(block: *mut u8, size: usize) -> *mut u8 {
     if block.is_null() {
         return malloc::<S>(size);
     }
-    // SAFETY: the caller's contract.
-    unsafe {
-        if size > 0 {
-            return or_no_memory(resize::<S>(block, size));
-        }
-        free::<S>(block);
+    // SAFETY: the caller gives the block up, and gets it back where there is no memory. What it is given to below is what an
+    // address leads to.
+    let block = unsafe { FreeBlock::from_raw(block) };
+    if size > 0 {
+        return or_no_memory(resize::<S>(block, size));
     }
+    dealloc_found::<S>(block);
     ptr::null_mut()
 }
 
-/// A block of `size` bytes, not 0, with the contents of `block`; null, and `block` unchanged, where there is no memory.
-unsafe fn resize<S: ByAddress>(block: *mut u8, size: usize) -> *mut u8 {
+/// A block of `size` bytes, not 0, with the contents of `block`; null, and the block is the program's as it was before,
+/// where there is no memory.
+fn resize<S: ByAddress>(block: FreeBlock, size: usize) -> *mut u8 {
     let found = lookup::find(S::allocator(), block.addr());
     let usable = found.usable(S::allocator());
-    let of_class = global_alloc::offset_of::<S>(size, ALIGN).is_some();
+    if size > MAX_SIZE {
+        let _kept = block.into_raw();
+        return ptr::null_mut();
+    }
     match found {
-        _ if size > MAX_SIZE => return ptr::null_mut(),
-        // SAFETY: the caller's block, and no class serves the new size either.
-        Found::Large(_) if !of_class => unsafe {
+        Found::Large(_) if global_alloc::offset_of::<S>(size, ALIGN).is_none() => {
             return global_alloc::realloc_large::<S>(block, size, ALIGN);
-        },
+        }
         // It fits, and moving it to a smaller class would save less than half of it.
-        Found::OfClass(_) if size <= usable && size > usable / 2 => return block,
+        Found::OfClass(_) if size <= usable && size > usable / 2 => return block.into_raw(),
         _ => {}
     }
-    let new = global_alloc::alloc::<S>(size, ALIGN);
-    if new.is_null() && size <= usable {
-        return block; // To shrink needs no memory.
+    let new = global_alloc::alloc_owned::<S>(size, ALIGN);
+    if new.is_none() && size <= usable {
+        return block.into_raw(); // To shrink needs no memory.
     }
-    // SAFETY: null, or another block of at least as many bytes; the caller gives the old one up, which is what was
-    // found.
-    unsafe { global_alloc::copy_and_free(block, new, usable.min(size), |block| dealloc::<S>(block, found)) }
+    // SAFETY: a block has as many bytes as can be used.
+    let block = unsafe { OwnedBlock::new(block, usable) };
+    block.move_to(new, |block| dealloc::<S>(block, found))
 }
 
 /// `reallocarray`.

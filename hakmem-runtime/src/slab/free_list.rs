@@ -41,6 +41,15 @@ impl FreeBlock {
         FreeBlock(unsafe { NonNull::new_unchecked(block.cast()) })
     }
 
+    /// The block that an allocation returned; `None` if that is null.
+    ///
+    /// # Safety
+    /// As [`FreeBlock::from_raw`], if `block` is not null.
+    #[inline(always)]
+    pub(crate) unsafe fn from_nullable(block: *mut u8) -> Option<FreeBlock> {
+        NonNull::new(block.cast()).map(FreeBlock)
+    }
+
     /// The block's address; the caller owns the block from now on.
     #[inline(always)]
     pub fn into_raw(self) -> *mut u8 {

@@ -25,6 +25,8 @@ pub(crate) const NOBODY: usize = 1;
 pub(crate) struct Count(AtomicU32);
 
 impl Count {
+    const ZERO: Count = Count(AtomicU32::new(0));
+
     pub(crate) fn get(&self) -> u32 {
         self.0.load(Ordering::Relaxed)
     }
@@ -156,9 +158,31 @@ unsafe impl Sync for Slab {}
 impl Slab {
     /// A slab never used.
     pub(crate) const fn unused() -> Slab {
-        // SAFETY: every field is made of integers, atomic or not, pointers and a bool, for which all zero bytes are a
-        // valid value.
-        unsafe { core::mem::zeroed() }
+        Slab {
+            owner: AtomicUsize::new(0),
+            remote: RemoteWord::UNUSED,
+            stack_link: AtomicU64::new(0),
+            class_index_plus_one: Count::ZERO,
+            span_offset: AtomicU16::new(0),
+            fresh: Cell::new(false),
+            base: AtomicUsize::new(0),
+            bitmap: Cell::new(ptr::null_mut()),
+            last_owner: AtomicUsize::new(0),
+            block_size: Cell::new(0),
+            reciprocal: Cell::new(0),
+            free: FreeList::EMPTY,
+            local_free: FreeList::EMPTY,
+            used: Cell::new(0),
+            free_count: Count::ZERO,
+            carved: Count::ZERO,
+            capacity: Cell::new(0),
+            lowest: Cell::new(0),
+            touched: Cell::new(0),
+            settled: Cell::new(0),
+            settled_at: Cell::new(0),
+            previous: SlabLink::NONE,
+            next: SlabLink::NONE,
+        }
     }
 
     /// The class index, or [`NO_CLASS`].

@@ -69,6 +69,11 @@ pub enum RemoteFree {
 #[derive(Debug, Default)]
 pub struct RemoteWord<W = AtomicU64>(W);
 
+impl RemoteWord {
+    /// The word of a slab that was never used.
+    pub(super) const UNUSED: RemoteWord = RemoteWord(AtomicU64::new(0));
+}
+
 impl<W: Word> RemoteWord<W> {
     /// Wraps a word that holds 0.
     pub fn new(word: W) -> RemoteWord<W> {
