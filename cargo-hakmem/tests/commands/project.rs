@@ -117,7 +117,7 @@ pub(crate) struct Ended {
 impl Project {
     /// A package with the program and the spec above.
     pub(crate) fn new(name: &str) -> Self {
-        let project = Self::bare(name, "hakmem = { path = HAKMEM }\n");
+        let project = Self::begun(name, "hakmem = { path = HAKMEM }\n", &["src/main.rs", "classes.toml"]);
         project.write("src/main.rs", PROGRAM);
         project.write("classes.toml", SPEC);
         project
@@ -125,11 +125,15 @@ impl Project {
 
     /// A package with these dependencies and no source yet.
     pub(crate) fn bare(name: &str, dependencies: &str) -> Self {
+        Self::begun(name, dependencies, &[])
+    }
+
+    /// The same, in which of an earlier run's files those in `written` are left, as the caller writes them next.
+    fn begun(name: &str, dependencies: &str, written: &[&str]) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("commands").join(name);
-        // What an earlier run left.
-        if folder.exists() {
-            fs::remove_dir_all(&folder).unwrap();
-        }
+        let kept: Vec<PathBuf> =
+            ["Cargo.toml", "Cargo.lock"].iter().chain(written).map(|file| folder.join(file)).collect();
+        remove_all_but(&folder, &kept);
         let project = Self { folder };
         let dependencies = dependencies.replace("HAKMEM", &format!("{:?}", workspace()));
         // The empty [workspace] keeps cargo from taking the package for a member of the one around the target directory.
@@ -145,10 +149,13 @@ impl Project {
         project
     }
 
+    /// What is the same is left alone, so that cargo need not build it again.
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.folder.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        if fs::read_to_string(&path).ok().as_deref() != Some(text) {
+            fs::write(path, text).unwrap();
+        }
     }
 
     pub(crate) fn read(&self, path: &str) -> String {
@@ -223,6 +230,18 @@ impl Project {
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Ended { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+/// Removes every file below `folder` but those in `kept`.
+fn remove_all_but(folder: &Path, kept: &[PathBuf]) {
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            remove_all_but(&path, kept);
+        } else if !kept.contains(&path) {
+            fs::remove_file(path).unwrap();
+        }
     }
 }
 
