@@ -6,7 +6,7 @@
 use crate::class_offset::ClassOffset;
 use crate::global::Allocator;
 use crate::groups::Groups;
-use crate::heap::{LayerHooks, Trim};
+use crate::heap::{Heap, LayerHooks, Trim};
 use crate::size_table::{NO_OFFSET, ROWS, SmallTable};
 use crate::slab::FreeBlock;
 use crate::slab::class::Class;
@@ -217,8 +217,11 @@ fn alloc_large<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
 
 /// Calls `work` with the thread's heap. A thread without one gets one, and with it a cache of large blocks; without memory
 /// for a heap, it is `None`.
-fn with_heap<S: CompiledSpec>(work: impl Fn(Option<&Heap>) -> *mut u8) -> *mut u8 {
-    S::Cache::with_started(false, |cache| work(cache.heap().get())).unwrap_or_else(|| work(None))
+fn with_heap<S: CompiledSpec>(work: impl FnOnce(Option<&Heap>) -> *mut u8) -> *mut u8 {
+    // Called once, in one of two places.
+    let mut work = Some(work);
+    let mut call = |heap: Option<&Heap>| or_null(work.take().map(|work| work(heap)));
+    S::Cache::with_started(false, |cache| call(cache.heap().get())).unwrap_or_else(|| call(None))
 }
 
 /// Frees what is not small, or has an alignment that not every class has.
@@ -465,12 +468,16 @@ pub(crate) fn realloc_large<S: CompiledSpec>(block: FreeBlock, new_size: usize, 
 pub fn prewarm<S: CompiledSpec>(size: usize, align: usize) -> bool {
     // `GlobalAlloc` is never asked for zero bytes, and no class may serve them.
     let size = size.max(1);
-    let block = alloc::<S>(size, align);
-    if block.is_null() {
-        return false;
+    let fit = fit_of::<S>(size, align);
+    let block = match &fit {
+        Some(fit) => fit.alloc(),
+        None => large_block::<S>(size, align),
+    };
+    let Some(OwnedBlock { block, .. }) = block else { return false };
+    match fit {
+        Some(fit) => S::Groups::dealloc(block, fit.offset),
+        None => dealloc_large::<S>(block),
     }
-    // SAFETY: allocated just now with this layout.
-    unsafe { dealloc::<S>(block, size, align) };
     true
 }
 

@@ -89,4 +89,5 @@ pub use slab::class::{Class, ClassTable};
 pub use slab::geometry::region_shift;
 pub use slab::{Batch, FreeBlock, FreeList, Slab, Slot};
 pub use stats::{ClassStats, Stats, StatsJson};
-pub use worker::{Task, Worker, create_thread};
+pub use sys::thread::create as create_thread;
+pub use worker::{Task, Worker};

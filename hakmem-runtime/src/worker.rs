@@ -227,15 +227,6 @@ impl Worker {
     }
 }
 
-/// Calls the `pthread_create` that comes after the program's own in the order of symbols.
-///
-/// # Safety
-/// The arguments are those of `pthread_create`.
-pub unsafe fn create_thread(arguments: [*mut libc::c_void; 4]) -> i32 {
-    // SAFETY: the caller's contract.
-    unsafe { thread::create(arguments) }
-}
-
 extern "C" fn run(worker: &'static Worker) -> *mut libc::c_void {
     worker.work();
     ptr::null_mut()

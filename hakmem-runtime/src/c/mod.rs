@@ -16,8 +16,8 @@ pub use malloc::{
     valloc,
 };
 pub use report::{
-    Mallinfo, Mallinfo2, at_start, mallinfo, mallinfo2, malloc_info, malloc_stats, malloc_trim, mallopt, owns, stats,
-    stats_json,
+    Mallinfo, Mallinfo2, at_start, buffer, mallinfo, mallinfo2, malloc_info, malloc_stats, malloc_trim, mallopt, owns,
+    stats, stats_json,
 };
 
 /// C's `FILE`.

@@ -8,6 +8,8 @@ use crate::stats::Stats;
 use crate::sys::errno;
 use crate::sys::program::{self, STANDARD_ERROR};
 use core::fmt::{self, Write as _};
+use core::mem::{self, MaybeUninit};
+use core::slice;
 
 /// glibc's `struct mallinfo2`.
 #[repr(C)]
@@ -162,61 +164,57 @@ pub fn owns<S: ByAddress>(pointer: *const u8) -> bool {
 }
 
 /// Text into a buffer, as `snprintf` writes it: cut off where the buffer ends, whose last byte is 0.
-///
-/// # Invariants
-/// `next` is valid for writes of `room` bytes.
-struct Buffer {
-    next: *mut u8,
-    room: usize,
+struct Buffer<'a> {
+    free: &'a mut [MaybeUninit<u8>],
     /// The length of the whole text.
     length: usize,
 }
 
-impl fmt::Write for Buffer {
+impl fmt::Write for Buffer<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.length += text.len();
-        if let Some(room) = self.room.checked_sub(1) {
-            let fits = text.len().min(room);
-            // SAFETY: `next` is valid for `self.room` bytes, of which `fits` leaves one for the 0. `text` is not in the
-            // buffer, which is written through `next` alone.
-            unsafe {
-                core::ptr::copy_nonoverlapping(text.as_ptr(), self.next, fits);
-                self.next = self.next.add(fits);
-                *self.next = 0;
+        let fits = text.len().min(self.free.len().saturating_sub(1));
+        if let Some((now, rest)) = mem::take(&mut self.free).split_at_mut_checked(fits) {
+            for (place, &byte) in now.iter_mut().zip(text.as_bytes()) {
+                place.write(byte);
             }
-            self.room -= fits;
+            if let Some(end) = rest.first_mut() {
+                end.write(0);
+            }
+            self.free = rest;
         }
         Ok(())
     }
 }
 
-/// Writes as `snprintf` does: at most `size` bytes, the last of them 0, and returns the length of the whole text.
-///
-/// # Safety
-/// `buffer` has `size` bytes.
-unsafe fn print(buffer: *mut u8, size: usize, text: impl fmt::Display) -> usize {
-    let mut out = Buffer { next: buffer, room: size, length: 0 };
+/// Writes as `snprintf` does: no more than the buffer has room for, the last byte 0. Returns the length of the whole text.
+fn print(buffer: &mut [MaybeUninit<u8>], text: impl fmt::Display) -> usize {
+    let mut out = Buffer { free: buffer, length: 0 };
     // Writing to a buffer never fails.
     let _ = write!(out, "{text}");
     out.length
 }
 
-/// `hakmem_stats`.
+/// The buffer that C passes as an address and a size. Without bytes the address may be null.
 ///
 /// # Safety
-/// `buffer` has `size` bytes.
-pub unsafe fn stats<S: ByAddress>(buffer: *mut u8, size: usize) -> usize {
-    // SAFETY: the caller's contract.
-    unsafe { print(buffer, size, Stats::of(S::allocator())) }
+/// At `buffer` are `size` bytes that the caller may write, and that nobody else uses as long as the result is used.
+pub unsafe fn buffer<'a>(buffer: *mut u8, size: usize) -> &'a mut [MaybeUninit<u8>] {
+    if size == 0 {
+        return &mut [];
+    }
+    // SAFETY: the caller's contract. Bytes have no alignment, and need not be initialised.
+    unsafe { slice::from_raw_parts_mut(buffer.cast(), size) }
+}
+
+/// `hakmem_stats`.
+pub fn stats<S: ByAddress>(buffer: &mut [MaybeUninit<u8>]) -> usize {
+    print(buffer, Stats::of(S::allocator()))
 }
 
 /// `hakmem_stats_json`.
-///
-/// # Safety
-/// `buffer` has `size` bytes.
-pub unsafe fn stats_json<S: ByAddress>(buffer: *mut u8, size: usize) -> usize {
-    // SAFETY: the caller's contract.
-    unsafe { print(buffer, size, Stats::of(S::allocator()).json()) }
+pub fn stats_json<S: ByAddress>(buffer: &mut [MaybeUninit<u8>]) -> usize {
+    print(buffer, Stats::of(S::allocator()).json())
 }
 
 /// Writes to standard error, bypassing C's streams, which may be closed already.

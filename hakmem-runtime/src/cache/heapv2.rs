@@ -21,6 +21,9 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// with this one.) At least one magazine is kept. They add nothing to a program's peak: see `heap/trim.rs`.
 const MAX_FULL_BYTES: u32 = 16 << 20;
 
+/// How many blocks of a loaded magazine go to the slabs at a time when a thread ends.
+const DRAINED: usize = 64;
+
 /// A magazine's header, in the arena: allocated on demand, recycled, never freed. Its slots follow, but are not part of
 /// this type: a shared reference lets its referent change only inside of cells, and this one's referent is the link.
 ///
@@ -231,17 +234,24 @@ unsafe impl Layer for HeapV2 {
     }
 
     fn drain(&self, depot: &Depot, below: &mut impl Below) {
-        self.limit.set(0);
-        let (loaded, previous) = (self.loaded.take(), self.previous.take());
-        let previous_count = if self.previous_full.replace(false) { depot.limit } else { 0 };
-        let counts = [self.count.replace(0), previous_count];
-        for (magazine, count) in [loaded, previous].into_iter().zip(counts) {
-            if let Some(magazine) = magazine {
-                // SAFETY: the magazine is this thread's, and its first `count` slots hold blocks. It is passed on as
-                // empty.
-                below.flush(unsafe { Batch::full(magazine.slots(count)) });
-                depot.put_empty(magazine);
+        loop {
+            let buffer = [const { Slot::EMPTY }; DRAINED];
+            let mut batch = Batch::new(&buffer);
+            batch.fill(|| self.pop());
+            if batch.is_empty() {
+                break;
             }
+            below.flush(batch);
+        }
+        self.limit.set(0);
+        if let Some(loaded) = self.loaded.take() {
+            depot.put_empty(loaded);
+        }
+        if let Some(previous) = self.previous.take() {
+            if self.previous_full.replace(false) {
+                depot.flush_full(previous, below);
+            }
+            depot.put_empty(previous);
         }
     }
 

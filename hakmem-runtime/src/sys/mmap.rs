@@ -236,19 +236,15 @@ fn remap(from: usize, length: usize, flags: i32, to: usize) -> Result<usize, i32
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
+    use std::io::Read;
 
     /// The process's pages of address space, and those of private memory that can be written. Allocates nothing.
     fn pages() -> [usize; 2] {
         let mut text = [0_u8; 256];
-        // SAFETY: a name, and a place for the text.
-        let length = unsafe {
-            let file = libc::open(c"/proc/self/statm".as_ptr(), libc::O_RDONLY);
-            let length = libc::read(file, text.as_mut_ptr().cast(), text.len());
-            libc::close(file);
-            length
-        };
+        let length = File::open("/proc/self/statm").and_then(|mut file| file.read(&mut text)).expect("proc is mounted");
         let mut numbers = [0; 7];
-        for (number, word) in numbers.iter_mut().zip(text[..length as usize].split(|&byte| byte == b' ')) {
+        for (number, word) in numbers.iter_mut().zip(text[..length].split(|&byte| byte == b' ')) {
             *number = word
                 .iter()
                 .filter(|byte| byte.is_ascii_digit())

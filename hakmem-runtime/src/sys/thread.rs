@@ -56,7 +56,7 @@ type Create =
 ///
 /// # Safety
 /// The arguments are those of `pthread_create`.
-pub(crate) unsafe fn create([thread, attributes, run, argument]: [*mut libc::c_void; 4]) -> i32 {
+pub unsafe fn create([thread, attributes, run, argument]: [*mut libc::c_void; 4]) -> i32 {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let mut next = NEXT.load(Ordering::Relaxed);
     if next == 0 {
