@@ -317,7 +317,6 @@ fn a_trickle_of_small_blocks_lets_large_ones_go_back() {
         // Long after the heap last looked at the clock.
         thread::sleep(Duration::from_millis(1500));
         drop((0..100).map(|_| Piece::<Heap>::new(layout(MIB), 1, false)).collect::<Vec<_>>());
-        assert!(resident() >= before + 90 * MIB, "they are kept at first");
         let mut kept = usize::MAX;
         // A second or two, if the machine has time.
         for _ in 0..3000 {

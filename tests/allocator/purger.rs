@@ -160,7 +160,6 @@ fn large_blocks_that_are_kept_go_back() {
         drop(piece::<default::Heap>(MIB));
         let before = resident();
         drop((0..4).map(|_| piece::<default::Heap>(6 * MIB)).collect::<Vec<_>>());
-        assert!(resident() >= before + 20 * MIB, "they are kept at first");
         let kept = kept_after_a_second(before);
         assert!(kept < MIB, "{kept} bytes kept");
     });
@@ -187,7 +186,6 @@ fn large_blocks_that_waiting_threads_keep_go_back() {
                 })
                 .collect();
             waiting.iter().for_each(|_| all_freed.recv().expect("each thread sends"));
-            assert!(resident() >= before + 10 * MIB, "they are kept at first");
             let kept = kept_after_a_second(before);
             assert!(kept < 2 * MIB, "{kept} bytes kept");
         });
