@@ -61,13 +61,13 @@ macro_rules! export_malloc {
             #[unsafe(no_mangle)]
             unsafe extern "C" fn hakmem_stats(buffer: *mut u8, size: usize) -> usize {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::stats::<$allocator>(buffer, size) }
+                c::stats::<$allocator>(unsafe { c::buffer(buffer, size) })
             }
 
             #[unsafe(no_mangle)]
             unsafe extern "C" fn hakmem_stats_json(buffer: *mut u8, size: usize) -> usize {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::stats_json::<$allocator>(buffer, size) }
+                c::stats_json::<$allocator>(unsafe { c::buffer(buffer, size) })
             }
         };
     };
