@@ -69,6 +69,7 @@ fn growth_of_a_large_block_copies_nothing() {
             size += start;
         }
         let growth = peak().saturating_sub(before);
+        // The thread that purges may have begun: its thread-local memory counts, too.
         assert!(growth < 8 * MIB, "{growth} bytes more were resident in between");
         // The best of eight, because the machine may be busy, beside the best of as many copies of 64 MiB to fresh pages: those
         // take 20 ms where this was written, a step far less than one.
@@ -110,7 +111,8 @@ fn growth_of_a_sparse_block_touches_nothing() {
                 }
                 assert_eq!(block.add(step / 2).read(), 7);
                 let growth = peak().saturating_sub(before).saturating_sub(neighbours.len() * MIB);
-                assert!(growth < 2 * MIB, "{growth} bytes of an untouched block are resident");
+                // The thread that purges may have begun: its thread-local memory counts, too.
+                assert!(growth < 8 * MIB, "{growth} bytes of an untouched block are resident");
                 Heap.dealloc(block, layout(most));
             }
             drop(neighbours);
