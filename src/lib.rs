@@ -269,6 +269,7 @@ pub mod __private {
     #[cfg(hakmem_record)]
     pub use hakmem_runtime::record;
     pub use hakmem_runtime::size_table::{SmallTable, expand, small_table};
+    pub use hakmem_runtime::table_checks::{Tables, assert_tables, fault};
     pub use hakmem_runtime::thread_cache::{ThreadCache, class_offsets};
     pub use hakmem_runtime::{
         Allocator, Backing, Class, ClassTable, Config, Heap, HeapSlot, NodeStack, Worker, layer_stats, region_shift,

@@ -4,9 +4,13 @@ use crate::cache::{Counts, Layer, Queue, Rest, Slabs};
 use crate::class_offset::ClassOffset;
 use crate::group::{self, Group, Inlining, OffsetIn, Shared, stride};
 use crate::heap::{Heap, Portion};
+use crate::size_table::{MAX_CLASSES, NO_OFFSET};
 use crate::slab::FreeBlock;
 use crate::thread_cache::ThreadCache;
 use core::ptr;
+
+/// A class offset for each class index, or `NO_OFFSET`.
+pub type Offsets = [u16; MAX_CLASSES];
 
 /// Some of the groups of an allocator, as a binary tree of tuples: `(G,)` is a leaf, and `(L, R)` has the groups of
 /// `L`, then those of `R`. A class offset below `L::END` belongs to a group of `L`.
@@ -22,6 +26,9 @@ pub unsafe trait Groups<Cache: ThreadCache>: Sized + 'static {
     const IS_EMPTY: bool = false;
     /// The class offset at which they end.
     const END: usize;
+    /// The class offset of each of their classes, by class index, as their code computes it; `NO_OFFSET` for the classes
+    /// of other groups. For the proof in `table_checks`; no code reads it.
+    const OFFSETS: Offsets;
 
     /// A hit of the class at `offset`, or null.
     fn pop(offset: ClassOffset<Self>) -> *mut u8;
@@ -126,6 +133,7 @@ unsafe impl<Cache: ThreadCache> Groups<Cache> for () {
     const LISTS_IN_SLABS: bool = false;
     const IS_EMPTY: bool = true;
     const END: usize = 0;
+    const OFFSETS: Offsets = [NO_OFFSET; MAX_CLASSES];
 
     fn pop(_: ClassOffset<()>) -> *mut u8 {
         ptr::null_mut()
@@ -171,6 +179,17 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
     const TRIMS: bool = G::First::TRIMS || G::Rest::TRIMS;
     const LISTS_IN_SLABS: bool = G::First::LISTS_IN_SLABS || G::Rest::LISTS_IN_SLABS;
     const END: usize = (G::FIRST_OFFSET + G::CLASSES * stride::<G>()) / G::Cache::UNIT;
+    const OFFSETS: Offsets = {
+        let mut offsets = [NO_OFFSET; MAX_CLASSES];
+        let mut index = 0;
+        while index < G::CLASSES {
+            let bytes = G::FIRST_OFFSET + index * stride::<G>();
+            assert!(bytes.is_multiple_of(G::Cache::UNIT), "a class offset is a number of units");
+            offsets[G::FIRST_CLASS + index] = (bytes / G::Cache::UNIT) as u16;
+            index += 1;
+        }
+        offsets
+    };
 
     #[inline(always)]
     fn pop(offset: OffsetIn<G>) -> *mut u8 {
@@ -267,6 +286,22 @@ unsafe impl<C: ThreadCache, L: Groups<C>, R: Groups<C>> Groups<C> for (L, R) {
     const TRIMS: bool = L::TRIMS || R::TRIMS;
     const LISTS_IN_SLABS: bool = L::LISTS_IN_SLABS || R::LISTS_IN_SLABS;
     const END: usize = R::END;
+    const OFFSETS: Offsets = {
+        let (left, right) = (L::OFFSETS, R::OFFSETS);
+        let mut offsets = left;
+        let mut class = 0;
+        while class < MAX_CLASSES {
+            if right[class] != NO_OFFSET {
+                assert!(left[class] == NO_OFFSET, "a class is of one group");
+                assert!(right[class] as usize >= L::END, "`half_of` finds a class on the right there");
+                offsets[class] = right[class];
+            } else if left[class] != NO_OFFSET {
+                assert!((left[class] as usize) < L::END, "`half_of` finds a class on the left there");
+            }
+            class += 1;
+        }
+        offsets
+    };
 
     #[inline(always)]
     fn pop(offset: ClassOffset<(L, R)>) -> *mut u8 {

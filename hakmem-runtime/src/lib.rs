@@ -15,12 +15,13 @@
 //! cache         the layers of thread caches, a file for each
 //! thread_cache  the trait of the generated type that holds a thread's state of every layer
 //! header        the header before each block, for `header = "region-id"`
+//! size_table    tables from a layout to a class offset
 //! class_offset  where a class's state is in the thread cache
 //! group         the hit and miss paths of a group: the classes with the same layers and policies
 //! groups        several groups, told apart by class offset
-//! size_table    tables from a layout to a class offset
 //! global        `Allocator`: the static that a generated allocator owns
 //! global_alloc  the methods of `GlobalAlloc`
+//! table_checks  a proof of the tables, at compile time
 //! worker        a thread of the allocator's own
 //! background    the worker that refills, for `refill = "background"`
 //! purger        the worker that purges, for `purge.background = true`
@@ -66,6 +67,7 @@ pub mod size_table;
 mod slab;
 mod stats;
 mod sys;
+pub mod table_checks;
 pub mod thread_cache;
 mod worker;
 

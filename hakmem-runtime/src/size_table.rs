@@ -20,6 +20,9 @@ pub type SmallTable = [[u16; ENTRIES]; ROWS];
 /// The entry of a layout that no class serves.
 pub(crate) const NO_OFFSET: u16 = u16::MAX;
 
+/// The most classes of a spec (`MAX_CLASSES` of hakmem-spec).
+pub(crate) const MAX_CLASSES: usize = 254;
+
 /// A run of equal entries: the index of the last one, and their class index, or `UNSERVED`.
 pub type ClassRun = (u32, u8);
 

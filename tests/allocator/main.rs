@@ -37,4 +37,5 @@ mod purger;
 mod refused_calls;
 mod same_name;
 mod stacks;
+mod tables;
 mod threads;

@@ -381,8 +381,8 @@ fn compiled_spec(context: &Context, name: &Ident) -> TokenStream {
     });
     quote! {
         // SAFETY: an entry of a table is the offset of a class that serves its layouts, or `NO_OFFSET`, and the groups
-        // named for the table are those of its entries (`Plan`). `ALLOCATOR` has these classes, and its threads have
-        // `ThreadCache`s.
+        // named for the table are those of its entries (`assert_tables`). `ALLOCATOR` has these classes, and its threads
+        // have `ThreadCache`s.
         unsafe impl hakmem::CompiledSpec for super::#name {
             type Cache = ThreadCache;
             type Groups = #all;
@@ -416,5 +416,12 @@ fn compiled_spec(context: &Context, name: &Ident) -> TokenStream {
 
             #wake_purger
         }
+
+        const _: () = hakmem::assert_tables::<super::#name>(hakmem::Tables {
+            small: &SMALL,
+            medium: &MEDIUM,
+            by_size: &BY_SIZE,
+            offsets: &OFFSETS,
+        });
     }
 }
