@@ -89,7 +89,12 @@ impl Profile {
         // Bytes that are not UTF-8 are replaced, so that the message is that the file is not a profile.
         let bytes = std::fs::read(path)
             .or_else(|error| fail(format!("cannot read the profile {}: {error}", path.display())))?;
-        parse::profile(&String::from_utf8_lossy(&bytes)).or_else(|reason| fail(format!("{}: {reason}", path.display())))
+        Self::parse(&String::from_utf8_lossy(&bytes)).or_else(|reason| fail(format!("{}: {reason}", path.display())))
+    }
+
+    /// Reads the text of one; the error is a message of one line.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        parse::profile(text)
     }
 
     /// Reads several files and adds them up.
@@ -253,6 +258,11 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         let without = [&lines[..5], &lines[6..]].concat().join("\n") + "\n";
         assert!(parse::profile(&without).unwrap_err().contains("truncated"));
+        for (right, wrong) in [(" freed=19", " freed=18446744073709551615"), ("peak=480", "peak=9999999999999999999")] {
+            let reason = parse::profile(&text.replace(right, wrong)).unwrap_err();
+            assert_eq!(reason, "the profile counts more bytes than any program has");
+        }
+        assert!(parse::profile(&text.replace("20:7", "64:7")).unwrap_err().contains("longer than any lifetime"));
         let wrong = text.replace("freed=19", "freed=many");
         assert!(parse::profile(&wrong).unwrap_err().starts_with("line 6: "));
     }

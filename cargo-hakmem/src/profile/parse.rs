@@ -21,7 +21,28 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
     for (number, line) in lines.iter().enumerate().take(lines.len() - 1).skip(1) {
         read_line(&mut profile, line).map_err(|reason| format!("line {}: {reason}", number + 1))?;
     }
+    if !adds_up(&profile) {
+        return Err("the profile counts more bytes than any program has".into());
+    }
     Ok(profile)
+}
+
+/// Whether all that is added and multiplied later fits in 64 bits: 2⁵⁸ bytes are those of a year at 9 GB a second.
+fn adds_up(profile: &Profile) -> bool {
+    const MOST: u128 = 1 << 58;
+    let of_threads = profile.threads.iter().map(|t| sum([t.threads, t.allocated, t.freed, t.remote, t.bytes]));
+    let of_requests = profile.requests.iter().map(|((size, _), request)| {
+        let counts = [request.allocated, request.freed, request.remote, request.grown_from, request.grown_to];
+        let blocks = sum(counts) + sum([request.live, request.peak, request.at_peak]);
+        let lifetimes: u128 = request.lifetimes.values().copied().map(u128::from).sum();
+        u128::from((*size).max(request.block).max(1)).saturating_mul(blocks + lifetimes)
+    });
+    let of_run = sum([profile.runs, profile.microseconds, profile.peak, profile.end, profile.resident]);
+    of_threads.chain(of_requests).chain([of_run]).fold(0, u128::saturating_add) < MOST
+}
+
+fn sum<const N: usize>(counts: [u64; N]) -> u128 {
+    counts.into_iter().map(u128::from).sum()
 }
 
 fn read_line(profile: &mut Profile, line: &str) -> Result<(), String> {
@@ -76,7 +97,9 @@ fn request(fields: &Fields<'_>) -> Result<Request, String> {
     let lifetimes = fields.text("lifetimes")?;
     let bucket = |pair: &str| {
         let (bucket, count) = pair.split_once(':').ok_or_else(|| format!("{pair:?} is not a lifetime"))?;
-        Ok((u32::try_from(number(bucket)?).map_err(|error| error.to_string())?, number(count)?))
+        let log = number(bucket)?;
+        let log = u32::try_from(log).ok().filter(|&log| log < u64::BITS);
+        Ok((log.ok_or_else(|| format!("{pair:?} is longer than any lifetime"))?, number(count)?))
     };
     Ok(Request {
         block: fields.number("block")?,
