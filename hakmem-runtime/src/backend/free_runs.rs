@@ -146,11 +146,11 @@ impl FreeRunBins {
 
     /// Unmaps every SuperSlab whose slabs are all free, and the uncommitted rest of the newest region.
     pub(super) fn unmap_empty(&mut self, geometry: Geometry) {
-        if geometry.superslab_size() < GRANULE {
-            return; // It shares a page-map entry with its neighbours.
-        }
         if let Some(region) = self.newest_region {
             region.unmap_reserve(geometry);
+        }
+        if geometry.superslab_size() < GRANULE {
+            return; // It shares a page-map entry with its neighbours.
         }
         while let Some(&Some(superslab)) = self.bins.get(geometry.slabs_per_superslab()) {
             self.remove(superslab);

@@ -170,6 +170,10 @@ impl Pool {
             return true;
         }
         let Some(region) = Region::reserve(geometry, id, huge_pages, newest) else { return false };
+        if let Some(newest) = newest {
+            // The kernel may have refused to commit its rest, which is never asked for again.
+            newest.unmap_reserve(geometry);
+        }
         region.committed().for_each(|superslab| free_runs.insert(superslab));
         free_runs.newest_region = Some(region);
         // Release publishes the region to `regions`.

@@ -1,7 +1,7 @@
 //! A region: the address space that SuperSlabs are cut from, with the metadata of all their slabs.
 
 use super::superslab::SuperSlab;
-use crate::meta::page_map::{self, Occupant};
+use crate::meta::page_map::{self, GRANULE, Occupant};
 use crate::slab::geometry::SUPERSLABS;
 use crate::slab::{Geometry, Slab};
 use crate::sys::mmap::{self, Access};
@@ -96,13 +96,14 @@ impl Region {
         Some(superslab)
     }
 
-    /// Unmaps the reserved address space after the last committed SuperSlab.
+    /// Unmaps the reserved address space after the last committed SuperSlab, but for what shares an entry of the page map
+    /// with that.
     pub(super) fn unmap_reserve(&self, geometry: Geometry) {
-        let (committed, reserved) = (self.committed.get(), self.reserved.get());
-        let address = self.base(geometry).wrapping_add(committed << geometry.superslab_shift);
-        let length = reserved.wrapping_sub(committed) << geometry.superslab_shift;
-        if length > 0 && page_map::unmap(address, length) {
-            self.reserved.set(committed);
+        let shift = geometry.superslab_shift;
+        let committed = (self.committed.get() << shift).next_multiple_of(GRANULE);
+        let length = (self.reserved.get() << shift).saturating_sub(committed);
+        if length > 0 && page_map::unmap(self.base(geometry).wrapping_add(committed), length) {
+            self.reserved.set(committed >> shift);
         }
     }
 
