@@ -12,6 +12,9 @@ mod blocks;
 mod dies;
 #[path = "../common/forks.rs"]
 mod forks;
+#[cfg(not(miri))]
+#[path = "../common/kernel.rs"]
+mod kernel;
 #[path = "../common/rerun.rs"]
 mod rerun;
 #[path = "../common/resident.rs"]
@@ -20,7 +23,11 @@ mod workers;
 
 mod background;
 mod depot;
+#[cfg(not(miri))]
+mod every_call;
 mod extents;
+#[cfg(not(miri))]
+mod faults;
 mod first_use;
 mod forms;
 mod headers;

@@ -28,8 +28,14 @@ pub(crate) fn fork(child: impl FnOnce()) -> libc::pid_t {
 
 /// Waits for a child, which must have ended well.
 pub(crate) fn reap(process: libc::pid_t) {
+    let status = status(process);
+    assert_eq!(status, 0, "the child ended with status {status:#x}");
+}
+
+/// Waits for a child. Returns how it ended.
+pub(crate) fn status(process: libc::pid_t) -> i32 {
     let mut status = 0;
     // SAFETY: `status` is a place for the result.
     assert_eq!(unsafe { libc::waitpid(process, &raw mut status, 0) }, process);
-    assert_eq!(status, 0, "the child ended with status {status:#x}");
+    status
 }
