@@ -255,23 +255,13 @@ fn judge_kind(kind: usize) -> Verdict {
     }
 }
 
-/// Writes down where a call comes from: the innermost function of the runtime outside of `sys`.
+/// Writes down where a call comes from: the innermost line of the runtime outside of `sys`.
 fn note(line: &[AtomicU8], kind: usize) {
+    const SOURCE: &str = "hakmem-runtime/src/";
     let trace = Backtrace::force_capture().to_string();
-    let mut lines = trace.lines().map(str::trim).peekable();
-    let mut place = "elsewhere".to_owned();
-    while let Some(frame) = lines.next() {
-        let Some((_, name)) = frame.split_once(": ") else { continue };
-        if !name.contains("hakmem_runtime::") {
-            continue;
-        }
-        let at = lines.next_if(|next| next.starts_with("at ")).unwrap_or_default();
-        let file = at.rsplit_once("/src/").map_or(at, |(_, file)| file);
-        place = format!("{name} {}", file.rsplit_once(':').map_or(file, |(line, _)| line));
-        if !name.contains("::sys::") {
-            break;
-        }
-    }
+    let lines = trace.lines().filter_map(|line| line.trim().strip_prefix("at ")?.split_once(SOURCE));
+    let mut places = lines.map(|(_, place)| place.rsplit_once(':').map_or(place, |(place, _)| place));
+    let place = places.find(|place| !place.starts_with("sys/")).unwrap_or("elsewhere");
     let text = format!("{}: {place}", CALLS[kind].0);
     line.iter().zip(text.bytes()).for_each(|(to, from)| to.store(from, Ordering::Relaxed));
 }
