@@ -4,6 +4,7 @@
 int main(void) {
     static char *blocks[5000];
     char *block = take(64);
+    others_wait();
     free(block);
     for (int i = 0; i < 5000; i++)
         blocks[i] = take(100);
