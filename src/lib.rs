@@ -215,18 +215,27 @@ macro_rules! export_malloc {
                 unsafe { c::malloc_info::<$allocator>(options, stream) }
             }
 
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn hakmem_stats(buffer: *mut u8, size: usize) -> usize {
-                // SAFETY: what C asks of its callers.
-                c::stats::<$allocator>(unsafe { c::buffer(buffer, size) })
-            }
-
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn hakmem_stats_json(buffer: *mut u8, size: usize) -> usize {
-                // SAFETY: what C asks of its callers.
-                c::stats_json::<$allocator>(unsafe { c::buffer(buffer, size) })
-            }
+            $crate::__export_statistics!($allocator);
         };
+    };
+}
+
+/// The part of `export_malloc!` that is the same where C's `malloc` stays the C library's.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __export_statistics {
+    ($allocator:ty) => {
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn hakmem_stats(buffer: *mut u8, size: usize) -> usize {
+            // SAFETY: what C asks of its callers.
+            $crate::__private::c::stats::<$allocator>(unsafe { $crate::__private::c::buffer(buffer, size) })
+        }
+
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn hakmem_stats_json(buffer: *mut u8, size: usize) -> usize {
+            // SAFETY: what C asks of its callers.
+            $crate::__private::c::stats_json::<$allocator>(unsafe { $crate::__private::c::buffer(buffer, size) })
+        }
     };
 }
 

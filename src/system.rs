@@ -51,24 +51,12 @@ pub unsafe fn realloc<S>(block: *mut u8, size: usize, align: usize, new_size: us
 macro_rules! export_malloc {
     ($allocator:ty) => {
         const _: () = {
-            use $crate::__private::c;
-
             #[unsafe(no_mangle)]
             extern "C" fn hakmem_owns(pointer: *const u8) -> bool {
                 <$allocator>::owns(pointer)
             }
 
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn hakmem_stats(buffer: *mut u8, size: usize) -> usize {
-                // SAFETY: what C asks of its callers.
-                c::stats::<$allocator>(unsafe { c::buffer(buffer, size) })
-            }
-
-            #[unsafe(no_mangle)]
-            unsafe extern "C" fn hakmem_stats_json(buffer: *mut u8, size: usize) -> usize {
-                // SAFETY: what C asks of its callers.
-                c::stats_json::<$allocator>(unsafe { c::buffer(buffer, size) })
-            }
+            $crate::__export_statistics!($allocator);
         };
     };
 }

@@ -95,6 +95,7 @@ mod tests {
         let fresh: Vec<_> = again.iter().map(|slab| slab.fresh.get()).collect();
         assert_eq!((address(again[0]), fresh), (address(spans[2]), std::vec![false, true, true]));
     }
+
     #[test]
     fn an_unmapped_superslab_whose_addresses_are_taken_does_not_hide_others() {
         let geometry = Geometry::new(2 << 20, SLAB);

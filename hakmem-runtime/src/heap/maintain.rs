@@ -2,6 +2,7 @@
 
 use super::Heap;
 use crate::backend::TICKS;
+use crate::slab::Slab;
 use crate::sys::clock;
 
 /// Holes go back in slabs that have not changed for so many milliseconds, if the purge delay is shorter.
@@ -17,6 +18,16 @@ pub(super) enum Holes {
     Settled { now: u32, delay: u32 },
     /// Those of current slabs, too. The layers were drained: no thread cache pops from one.
     All,
+}
+
+impl Holes {
+    /// Whether those of a partial slab are purged now.
+    fn are_due_in(self, slab: &Slab) -> bool {
+        match self {
+            Holes::Settled { now, delay } => slab.has_settled(now, delay),
+            Holes::All => true,
+        }
+    }
 }
 
 impl Heap {
@@ -64,7 +75,7 @@ impl Heap {
     /// full. Purges holes.
     #[cold]
     pub(super) fn maintain(&self, holes: Holes) {
-        let mut most = MOST_SETTLED;
+        let mut most = if matches!(holes, Holes::All) { u32::MAX } else { MOST_SETTLED };
         for (bin, class) in self.bins().iter().zip(self.backing.classes()) {
             for slab in bin.partial.iter() {
                 slab.collect_remote();
@@ -72,11 +83,8 @@ impl Heap {
                 if slab.is_empty() || !slab.has_free_blocks() {
                     bin.partial.remove(slab);
                     self.abandon_or_retire(slab);
-                } else if match holes {
-                    Holes::All => true,
-                    Holes::Settled { now, delay } => most > 0 && slab.has_settled(now, delay),
-                } {
-                    most = most.saturating_sub(1);
+                } else if most > 0 && holes.are_due_in(slab) {
+                    most -= 1;
                     self.backing.purge_holes(slab, class);
                 }
             }

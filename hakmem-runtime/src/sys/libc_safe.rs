@@ -17,9 +17,9 @@ unsafe extern "C" {
     ) -> c_int;
     pub(super) safe fn pthread_self() -> pthread_t;
     pub(super) safe fn sysconf(name: c_int) -> c_long;
-
-    #[cfg(hakmem_record)]
     pub(crate) safe fn getpid() -> libc::pid_t;
+    pub(super) safe fn gettid() -> libc::pid_t;
+
     #[cfg(hakmem_record)]
     pub(crate) safe fn raise(signal: c_int) -> c_int;
 }

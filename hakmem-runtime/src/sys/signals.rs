@@ -3,6 +3,7 @@
 //! Everything here but [`Fatal::take`] is async-signal-safe.
 
 use super::kernel::call;
+use super::libc_safe;
 use core::ffi::{c_int, c_void};
 use core::mem::{MaybeUninit, transmute};
 use core::ptr;
@@ -97,7 +98,7 @@ impl Fatal {
             if is_sent(info) {
                 // It is blocked until the handler returns. An access that was wrong is repeated then.
                 // SAFETY: the call takes numbers alone.
-                unsafe { libc::syscall(libc::SYS_tgkill, libc::getpid(), thread_id(), self.signal) };
+                unsafe { libc::syscall(libc::SYS_tgkill, process_id(), thread_id(), self.signal) };
             }
             return;
         }
@@ -150,7 +151,7 @@ impl Cause {
         unsafe {
             match (*info).si_code {
                 code if code <= 0 => match (*info).si_pid() {
-                    sender if sender == libc::getpid() => Cause::Raised,
+                    sender if sender == process_id() => Cause::Raised,
                     sender => Cause::Sent(sender),
                 },
                 KERNEL => Cause::NoAddress,
@@ -191,20 +192,17 @@ pub(crate) unsafe fn registers(_: *const c_void) -> (usize, [usize; 15]) {
 
 /// The kernel's number of the calling thread.
 pub(crate) fn thread_id() -> c_int {
-    // SAFETY: the call has no preconditions.
-    unsafe { libc::syscall(libc::SYS_gettid) as c_int }
+    libc_safe::gettid()
 }
 
 /// Whether the calling thread is the one that the process began with.
 pub(crate) fn is_main_thread() -> bool {
-    // SAFETY: the call has no preconditions.
-    thread_id() == unsafe { libc::getpid() }
+    thread_id() == process_id()
 }
 
 /// The process's number.
 pub(crate) fn process_id() -> c_int {
-    // SAFETY: the call has no preconditions.
-    unsafe { libc::getpid() }
+    libc_safe::getpid()
 }
 
 /// Reads a word of memory that may not be readable, at a multiple of 8.
