@@ -3,13 +3,16 @@
 //! stacks are the allocator's own, on loom's atomics; the broken variants must fail.
 
 mod common;
+#[path = "common/untagged.rs"]
+mod untagged;
 
 use common::LoomWord;
 use hakmem_runtime::protocol::{TaggedStack, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::sync::atomic::AtomicU64;
 use loom::thread;
+use untagged::Untagged;
 
 /// How many blocks a full magazine holds.
 const FULL: u32 = 4;
@@ -150,25 +153,8 @@ fn a_magazine_that_is_put_back_too_early_is_caught() {
     exchange(true);
 }
 
-/// A word that forgets the tag, and the depth, which are bits 40 and up.
-struct Untagged(AtomicU64);
-
-const NODE: u64 = (1 << 40) - 1;
-
-impl Word for Untagged {
-    fn load(&self, order: Ordering) -> u64 {
-        self.0.load(order)
-    }
-    fn store(&self, value: u64, order: Ordering) {
-        self.0.store(value & NODE, order);
-    }
-    fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
-        self.0.compare_exchange_weak(old & NODE, new & NODE, success, failure)
-    }
-}
-
 #[test]
 #[should_panic(expected = "a magazine was lost or has two owners")]
 fn a_missing_tag_is_caught() {
-    through_both(|| Untagged(AtomicU64::new(0)));
+    through_both(|| Untagged(LoomWord(AtomicU64::new(0))));
 }

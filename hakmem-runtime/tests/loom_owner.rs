@@ -4,6 +4,8 @@
 //! broken variants must fail.
 
 mod common;
+#[path = "common/relaxed.rs"]
+mod relaxed;
 
 use common::LoomWord;
 use hakmem_runtime::protocol::{Abandon, RemoteWord, TaggedStack, Word};
@@ -11,6 +13,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
+use relaxed::Relaxed;
 
 const NOBODY: u64 = 1;
 /// The ids of two heaps. The first is recycled, and also its number on the stack of idle heaps.
@@ -150,24 +153,9 @@ fn an_id_that_is_cleared_late_is_caught() {
     recycle(ordered, Fault::ClearsLate);
 }
 
-/// A word whose operations order nothing.
-struct Relaxed(AtomicU64);
-
-impl Word for Relaxed {
-    fn load(&self, _: Ordering) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-    fn store(&self, value: u64, _: Ordering) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-    fn compare_exchange_weak(&self, old: u64, new: u64, _: Ordering, _: Ordering) -> Result<u64, u64> {
-        self.0.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed)
-    }
-}
-
 /// A thread that gets the heap without what its last thread did reads the id that it had left.
 #[test]
 #[should_panic(expected = "Causality violation: Concurrent write accesses")]
 fn a_heap_that_is_handed_on_without_order_is_caught() {
-    recycle(|| Relaxed(AtomicU64::new(0)), Fault::None);
+    recycle(|| Relaxed(LoomWord(AtomicU64::new(0))), Fault::None);
 }

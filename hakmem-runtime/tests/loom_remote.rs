@@ -4,13 +4,16 @@
 //! The broken variants at the end must fail: they show that the model can find a fault.
 
 mod common;
+#[path = "common/relaxed.rs"]
+mod relaxed;
 
 use common::LoomWord;
-use hakmem_runtime::protocol::{Abandon, RemoteFree, RemoteWord, Word};
+use hakmem_runtime::protocol::{Abandon, RemoteFree, RemoteWord};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
+use relaxed::Relaxed;
 
 const BLOCKS: usize = 3;
 const END: u32 = u32::MAX;
@@ -166,28 +169,12 @@ fn a_broken_take_is_caught() {
     });
 }
 
-/// A word whose exchanges order nothing.
-#[derive(Debug)]
-struct RelaxedWord(AtomicU64);
-
-impl Word for RelaxedWord {
-    fn load(&self, _: Ordering) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-    fn store(&self, value: u64, _: Ordering) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-    fn compare_exchange_weak(&self, old: u64, new: u64, _: Ordering, _: Ordering) -> Result<u64, u64> {
-        self.0.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed)
-    }
-}
-
 /// The same protocol without its orderings: the owner reads a link that was not published.
 #[test]
 #[should_panic(expected = "Causality violation: Concurrent read and write accesses")]
 fn missing_orderings_are_caught() {
     loom::model(|| {
-        let shared = Arc::new((RemoteWord::new(RelaxedWord(AtomicU64::new(0))), UnsafeCell::new(0_u32)));
+        let shared = Arc::new((RemoteWord::new(Relaxed(LoomWord(AtomicU64::new(0)))), UnsafeCell::new(0_u32)));
         shared.0.own();
         let other = {
             let shared = Arc::clone(&shared);

@@ -2,13 +2,16 @@
 //! allocator's own, on loom's atomics; the variant without a tag must fail.
 
 mod common;
+#[path = "common/untagged.rs"]
+mod untagged;
 
 use common::LoomWord;
 use hakmem_runtime::protocol::{TaggedStack, Word};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicU64, Ordering};
+use loom::sync::atomic::AtomicU64;
 use loom::thread;
+use untagged::Untagged;
 
 /// A stack and its nodes, numbered from 1. A node's owner writes to its cell in `owned`, so loom reports two owners as
 /// a data race.
@@ -124,26 +127,8 @@ fn a_node_that_comes_back_is_noticed() {
     aba(|| LoomWord(AtomicU64::new(0)));
 }
 
-/// A word that forgets the tag (bits 40 and up): the stack without its protection.
-#[derive(Debug)]
-struct Untagged(AtomicU64);
-
-const NODE: u64 = (1 << 40) - 1;
-
-impl Word for Untagged {
-    fn load(&self, order: Ordering) -> u64 {
-        self.0.load(order)
-    }
-    fn store(&self, value: u64, order: Ordering) {
-        self.0.store(value & NODE, order);
-    }
-    fn compare_exchange_weak(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64> {
-        self.0.compare_exchange_weak(old & NODE, new & NODE, success, failure)
-    }
-}
-
 #[test]
 #[should_panic(expected = "a node was lost or has two owners")]
 fn a_missing_tag_is_caught() {
-    aba(|| Untagged(AtomicU64::new(0)));
+    aba(|| Untagged(LoomWord(AtomicU64::new(0))));
 }

@@ -1,10 +1,14 @@
 //! A stack between two threads under ThreadSanitizer, on processors as they are: what `tests/tsan.sh` runs to see that the
 //! sanitizer watches the runtime's own code. With the shipped orders it must be silent; with none it must report a race.
 
+#[path = "common/relaxed.rs"]
+mod relaxed;
+
 use hakmem_runtime::protocol::{TaggedStack, Word};
+use relaxed::Relaxed;
 use std::cell::UnsafeCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::thread;
 
 /// A node's owner writes to its cell, without an atomic.
@@ -53,24 +57,8 @@ fn owners_of_nodes_are_in_order() {
     exchange::<AtomicU64>();
 }
 
-/// A word whose operations order nothing.
-#[derive(Default)]
-struct Relaxed(AtomicU64);
-
-impl Word for Relaxed {
-    fn load(&self, _: Ordering) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-    fn store(&self, value: u64, _: Ordering) {
-        self.0.store(value, Ordering::Relaxed);
-    }
-    fn compare_exchange_weak(&self, old: u64, new: u64, _: Ordering, _: Ordering) -> Result<u64, u64> {
-        self.0.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed)
-    }
-}
-
 #[test]
 #[ignore = "a data race on purpose, for tests/tsan.sh"]
 fn without_orders() {
-    exchange::<Relaxed>();
+    exchange::<Relaxed<AtomicU64>>();
 }

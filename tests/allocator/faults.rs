@@ -3,7 +3,7 @@
 //!
 //! What is counted is in memory that forked processes share, so the numbers go on in a child.
 
-use crate::kernel::{kernel, result};
+use crate::kernel::{kernel, stand_before_syscall};
 use libc::{c_int, c_long, c_void};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
@@ -177,30 +177,25 @@ fn is_move(number: c_long, flags: c_long) -> bool {
     number == libc::SYS_mremap && flags & c_long::from(libc::MREMAP_FIXED) != 0
 }
 
-/// Stands before the C library's function of that name.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn syscall(
-    number: c_long,
-    a: c_long,
-    b: c_long,
-    c: c_long,
-    d: c_long,
-    e: c_long,
-    f: c_long,
-) -> c_long {
-    let arguments = [a, b, c, d, e, f];
+stand_before_syscall!(answer);
+
+/// The answer to a system call.
+///
+/// # Safety
+/// As the call's.
+unsafe fn answer(number: c_long, arguments: [c_long; 6]) -> c_long {
     // SAFETY: the caller's call, passed on, or half of it.
-    let answer = unsafe {
+    unsafe {
         match judge(number, arguments) {
             Verdict::Pass => kernel(number, arguments),
             Verdict::Refuse(error) => -c_long::from(error),
             Verdict::RefuseHalfDone(error) => {
-                kernel(libc::SYS_munmap, [e, c, 0, 0, 0, 0]);
+                let [_, _, length, _, target, _] = arguments;
+                kernel(libc::SYS_munmap, [target, length, 0, 0, 0, 0]);
                 -c_long::from(error)
             }
         }
-    };
-    result(answer)
+    }
 }
 
 /// What becomes of a system call.

@@ -37,3 +37,24 @@ pub(crate) unsafe fn kernel(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> 
     }
     result
 }
+
+/// Defines the C library's function of that name, through which the allocator calls the kernel. `$answer` takes the number and
+/// the arguments, and returns what the kernel would.
+macro_rules! stand_before_syscall {
+    ($answer:path) => {
+        #[unsafe(no_mangle)]
+        unsafe extern "C" fn syscall(
+            number: c_long,
+            a: c_long,
+            b: c_long,
+            c: c_long,
+            d: c_long,
+            e: c_long,
+            f: c_long,
+        ) -> c_long {
+            // SAFETY: the caller's call.
+            $crate::kernel::result(unsafe { $answer(number, [a, b, c, d, e, f]) })
+        }
+    };
+}
+pub(crate) use stand_before_syscall;

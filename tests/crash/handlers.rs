@@ -1,6 +1,6 @@
 //! Who else handles the signal, and where it comes.
 
-use crate::kernel::{kernel, result};
+use crate::kernel::{kernel, stand_before_syscall};
 use crate::other::Other;
 use crate::{Heap, PAGE, alloc, crashes, end_with, free, write};
 use std::alloc::{GlobalAlloc as _, Layout};
@@ -103,22 +103,19 @@ fn a_forked_child() {
 /// The call of the kernel in which something is wrong; -1: none.
 static WRONG: AtomicI64 = AtomicI64::new(-1);
 
-/// Stands before the C library's function of that name, through which the allocator calls the kernel.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn syscall(
-    number: c_long,
-    a: c_long,
-    b: c_long,
-    c: c_long,
-    d: c_long,
-    e: c_long,
-    f: c_long,
-) -> c_long {
-    if WRONG.load(Ordering::Relaxed) == number && (number != libc::SYS_madvise || c == libc::MADV_DONTNEED.into()) {
+stand_before_syscall!(answer);
+
+/// The kernel's answer, or something wrong first.
+///
+/// # Safety
+/// As the call's.
+unsafe fn answer(number: c_long, arguments: [c_long; 6]) -> c_long {
+    let purges = arguments[2] == libc::MADV_DONTNEED.into();
+    if WRONG.load(Ordering::Relaxed) == number && (number != libc::SYS_madvise || purges) {
         write(ptr::without_provenance_mut(0x99));
     }
     // SAFETY: the caller's call, passed on.
-    result(unsafe { kernel(number, [a, b, c, d, e, f]) })
+    unsafe { kernel(number, arguments) }
 }
 
 #[test]

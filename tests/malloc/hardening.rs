@@ -1,13 +1,13 @@
 //! Misuse of C's `malloc`, one small program each, under libraries with different specs: what happens is what
 //! `docs/HARDENING.md` says, row by row. Needs a C compiler; without one there is nothing to run.
 
-use crate::cargo::{cargo, project, write};
+use crate::libraries::libraries;
 use crate::rerun::text;
 use crate::{c_compiler, preloading};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -36,24 +36,6 @@ fn source(defaults: &str) -> String {
         // Spans of several slabs are not for `pages`.
         if defaults.contains("pages") { "layers = [\"heapv2\"]" } else { "" },
     )
-}
-
-/// Builds the libraries and returns the folder with them.
-fn libraries() -> PathBuf {
-    let mut manifest = String::from("\n[lib]\npath = \"src/lib.rs\"\n");
-    for (name, _) in SPECS {
-        let example =
-            format!("\n[[example]]\nname = \"{name}\"\npath = \"src/{name}.rs\"\ncrate-type = [\"cdylib\"]\n");
-        manifest.push_str(&example);
-    }
-    let folder = project("hardening", "2024", "hakmem", &manifest);
-    for (name, defaults) in SPECS {
-        write(&folder, &format!("src/{name}.rs"), &source(defaults));
-    }
-    write(&folder, "src/lib.rs", "");
-    let status = cargo("build", &folder, &folder.join("target")).args(["--release", "--examples"]).status();
-    assert!(status.expect("cargo runs").success(), "the libraries do not build");
-    folder.join("target/release/examples")
 }
 
 /// What a program did, as the table says it: with so many threads, and `other` as a library to load.
@@ -117,7 +99,7 @@ fn misuse_ends_as_the_document_says() {
         println!("no C compiler: nothing to run");
         return;
     };
-    let libraries = libraries();
+    let libraries = libraries("hardening", &SPECS.map(|(name, spec)| (name, source(spec))), true);
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/malloc/hardening");
     let mut programs: Vec<String> = fs::read_dir(&sources)
         .expect("the programs")

@@ -1,6 +1,6 @@
 //! Libraries in Rust with an allocator of their own, loaded into a program that closes them while its threads go on.
 
-use crate::cargo::{cargo, project, write};
+use crate::libraries::libraries;
 use crate::rerun::{is_child, rerun, text};
 use std::ffi::{CString, c_char, c_void};
 use std::fs;
@@ -51,23 +51,6 @@ pub unsafe extern "C" fn take(text: *mut std::ffi::c_char) -> usize {{
 }}
 "#
     )
-}
-
-fn libraries() -> PathBuf {
-    let mut manifest = String::from("\n[lib]\npath = \"src/lib.rs\"\n");
-    for (name, _) in SPECS {
-        let example =
-            format!("\n[[example]]\nname = \"{name}\"\npath = \"src/{name}.rs\"\ncrate-type = [\"cdylib\"]\n");
-        manifest.push_str(&example);
-    }
-    let folder = project("loaded", "2024", "hakmem", &manifest);
-    for (name, spec) in SPECS {
-        write(&folder, &format!("src/{name}.rs"), &source(spec));
-    }
-    write(&folder, "src/lib.rs", "");
-    let status = cargo("build", &folder, &folder.join("target")).arg("--examples").status();
-    assert!(status.expect("cargo runs").success(), "the libraries do not build");
-    folder.join("target/debug/examples")
 }
 
 fn address_space() -> usize {
@@ -126,7 +109,7 @@ fn load_and_close(path: &CString) {
 #[test]
 fn a_library_that_is_closed_while_its_threads_go_on() {
     if !is_child() {
-        let folder = libraries();
+        let folder = libraries("loaded", &SPECS.map(|(name, spec)| (name, source(spec))), false);
         assert!(SPECS.iter().all(|(name, _)| folder.join(format!("lib{name}.so")).exists()));
         let output = rerun("a_library_that_is_closed_while_its_threads_go_on");
         assert!(output.status.success(), "{}\n{}\n{}", output.status, text(&output.stdout), text(&output.stderr));

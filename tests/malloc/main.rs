@@ -7,6 +7,7 @@ mod cargo;
 mod rerun;
 
 mod hardening;
+mod libraries;
 mod loaded;
 mod preload;
 mod programs;

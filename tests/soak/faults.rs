@@ -1,6 +1,6 @@
 //! Faults in the system calls of the allocator.
 
-use crate::kernel::{kernel, result};
+use crate::kernel::{kernel, stand_before_syscall};
 use libc::{ENOMEM, c_long};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -21,31 +21,26 @@ fn refuse() -> bool {
     refused
 }
 
-/// Stands before the C library's function of that name, through which the allocator calls the kernel. A move to a given
-/// place that fails has unmapped what was there, as before Linux 6.17.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn syscall(
-    number: c_long,
-    a: c_long,
-    b: c_long,
-    c: c_long,
-    d: c_long,
-    e: c_long,
-    f: c_long,
-) -> c_long {
+stand_before_syscall!(answer);
+
+/// The kernel's answer, or a refusal. A move to a given place that fails has unmapped what was there, as before Linux 6.17.
+///
+/// # Safety
+/// As the call's.
+unsafe fn answer(number: c_long, arguments: [c_long; 6]) -> c_long {
     let may_fail =
         matches!(number, libc::SYS_mmap | libc::SYS_mprotect | libc::SYS_munmap | libc::SYS_madvise | libc::SYS_mremap);
-    // SAFETY: the caller's call, passed on, or half of it; `errno` is this thread's own place.
+    let [_, _, length, flags, target, _] = arguments;
+    // SAFETY: the caller's call, passed on, or half of it.
     unsafe {
-        let answer = if may_fail && refuse() {
-            if number == libc::SYS_mremap && d & c_long::from(libc::MREMAP_FIXED) != 0 {
-                kernel(libc::SYS_munmap, [e, c, 0, 0, 0, 0]);
+        if may_fail && refuse() {
+            if number == libc::SYS_mremap && flags & c_long::from(libc::MREMAP_FIXED) != 0 {
+                kernel(libc::SYS_munmap, [target, length, 0, 0, 0, 0]);
                 std::thread::yield_now();
             }
             -c_long::from(ENOMEM)
         } else {
-            kernel(number, [a, b, c, d, e, f])
-        };
-        result(answer)
+            kernel(number, arguments)
+        }
     }
 }

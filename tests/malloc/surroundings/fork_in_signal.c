@@ -1,9 +1,7 @@
 /* The handler of a signal forks while its thread is in the allocator, at a system call that it makes. The child may not
    allocate before the handler returns. One child ends there, the other goes on. */
-#include "surroundings.h"
-#include <stdarg.h>
+#include "at_syscall.h"
 
-static atomic_int armed;
 static pid_t child = -1;
 static int goes_on;
 
@@ -12,19 +10,6 @@ static void handler(int number) {
     child = fork();
     if (child == 0 && !goes_on)
         _exit(0);
-}
-
-/* In the place of the C library's, by which the allocator calls the kernel. */
-long syscall(long number, ...) {
-    va_list arguments;
-    va_start(arguments, number);
-    long given[6];
-    for (int place = 0; place < 6; place++)
-        given[place] = va_arg(arguments, long);
-    va_end(arguments);
-    if (number == SYS_mmap && atomic_exchange(&armed, 0))
-        raise(SIGUSR1);
-    return kernel(number, given[0], given[1], given[2], given[3], given[4], given[5]);
 }
 
 int main(void) {
