@@ -28,8 +28,7 @@ use crate::slab::{NO_CLASS, Slab};
 use crate::sys::atomic_ref::AtomicRef;
 use crate::sys::errno;
 use crate::sys::fatal::Message;
-use crate::sys::signals::{self, Cause, FATAL, Fatal};
-use core::ffi::{c_int, c_void};
+use crate::sys::signals::{self, Cause, FATAL, Fatal, Handler, Received};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 /// How many slow paths of the main thread to wait for a handler of std's. Before it installs that, a program takes some: its
@@ -90,27 +89,27 @@ impl CrashReport {
             KNOWN.push(self, |next| self.next.set(next));
         }
         let [abort, access @ ..] = &FATAL;
-        abort.take(on_signal);
+        abort.take::<CrashReport>();
         let is_time = access.iter().any(Fatal::is_handled)
             || WAITED.fetch_add(1, Ordering::Relaxed) >= PATIENCE
             || !signals::is_main_thread();
         if is_time {
-            access.iter().for_each(|fatal| fatal.take(on_signal));
+            access.iter().for_each(|fatal| fatal.take::<CrashReport>());
             self.is_ready.store(true, Ordering::Relaxed);
         }
         is_time
     }
 }
 
-extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    let Some(fatal) = Fatal::of(signal) else { return };
-    let process = signals::process_id();
-    if REPORTED.swap(process, Ordering::Relaxed) != process {
-        // SAFETY: this is a handler with SA_SIGINFO, called by the kernel, or by a handler that passes on what it got.
-        let (cause, registers) = unsafe { (Cause::of(info), signals::registers(context)) };
-        errno::preserve(|| line(fatal.name, cause, registers).write());
+impl Handler for CrashReport {
+    fn handle(received: Received<'_>) {
+        let process = signals::process_id();
+        if REPORTED.swap(process, Ordering::Relaxed) != process {
+            let (cause, registers) = (received.cause(), received.registers());
+            errno::preserve(|| line(received.fatal.name, cause, registers).write());
+        }
+        received.pass_on();
     }
-    fatal.pass_on(info, context);
 }
 
 /// The line.

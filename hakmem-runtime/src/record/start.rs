@@ -2,8 +2,8 @@
 
 use super::counters::{self, Thread};
 use super::{child, process, profile, timeline};
+use crate::sys::signals::{self, Action};
 use crate::sys::{errno, libc_safe, program};
-use core::ptr;
 
 /// Signals by which programs usually end. `SIGABRT` is one: a panic raises it under `panic = "abort"`.
 const SIGNALS: [i32; 5] = [libc::SIGABRT, libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
@@ -27,26 +27,9 @@ fn set_up() {
         child::register();
         counters::create_key(thread_exited);
         program::at_exit(at_exit);
-        SIGNALS.into_iter().for_each(handle_signal);
+        let action = Action::once(on_signal);
+        SIGNALS.into_iter().for_each(|signal| signals::install_if_default(signal, &action));
     });
-}
-
-/// Has the profile written on a signal, unless the program handles or ignores it.
-fn handle_signal(signal: i32) {
-    // SAFETY: `sigaction` is a C struct of integers and a nullable function pointer, for all of which zero is valid.
-    // Both calls get pointers to such structs or null, and the handler is a function with the signature that the flags
-    // ask for.
-    unsafe {
-        let mut old: libc::sigaction = core::mem::zeroed();
-        if libc::sigaction(signal, ptr::null(), &raw mut old) == 0 && old.sa_sigaction == libc::SIG_DFL {
-            let mut new: libc::sigaction = core::mem::zeroed();
-            let handler: extern "C" fn(i32) = on_signal;
-            new.sa_sigaction = handler as usize;
-            // Resets the signal to its default action when the handler is called, and does not block it meanwhile.
-            new.sa_flags = libc::SA_RESETHAND | libc::SA_NODEFER;
-            libc::sigaction(signal, &raw const new, ptr::null_mut());
-        }
-    }
 }
 
 extern "C" fn on_signal(signal: i32) {
