@@ -9,6 +9,7 @@
 use crate::cache::{Layer, Rest, SharedPair, Slabs, Under};
 use crate::class_offset::ClassOffset;
 use crate::header;
+use crate::heap::Heap;
 use crate::slab::FreeBlock;
 use crate::slab::free_list::into_raw;
 use crate::thread_cache::{States, ThreadCache};
@@ -126,9 +127,14 @@ pub(crate) fn rest<G: Group>(cache: &G::Cache, offset: OffsetIn<G>) -> &G::Rest 
 /// The calling thread's slabs of the class at `offset`, to put below the layers of that class. Without a cache: those of
 /// a thread without a heap.
 pub(crate) fn slabs<G: Group>(cache: Option<&G::Cache>, offset: OffsetIn<G>) -> Slabs<'_> {
-    let heap = cache.and_then(|cache| cache.heap().get());
-    // SAFETY: the heap in a thread's cache is that thread's, and a cache does not leave its thread (`ThreadCache`). The
-    // class is one of the allocator's (`Group`).
+    slabs_of::<G>(cache.and_then(|cache| cache.heap().get()), offset)
+}
+
+/// [`slabs`], of a heap.
+pub(crate) fn slabs_of<G: Group>(heap: Option<&Heap>, offset: OffsetIn<G>) -> Slabs<'_> {
+    // SAFETY: a `Heap` is not `Sync`, so only its own thread has a reference to it; a thread's cache has the heap of its
+    // allocator (`ThreadCache`), and the heaps of an allocator trim its own groups. The class is one of the allocator's
+    // (`Group`).
     unsafe { Slabs::new(G::Cache::backing(), heap, class_index::<G>(offset)) }
 }
 
@@ -211,10 +217,8 @@ fn dealloc_inline<G: Group>(block: FreeBlock, offset: OffsetIn<G>) {
     if G::HEADER {
         header::check(G::Cache::backing(), &block, class_index::<G>(offset));
     }
-    let address = block.as_ptr();
-    if !push::<G>(block, offset) {
-        // SAFETY: this follows the push of the block, with this offset, that returned `false`.
-        unsafe { overflow::<G>(address, offset) };
+    if let Err(pending) = push::<G>(block, offset) {
+        overflow::<G>(pending, offset);
     }
 }
 
@@ -228,23 +232,43 @@ fn dealloc_call<G: Group>(block: FreeBlock, offset: OffsetIn<G>) {
     dealloc_inline::<G>(block, offset);
 }
 
-/// Gives a block to the first layer. `false`: [`overflow`] must be called, which knows whether the layer kept the
-/// block.
-#[inline(always)]
-pub(crate) fn push<G: Group>(block: FreeBlock, offset: OffsetIn<G>) -> bool {
-    if would_write_empty_cache::<G>() {
-        return false;
+/// A block that was pushed just now, and for which [`Layer::overflow`] has to be called, which knows whether the layer kept
+/// it.
+///
+/// # Invariants
+/// The first layer of a group has just returned `false` for it, or was not called as it would have written to the empty
+/// cache.
+#[must_use = "a block that is dropped is leaked"]
+#[repr(transparent)]
+#[derive(Debug)]
+pub struct Pending(*mut u8);
+
+impl Pending {
+    /// Says that a block is pending.
+    ///
+    /// # Safety
+    /// A push of it to the first layer of a group of this allocator has just returned `false`, and nothing was done with it
+    /// since.
+    #[inline(always)]
+    pub(crate) unsafe fn new(block: *mut u8) -> Pending {
+        Pending(block)
     }
-    G::Cache::with(|cache| first::<G>(cache, offset).push(block, owner_id::<G>(cache)))
 }
 
-/// Frees when the first layer had no room: makes some, by flushing blocks to those below.
-///
-/// # Safety
-/// This follows the push of `block`, with the same offset, that returned `false`.
+/// Gives a block to the first layer. [`Pending`]: [`overflow`] must be called.
+#[inline(always)]
+pub(crate) fn push<G: Group>(block: FreeBlock, offset: OffsetIn<G>) -> Result<(), Pending> {
+    let pending = Pending(block.as_ptr());
+    let pushed = !would_write_empty_cache::<G>()
+        && G::Cache::with(|cache| first::<G>(cache, offset).push(block, owner_id::<G>(cache)));
+    if pushed { Ok(()) } else { Err(pending) }
+}
+
+/// Frees when the first layer had no room: makes some, by flushing blocks to those below. `offset` is that of the block's
+/// class: the state that the push was to, unless the layer pushes blocks of any class ([`Layer::PUSHES_ANY_CLASS`]).
 #[cold]
 #[inline(never)]
-pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: OffsetIn<G>) {
+pub(crate) fn overflow<G: Group>(Pending(block): Pending, offset: OffsetIn<G>) {
     let had_started = G::Cache::has_started();
     let done = G::Cache::with_started(true, |cache| {
         let Some(shared) = G::shared().get(index_in_group::<G>(offset)) else { return };
@@ -253,7 +277,7 @@ pub(crate) unsafe fn overflow<G: Group>(block: *mut u8, offset: OffsetIn<G>) {
         let mut below = Under::new(rest::<G>(cache, offset), &shared.second, &mut slabs);
         // SAFETY: if the thread had not started, nothing was written: its cache is beside the heap, so the push
         // returned before it reached the layer, or the layer is inert. It is done here. Either way, a push of the block
-        // to this state has just returned `false`.
+        // has just returned `false`: see `Pending`.
         unsafe {
             if had_started || !state.push(FreeBlock::from_raw(block), owner_id::<G>(cache)) {
                 state.overflow(block, &shared.first, &mut below);

@@ -1,8 +1,8 @@
 //! Several groups as one type, which finds the group of a class offset or does something with each group in turn.
 
-use crate::cache::{Counts, Layer, Queue, Rest, Slabs};
+use crate::cache::{Counts, Layer, Queue, Rest};
 use crate::class_offset::ClassOffset;
-use crate::group::{self, Group, Inlining, OffsetIn, Shared, stride};
+use crate::group::{self, Group, Inlining, OffsetIn, Pending, Shared, stride};
 use crate::heap::{Heap, Portion};
 use crate::size_table::{MAX_CLASSES, NO_OFFSET};
 use crate::slab::FreeBlock;
@@ -46,11 +46,8 @@ pub unsafe trait Groups<Cache: ThreadCache>: Sized + 'static {
         Self::dealloc(block, offset());
     }
 
-    /// What follows a push that returned `false`.
-    ///
-    /// # Safety
-    /// The push was of `block`, of the class at `offset`, right before.
-    unsafe fn overflow(block: *mut u8, offset: ClassOffset<Self>);
+    /// Frees a block of the class at `offset` for which the first layer had no room.
+    fn overflow(block: Pending, offset: ClassOffset<Self>);
 
     /// The pointer that an allocation of the class at `offset` returns for a block.
     fn hand_out(block: Option<FreeBlock>, offset: ClassOffset<Self>) -> *mut u8;
@@ -78,13 +75,17 @@ pub unsafe trait Groups<Cache: ThreadCache>: Sized + 'static {
     fn queue(class_index: usize) -> Option<&'static Queue>;
 }
 
+/// The offset of the class at an index in the group; of the last one, if there are not as many.
+#[inline(always)]
+fn offset_of<G: Group>(index: usize) -> OffsetIn<G> {
+    let offset = (G::FIRST_OFFSET + index.min(G::CLASSES - 1) * stride::<G>()) / G::Cache::UNIT;
+    // SAFETY: a group has a class, and the states of its `CLASSES` classes are one after the other (`Group`).
+    unsafe { ClassOffset::new(offset) }
+}
+
 /// For each class of a group: its offset, and what all threads share of it.
 fn classes<G: Group>() -> impl Iterator<Item = (OffsetIn<G>, &'static Shared<G>)> {
-    G::shared().iter().enumerate().map(|(index, shared)| {
-        let offset = (G::FIRST_OFFSET + index * stride::<G>()) / G::Cache::UNIT;
-        // SAFETY: `shared` has an element for each class, and their states are one after the other (`Group`).
-        (unsafe { ClassOffset::new(offset) }, shared)
-    })
+    G::shared().iter().enumerate().map(|(index, shared)| (offset_of::<G>(index), shared))
 }
 
 /// What all threads share of a class, if it is of this group.
@@ -96,25 +97,16 @@ fn shared_of<G: Group>(class_index: usize) -> Option<&'static Shared<G>> {
 #[inline(always)]
 fn dealloc_any<G: Group>(block: FreeBlock, offset: impl Fn() -> OffsetIn<G>) {
     debug_assert!(G::First::PUSHES_ANY_CLASS);
-    let address = block.as_ptr();
-    // SAFETY: the group has a first class, whose state takes blocks of any class. The overflow, of the state of the
-    // block's class, directly follows the push that returned `false`.
-    unsafe {
-        if !group::push::<G>(block, ClassOffset::new(G::FIRST_OFFSET / G::Cache::UNIT)) {
-            overflow_any::<G>(address, offset);
-        }
+    if let Err(pending) = group::push::<G>(block, offset_of::<G>(0)) {
+        overflow_any::<G>(pending, offset);
     }
 }
 
-/// Frees a block that was not pushed.
-///
-/// # Safety
-/// A push of the block has just returned `false`, and `offset` returns its class offset.
+/// Frees a block whose class offset `offset` returns and for which the first layer had no room.
 #[cold]
 #[inline(never)]
-unsafe fn overflow_any<G: Group>(block: *mut u8, offset: impl Fn() -> OffsetIn<G>) {
-    // SAFETY: the caller's contract.
-    unsafe { group::overflow::<G>(block, offset()) }
+fn overflow_any<G: Group>(block: Pending, offset: impl Fn() -> OffsetIn<G>) {
+    group::overflow::<G>(block, offset());
 }
 
 /// Of which half of the groups the class is.
@@ -145,7 +137,7 @@ unsafe impl<Cache: ThreadCache> Groups<Cache> for () {
 
     fn dealloc(_: FreeBlock, _: ClassOffset<()>) {}
 
-    unsafe fn overflow(_: *mut u8, _: ClassOffset<()>) {}
+    fn overflow(_: Pending, _: ClassOffset<()>) {}
 
     fn hand_out(_: Option<FreeBlock>, _: ClassOffset<()>) -> *mut u8 {
         ptr::null_mut()
@@ -215,9 +207,8 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
         }
     }
 
-    unsafe fn overflow(block: *mut u8, offset: OffsetIn<G>) {
-        // SAFETY: the caller's contract.
-        unsafe { group::overflow::<G>(block, offset) }
+    fn overflow(block: Pending, offset: OffsetIn<G>) {
+        group::overflow::<G>(block, offset);
     }
 
     fn hand_out(block: Option<FreeBlock>, offset: OffsetIn<G>) -> *mut u8 {
@@ -249,10 +240,8 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
     fn trim(heap: Option<&Heap>, portion: Portion) -> bool {
         let mut any = false;
         if Self::TRIMS {
-            for (index, shared) in G::shared().iter().enumerate() {
-                // SAFETY: a reference to a `Heap`, which is not `Sync`, is in the hands of the heap's thread, and the
-                // heaps of an allocator call this for its own groups. `shared` has an element for each class (`Group`).
-                let mut slabs = unsafe { Slabs::new(G::Cache::backing(), heap, G::FIRST_CLASS + index) };
+            for (offset, shared) in classes::<G>() {
+                let mut slabs = group::slabs_of::<G>(heap, offset);
                 any |= G::First::trim(&shared.first, portion, &mut slabs);
                 any |= G::Rest::trim(&shared.second, portion, &mut slabs);
             }
@@ -327,13 +316,10 @@ unsafe impl<C: ThreadCache, L: Groups<C>, R: Groups<C>> Groups<C> for (L, R) {
         }
     }
 
-    unsafe fn overflow(block: *mut u8, offset: ClassOffset<(L, R)>) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            match half_of(offset) {
-                Ok(left) => L::overflow(block, left),
-                Err(right) => R::overflow(block, right),
-            }
+    fn overflow(block: Pending, offset: ClassOffset<(L, R)>) {
+        match half_of(offset) {
+            Ok(left) => L::overflow(block, left),
+            Err(right) => R::overflow(block, right),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::class_offset::ClassOffset;
 use crate::global_alloc::{self, CompiledSpec};
+use crate::group::Pending;
 use crate::groups::Groups;
 use crate::size_table::NO_OFFSET;
 use crate::slab::FreeBlock;
@@ -105,7 +106,7 @@ unsafe extern "C" fn emptied<S: ByAddress>(block: *mut u8) {
     unsafe {
         let class_index = geometry.slab_of(block.addr()).class_index();
         if let Some(offset) = global_alloc::offset_of_class::<S>(class_index as usize) {
-            S::ByAddress::overflow(block, ClassOffset::new(offset.get()));
+            S::ByAddress::overflow(Pending::new(block), ClassOffset::new(offset.get()));
         }
     }
 }
