@@ -194,7 +194,7 @@ macro_rules! export_malloc {
             #[unsafe(no_mangle)]
             unsafe extern "C" fn reallocarray(block: *mut u8, count: usize, size: usize) -> *mut u8 {
                 // SAFETY: what C asks of its callers.
-                unsafe { c::reallocarray::<$allocator>(block, count, size) }
+                unsafe { c::realloc::<$allocator>(block, c::array_size(count, size)) }
             }
 
             #[unsafe(no_mangle)]

@@ -95,7 +95,7 @@ pub fn calloc<S: ByAddress>(count: usize, size: usize) -> *mut u8 {
     }
 }
 
-/// `realloc`.
+/// `realloc`; and `reallocarray`, with [`array_size`].
 ///
 /// # Safety
 /// As C's.
@@ -112,6 +112,12 @@ pub unsafe fn realloc<S: ByAddress>(block: *mut u8, size: usize) -> *mut u8 {
     }
     dealloc_found::<S>(block);
     ptr::null_mut()
+}
+
+/// The size of an array: where the product overflows, one that [`realloc`] refuses.
+#[inline]
+pub fn array_size(count: usize, size: usize) -> usize {
+    count.saturating_mul(size)
 }
 
 /// A block of `size` bytes, not 0, with the contents of `block`; null, and the block is the program's as it was before,
@@ -138,18 +144,6 @@ fn resize<S: ByAddress>(block: FreeBlock, size: usize) -> *mut u8 {
     // SAFETY: a block has as many bytes as can be used.
     let block = unsafe { OwnedBlock::new(block, usable) };
     block.move_to(new, |block| dealloc::<S>(block, found))
-}
-
-/// `reallocarray`.
-///
-/// # Safety
-/// As C's.
-pub unsafe fn reallocarray<S: ByAddress>(block: *mut u8, count: usize, size: usize) -> *mut u8 {
-    match count.checked_mul(size) {
-        // SAFETY: the caller's contract.
-        Some(bytes) => unsafe { realloc::<S>(block, bytes) },
-        None => refuse(libc::ENOMEM),
-    }
 }
 
 /// `aligned_alloc`: an alignment that is no power of two is refused, as C17 and glibc since 2.38 do.

@@ -12,7 +12,7 @@ mod streams;
 
 pub use by_address::{ByAddress, EmptyThread, KnownRegions, c_row_is_full};
 pub use malloc::{
-    aligned_alloc, calloc, free, malloc, malloc_usable_size, memalign, posix_memalign, pvalloc, realloc, reallocarray,
+    aligned_alloc, array_size, calloc, free, malloc, malloc_usable_size, memalign, posix_memalign, pvalloc, realloc,
     valloc,
 };
 pub use report::{

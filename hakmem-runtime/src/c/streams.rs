@@ -7,6 +7,7 @@
 //! is recursive, so that `fork` can take it again. A C library without such functions needs nothing.
 
 use crate::sys::fork;
+use crate::sys::program::{self, Lookup};
 use core::ffi::CStr;
 use core::mem::transmute;
 use core::ptr;
@@ -30,8 +31,7 @@ impl Function {
 
     /// Looks the function up. Whether the C library has it.
     fn find(&self) -> bool {
-        // SAFETY: the name is a string that ends with a null byte.
-        let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, self.name.as_ptr()) };
+        let address = program::function(self.name, Lookup::Everywhere);
         self.address.store(address, Ordering::Relaxed);
         !address.is_null()
     }

@@ -48,17 +48,21 @@ pub(super) type Cached = Listed<'static, AtomicU64>;
 impl Cached {
     /// The segment that it is in.
     pub(super) fn segment(&self) -> Option<Segment> {
-        // SAFETY: the extent is the caller's, so its segment stays mapped.
-        unsafe { Segment::at(self.address) }.map(|(_, segment)| segment)
+        segment_of(self.address)
     }
+}
+
+/// The segment of an extent that the caller owns.
+#[inline]
+fn segment_of(address: usize) -> Option<Segment> {
+    // SAFETY: the extent is the caller's, so its segment stays mapped.
+    unsafe { Segment::at(address) }.map(|(_, segment)| segment)
 }
 
 /// The word of the record of an extent that the caller owns.
 #[inline]
 fn record_at(address: usize) -> Option<&'static AtomicU64> {
-    // SAFETY: the extent is the caller's, so its segment stays mapped.
-    let (_, segment) = unsafe { Segment::at(address) }?;
-    Some(segment.record_at(address))
+    Some(segment_of(address)?.record_at(address))
 }
 
 impl LocalCache {

@@ -6,10 +6,9 @@
 use super::requests::{self, BATCH, Key, Request};
 use crate::meta::arena;
 use crate::sys::atomic_ref::AtomicRef;
-use crate::sys::mmap;
 use crate::sys::thread_key::ThreadKey;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering::*};
 
 /// Buckets for lifetimes, one for each power of two: the first is for less than 2⁸ ns, the last for 2³⁸ ns and more.
 pub(super) const LIFETIMES: usize = 32;
@@ -119,39 +118,37 @@ impl Entry {
 #[derive(Debug)]
 #[repr(C, align(64))]
 struct Table {
-    capacity: usize,
+    /// Written once, before another thread knows the table.
+    capacity: AtomicUsize,
 }
+
+// SAFETY: an atomic, of which every value is one.
+unsafe impl arena::Zeroed for Table {}
 
 impl Table {
     /// An empty table, whose capacity is a power of two.
     fn new(capacity: usize) -> Option<&'static Table> {
-        let bytes = size_of::<Table>().wrapping_add(capacity.wrapping_mul(size_of::<Entry>()));
-        let length = mmap::round_up(bytes, mmap::page_size())?;
-        let table: *mut Table =
-            ptr::with_exposed_provenance_mut(mmap::map(length, mmap::page_size(), mmap::Access::ReadWrite));
-        if table.is_null() {
-            return None;
-        }
-        // SAFETY: the mapping is new, aligned to a page and at least as long as a table, so the write is in bounds and
-        // nothing else refers to it. It is never unmapped, and nothing writes to the table again.
-        unsafe {
-            table.write(Table { capacity });
-            Some(&*table)
-        }
+        let table = arena::zeroed::<Table>(capacity.checked_mul(size_of::<Entry>())?)?;
+        table.capacity.store(capacity, Relaxed);
+        Some(table)
+    }
+
+    fn capacity(&self) -> usize {
+        self.capacity.load(Relaxed)
     }
 
     fn entries(&'static self) -> &'static [Entry] {
         let first = ptr::with_exposed_provenance::<Entry>(ptr::from_ref(self).expose_provenance());
-        // SAFETY: `new` is the only place that makes a table, and mapped `capacity` entries after it. An entry is
-        // aligned as a table is, and the size of a table is its alignment. The mapping was zeroed, which is valid for
-        // an entry, and lives as long as the process. Later writes go through the entries' atomics.
-        unsafe { core::slice::from_raw_parts(first.byte_add(size_of::<Table>()), self.capacity) }
+        // SAFETY: `new` is the only place that makes a table, with `capacity` entries after it in the arena. An entry is
+        // aligned as a table is, and the size of a table is its alignment. The memory was zeroed, which is valid for an
+        // entry, and stays. Later writes go through the entries' atomics.
+        unsafe { core::slice::from_raw_parts(first.byte_add(size_of::<Table>()), self.capacity()) }
     }
 
     /// The entry of a key, or the free one to use for it.
     fn probe(&'static self, key: Key) -> Option<&'static Entry> {
         let entries = self.entries();
-        let start = (key.hash() >> 64_u32.wrapping_sub(self.capacity.trailing_zeros())) as usize;
+        let start = (key.hash() >> 64_u32.wrapping_sub(self.capacity().trailing_zeros())) as usize;
         let found = |entry: &&Entry| [0, key.word()].contains(&entry.key.load(Relaxed));
         entries.get(start..)?.iter().chain(entries).find(found)
     }

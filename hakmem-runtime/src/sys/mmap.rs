@@ -255,9 +255,10 @@ mod tests {
 
     /// A limit of private memory that can be written, which the kernel counts as it counts what is committed.
     fn limit_data(bytes: usize) {
-        let limit = libc::rlimit { rlim_cur: bytes as u64, rlim_max: libc::RLIM_INFINITY };
-        // SAFETY: the limit is read.
-        unsafe { libc::setrlimit(libc::RLIMIT_DATA, &raw const limit) };
+        libc_safe::setrlimit(
+            libc::RLIMIT_DATA,
+            &libc::rlimit { rlim_cur: bytes as u64, rlim_max: libc::RLIM_INFINITY },
+        );
     }
 
     /// In a process with one thread.

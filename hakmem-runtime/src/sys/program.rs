@@ -1,7 +1,7 @@
 //! The process: its environment, exit handlers and files.
 
 use super::libc_safe;
-use core::ffi::CStr;
+use core::ffi::{CStr, c_void};
 
 /// The file descriptor of standard error.
 pub(crate) const STANDARD_ERROR: i32 = 2;
@@ -14,6 +14,25 @@ pub(crate) fn variable(name: &CStr) -> Option<&'static CStr> {
         let value = libc::getenv(name.as_ptr());
         (!value.is_null()).then(|| CStr::from_ptr(value))
     }
+}
+
+/// Where to look for a function.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lookup {
+    /// In the program and all libraries.
+    Everywhere,
+    /// In the libraries after the one with this code.
+    AfterThis,
+}
+
+/// The address of the first function of that name; null if there is none. A static program has none.
+pub(crate) fn function(name: &CStr, lookup: Lookup) -> *mut c_void {
+    let handle = match lookup {
+        Lookup::Everywhere => libc::RTLD_DEFAULT,
+        Lookup::AfterThis => libc::RTLD_NEXT,
+    };
+    // SAFETY: a handle that every program has, and a C string.
+    unsafe { libc::dlsym(handle, name.as_ptr()) }
 }
 
 /// Registers a function to be called when the program exits.

@@ -6,7 +6,7 @@
 //! still be in use elsewhere. A second `dlopen` finds the library as it was, so loading it again and again takes nothing.
 
 use core::ffi::{c_int, c_void};
-use core::ptr;
+use core::{ptr, slice};
 
 #[used]
 // SAFETY: the section holds pointers to functions that the C library calls, with arguments that `at_start` ignores.
@@ -23,30 +23,36 @@ extern "C" fn at_start() {
 
 /// Whether an address is in the program itself, which is never unloaded, and not in a library.
 fn is_in_program(address: *const c_void) -> bool {
-    struct Search {
-        address: usize,
-        found: bool,
-    }
-
     /// Called for the program first, and not again.
-    unsafe extern "C" fn look(info: *mut libc::dl_phdr_info, _: usize, search: *mut c_void) -> c_int {
-        // SAFETY: the C library passes the description of a loaded object with as many headers as it says, and the
-        // pointer that `dl_iterate_phdr` was given below.
-        unsafe {
-            let search = &mut *search.cast::<Search>();
-            for number in 0..(*info).dlpi_phnum {
-                let header = &*(*info).dlpi_phdr.add(number.into());
-                let start = (*info).dlpi_addr.wrapping_add(header.p_vaddr) as usize;
-                search.found |= search.address.wrapping_sub(start) < header.p_memsz as usize;
-            }
-        }
+    extern "C" fn look(info: &libc::dl_phdr_info, _: usize, search: &mut Search) -> c_int {
+        // SAFETY: the C library passes the description of a loaded object, with as many headers as it says.
+        let headers = unsafe { slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
+        search.found = headers.iter().any(|header| {
+            let start = info.dlpi_addr.wrapping_add(header.p_vaddr) as usize;
+            search.address.wrapping_sub(start) < header.p_memsz as usize
+        });
         1
     }
 
     let mut search = Search { address: address.addr(), found: false };
-    // SAFETY: `look` gets the search, which nobody else uses meanwhile.
-    unsafe { libc::dl_iterate_phdr(Some(look), (&raw mut search).cast()) };
+    dl_iterate_phdr(look, &mut search);
     search.found
+}
+
+/// An address, and whether it is in the program.
+#[repr(C)]
+struct Search {
+    address: usize,
+    found: bool,
+}
+
+// SAFETY: the signature of the C library, with the types of what it passes to `look`: a description that is valid for the
+// call, and `search`, which nobody else uses meanwhile. References have the ABI of pointers, and it keeps neither.
+unsafe extern "C" {
+    safe fn dl_iterate_phdr(
+        look: extern "C" fn(&libc::dl_phdr_info, usize, &mut Search) -> c_int,
+        search: &mut Search,
+    ) -> c_int;
 }
 
 /// Has the loader never unload the library that `here` is in. A static program, which has no loader, has none.

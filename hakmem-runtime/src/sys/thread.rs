@@ -1,5 +1,6 @@
 //! POSIX threads.
 
+use super::program::{self, Lookup};
 use super::{errno, libc_safe};
 use core::mem::{self, MaybeUninit};
 use core::ptr;
@@ -60,8 +61,7 @@ pub unsafe fn create([thread, attributes, run, argument]: [*mut libc::c_void; 4]
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let mut next = NEXT.load(Ordering::Relaxed);
     if next == 0 {
-        // SAFETY: the name is a C string.
-        next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"pthread_create".as_ptr()) }.expose_provenance();
+        next = program::function(c"pthread_create", Lookup::AfterThis).expose_provenance();
         NEXT.store(next, Ordering::Relaxed);
     }
     if next == 0 {
