@@ -14,7 +14,7 @@
 //! path looks whether there is a handler now, and then puts ours in front; SIGABRT, which std leaves alone, is taken on the first
 //! slow path. Until then each slow path empties the thread's cache, so that the next allocation is another: the first one after
 //! std's handler is there finds it. In a program without std's handler, ours come when another thread takes a slow path, or with
-//! the 256th (`PATIENCE`) of the main thread. Before a first allocation there is no heap to tell of.
+//! the 256th (`MAX_WAIT`) of the main thread. Before a first allocation there is no heap to tell of.
 //!
 //! **Stacks.** std gives its threads an alternate stack. Where a thread has none, as those that C code starts, the handler runs on
 //! the thread's own stack; if that has overflowed, the kernel ends the program as it would without us.
@@ -31,9 +31,9 @@ use crate::sys::fatal::Message;
 use crate::sys::signals::{self, Cause, FATAL, Fatal, Handler, Received};
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-/// How many slow paths of the main thread to wait for a handler of std's. Before it installs that, a program takes some: its
-/// constructors do, and C's streams if `malloc` is exported.
-const PATIENCE: u32 = 256;
+/// After so many slow paths of the main thread without a handler of std's there will be none. Before std installs it, a
+/// program takes some: its constructors do, and C's streams if `malloc` is exported.
+const MAX_WAIT: u32 = 256;
 
 /// How far from the stack pointer an address looks like that of a stack that overflowed.
 const STACK_REACH: usize = 64 << 10;
@@ -91,7 +91,7 @@ impl CrashReport {
         let [abort, access @ ..] = &FATAL;
         abort.take::<CrashReport>();
         let is_time = access.iter().any(Fatal::is_handled)
-            || WAITED.fetch_add(1, Ordering::Relaxed) >= PATIENCE
+            || WAITED.fetch_add(1, Ordering::Relaxed) >= MAX_WAIT
             || !signals::is_main_thread();
         if is_time {
             access.iter().for_each(|fatal| fatal.take::<CrashReport>());

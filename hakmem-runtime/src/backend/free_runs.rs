@@ -14,8 +14,8 @@ use core::sync::atomic::Ordering;
 /// How many SuperSlabs of a bin are compared to find the fullest.
 const CANDIDATES: u32 = 4;
 
-/// How many unmapped SuperSlabs to try to map again. Elsewhere is address space as well.
-const TRIES: u32 = 8;
+/// How many unmapped SuperSlabs to try to map again before a new region is mapped instead.
+const REMAP_TRIES: u32 = 8;
 
 /// Bins for runs of 0 to 64 slabs.
 const BINS: usize = 65;
@@ -25,7 +25,7 @@ const BINS: usize = 65;
 /// # Invariants
 /// ```text
 /// superslab.run == r  ⇔  it is in bins[r], or in unmapped
-/// stocked has bit r   ⇔  bins[r] is not empty          (r ≥ 1)
+/// nonempty has bit r   ⇔  bins[r] is not empty          (r ≥ 1)
 /// oldest → younger → … → youngest: those with `aging`, in the order in which they were queued
 /// ```
 /// SuperSlabs in `unmapped` have all slabs free and none dirty. Their address space is not ours. The last one is
@@ -33,7 +33,7 @@ const BINS: usize = 65;
 #[derive(Debug)]
 pub(crate) struct FreeRunBins {
     bins: [Option<&'static SuperSlab>; BINS],
-    stocked: u128,
+    nonempty: u128,
     oldest: Option<&'static SuperSlab>,
     youngest: Option<&'static SuperSlab>,
     unmapped: Option<&'static SuperSlab>,
@@ -66,7 +66,7 @@ impl Aged {
 impl FreeRunBins {
     pub(crate) const EMPTY: FreeRunBins = FreeRunBins {
         bins: [None; BINS],
-        stocked: 0,
+        nonempty: 0,
         oldest: None,
         youngest: None,
         unmapped: None,
@@ -76,11 +76,11 @@ impl FreeRunBins {
 
     /// Takes `slabs` consecutive slabs. `None`: no SuperSlab has such a run.
     pub(super) fn take(&mut self, slabs: u32, geometry: Geometry) -> Option<&'static Slab> {
-        let enough = self.stocked >> slabs << slabs;
-        if enough == 0 {
+        let serve = self.nonempty >> slabs << slabs;
+        if serve == 0 {
             return None;
         }
-        let superslab = fullest(*self.bins.get(enough.trailing_zeros() as usize)?)?;
+        let superslab = fullest(*self.bins.get(serve.trailing_zeros() as usize)?)?;
         let (first, fresh) = self.update(superslab, |superslab| superslab.take(slabs))?;
         for offset in 0..slabs {
             superslab.slab(first.wrapping_add(offset), geometry).span_offset.store(offset as u16, Ordering::Relaxed);
@@ -182,10 +182,10 @@ impl FreeRunBins {
         Some(superslab)
     }
 
-    /// Maps an unmapped SuperSlab of the allocator with this id again. `false`: there is none, or something else is mapped
-    /// now where the first few were. These come last at the next call.
+    /// Maps an unmapped SuperSlab again, for the allocator with this id. `false`: there is none, or something else is mapped
+    /// now where the first few were, which the next call tries last.
     pub(super) fn remap(&mut self, geometry: Geometry, id: u8) -> bool {
-        for _ in 0..TRIES {
+        for _ in 0..REMAP_TRIES {
             let Some(superslab) = self.take_unmapped() else { break };
             let (address, size) = (superslab.slab_address(0, geometry), geometry.superslab_size());
             let mapped = mmap::map_at(address, size, Access::ReadWrite)
@@ -219,7 +219,7 @@ impl FreeRunBins {
         }
         *bin = Some(superslab);
         if run > 0 {
-            self.stocked |= 1 << run;
+            self.nonempty |= 1 << run;
         }
     }
 
@@ -237,7 +237,7 @@ impl FreeRunBins {
         let Some(bin) = self.bins.get_mut(run as usize) else { return };
         *bin = next;
         if next.is_none() {
-            self.stocked &= !(1 << run);
+            self.nonempty &= !(1 << run);
         }
     }
 }

@@ -21,8 +21,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 /// with this one.) At least one magazine is kept. They add nothing to a program's peak: see `heap/trim.rs`.
 const MAX_FULL_BYTES: u32 = 16 << 20;
 
-/// How many blocks of a loaded magazine go to the slabs at a time when a thread ends.
-const DRAINED: usize = 64;
+/// How many blocks of a loaded magazine are flushed at a time when a thread ends.
+const DRAIN_BATCH: usize = 64;
 
 /// A magazine's header, in the arena: allocated on demand, recycled, never freed. Its slots follow, but are not part of
 /// this type: a shared reference lets its referent change only inside of cells, and this one's referent is the link.
@@ -86,7 +86,7 @@ impl Magazine {
 pub struct Depot {
     limit: u32,
     /// The low-water mark of `full` since the last trim of [`Portion::Unused`], roughly.
-    fewest: AtomicU32,
+    low_water: AtomicU32,
     /// Its links hold the depth.
     full: NodeStack,
     empty: NodeStack,
@@ -95,7 +95,7 @@ pub struct Depot {
 impl Depot {
     /// An empty depot, for magazines of `limit` blocks.
     pub const fn new(limit: u32) -> Depot {
-        Depot { limit, fewest: AtomicU32::new(0), full: NodeStack::empty(), empty: NodeStack::empty() }
+        Depot { limit, low_water: AtomicU32::new(0), full: NodeStack::empty(), empty: NodeStack::empty() }
     }
 
     /// Puts back an empty magazine.
@@ -120,8 +120,8 @@ impl Depot {
     fn take_full(&self) -> Option<&'static Magazine> {
         let node = self.full.pop(Magazine::link_of)?;
         let left = self.full_count();
-        if left < self.fewest.load(Ordering::Relaxed) {
-            self.fewest.store(left, Ordering::Relaxed);
+        if left < self.low_water.load(Ordering::Relaxed) {
+            self.low_water.store(left, Ordering::Relaxed);
         }
         Some(Magazine::of_node(node))
     }
@@ -235,7 +235,7 @@ unsafe impl Layer for HeapV2 {
 
     fn drain(&self, depot: &Depot, below: &mut impl Below) {
         loop {
-            let buffer = [const { Slot::EMPTY }; DRAINED];
+            let buffer = [const { Slot::EMPTY }; DRAIN_BATCH];
             let mut batch = Batch::new(&buffer);
             batch.fill(|| self.pop());
             if batch.is_empty() {
@@ -266,12 +266,12 @@ unsafe impl Layer for HeapV2 {
         if before == 0 {
             return false;
         }
-        let most = if portion == Portion::All { u32::MAX } else { depot.fewest.load(Ordering::Relaxed) };
+        let most = if portion == Portion::All { u32::MAX } else { depot.low_water.load(Ordering::Relaxed) };
         for magazine in (0..most).map_while(|_| depot.take_full()) {
             depot.flush_full(magazine, below);
             depot.put_empty(magazine);
         }
-        depot.fewest.store(depot.full_count(), Ordering::Relaxed);
+        depot.low_water.store(depot.full_count(), Ordering::Relaxed);
         true
     }
 }

@@ -89,7 +89,7 @@ pub struct Then<L, R> {
     pub(super) rest: R,
 }
 
-/// What all threads share of two things.
+/// The shared parts of two layers, or of a layer and of those below it.
 #[derive(Debug)]
 pub struct SharedPair<A, B> {
     pub(crate) first: A,
@@ -147,7 +147,7 @@ unsafe impl<L: Layer, R: Rest> Rest for Then<L, R> {
     }
 }
 
-/// The layers below another one, and the slabs below them.
+/// What is below a layer: the layers after it, then the slabs.
 #[derive(Debug)]
 pub struct Under<'a, R: Rest, B> {
     rest: &'a R,

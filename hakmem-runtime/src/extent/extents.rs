@@ -25,7 +25,7 @@ const SHARDS: usize = 16;
 const CACHED_SHARE: usize = 4;
 
 /// Frees between two checks of the clock, which cost a call and a division.
-const FREES: u32 = 16;
+const FREES_PER_CHECK: u32 = 16;
 
 /// From this length on in units (256 KiB), all threads share the first shard. To wait for its lock takes less time than to
 /// touch pages that other threads have free.
@@ -59,29 +59,29 @@ pub(crate) struct Extents {
     /// Made as they are needed, under `creation`, in order.
     shards: [AtomicRef<Shard>; SHARDS],
     creation: Lock<()>,
-    /// The caches of all threads that ever were, newest first, and how many there are.
+    /// The caches of all threads, past and present, newest first, and their number.
     pub(super) caches: AtomicRef<LocalCache>,
     count: AtomicUsize,
     /// How many units a cache may have.
     most_cached: AtomicUsize,
-    /// When somebody last looked for idle threads, in milliseconds.
-    pub(super) looked: AtomicU32,
+    /// When idle threads were last looked for, in milliseconds.
+    pub(super) idle_checked: AtomicU32,
     /// Held by the one thread that empties other threads' caches.
     pub(super) emptying: Lock<()>,
-    /// Enough free memory is kept: the threads' caches take nothing.
-    pub(super) enough: AtomicBool,
+    /// The threads' caches take nothing, since enough free memory is kept, or the system has none.
+    pub(super) caches_closed: AtomicBool,
     /// The most units that were in use when the caches did not serve a request.
     pub(super) peak: AtomicUsize,
     /// How many dirty units may be free.
     pub(super) limit: usize,
     /// Whether segments ask for transparent huge pages.
     huge_pages: bool,
-    /// When the kernel refused memory, in milliseconds: from then on each free gives all free memory back, until a segment
-    /// is mapped or the purge delay has passed. 0: it did not.
-    pub(super) refused: AtomicU32,
+    /// When the kernel had no memory, in milliseconds: from then on each free gives all free memory back, until a segment is
+    /// mapped or the purge delay has passed. 0: it has.
+    pub(super) oom_since: AtomicU32,
 }
 
-/// The interface.
+/// For the rest of the runtime.
 impl Extents {
     pub(crate) const fn new(limit: usize, huge_pages: bool) -> Extents {
         Extents {
@@ -90,13 +90,13 @@ impl Extents {
             caches: AtomicRef::none(),
             count: AtomicUsize::new(0),
             most_cached: AtomicUsize::new(limit / UNIT / CACHED_SHARE),
-            looked: AtomicU32::new(0),
+            idle_checked: AtomicU32::new(0),
             emptying: Lock::new(()),
-            enough: AtomicBool::new(false),
+            caches_closed: AtomicBool::new(false),
             peak: AtomicUsize::new(0),
             limit: limit / UNIT,
             huge_pages,
-            refused: AtomicU32::new(0),
+            oom_since: AtomicU32::new(0),
         }
     }
 
@@ -148,7 +148,7 @@ impl Extents {
         if let Some(cache) = caller.cache {
             let frees = cache.count_free();
             if cache.put(&block, self.most_cached()) {
-                return frees.is_multiple_of(FREES);
+                return frees.is_multiple_of(FREES_PER_CHECK);
             }
         }
         self.free_cold(caller.cache, block);
@@ -160,7 +160,7 @@ impl Extents {
         Some(find(id, address)?.bytes())
     }
 
-    /// Whether there is no point in asking for so many bytes at such a multiple.
+    /// Whether no extent can have this size or alignment.
     pub(crate) fn is_hopeless(size: usize, align: usize) -> bool {
         size > LONGEST * UNIT || align > LONGEST * UNIT
     }
@@ -178,14 +178,12 @@ impl Extents {
         self.caches.push(cache, |next| cache.next.set(next));
     }
 
-    /// Notes that the kernel has no more memory. Until a segment can be mapped again, each free gives all free memory
-    /// back, and the caches take nothing.
-    ///
-    /// Not if it was asked for more than is mapped: such a request says nothing of others.
+    /// Notes that the kernel has refused `size` bytes. Until a segment can be mapped again, each free gives all free memory
+    /// back, and the caches take nothing. But a request for more than is mapped in all says nothing about others.
     pub(crate) fn note_refusal(&self, size: usize) {
         let mapped: usize = self.shards().map(|shard| shard.with_store(|store| store.segments.units)).sum();
         if size / UNIT <= mapped {
-            self.set_refused(clock::now_ms() | 1);
+            self.set_oom(clock::now_ms() | 1);
         }
     }
 
@@ -263,16 +261,16 @@ impl Extents {
     /// How many units a thread's cache may have now.
     #[inline]
     fn most_cached(&self) -> usize {
-        if self.enough.load(Ordering::Relaxed) { 0 } else { self.most_cached.load(Ordering::Relaxed) }
+        if self.caches_closed.load(Ordering::Relaxed) { 0 } else { self.most_cached.load(Ordering::Relaxed) }
     }
 
-    pub(super) fn is_refused(&self) -> bool {
-        self.refused.load(Ordering::Relaxed) != 0
+    pub(super) fn is_oom(&self) -> bool {
+        self.oom_since.load(Ordering::Relaxed) != 0
     }
 
-    pub(super) fn set_refused(&self, at: u32) {
-        self.refused.store(at, Ordering::Relaxed);
-        self.enough.store(at != 0, Ordering::Relaxed);
+    pub(super) fn set_oom(&self, at: u32) {
+        self.oom_since.store(at, Ordering::Relaxed);
+        self.caches_closed.store(at != 0, Ordering::Relaxed);
     }
 }
 
@@ -355,8 +353,8 @@ impl Extents {
         if self.huge_pages {
             mmap::prefer_huge_pages(segment.address(0), segment.units() * UNIT);
         }
-        if self.is_refused() {
-            self.set_refused(0);
+        if self.is_oom() {
+            self.set_oom(0);
         }
         // At once: another thread could take it, or give all of the segment back, before this one comes again.
         let (taken, listed) = shard.with_store(|store| {
@@ -387,7 +385,7 @@ impl Extents {
             shard.put_dirty(block.segment, block.unit, block.length, now);
         }
         self.purge_to_limit();
-        if self.is_refused() {
+        if self.is_oom() {
             self.purge(now, 0);
         }
     }

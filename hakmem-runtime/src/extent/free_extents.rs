@@ -19,7 +19,7 @@ const BITMAP: usize = BINS.div_ceil(u64::BITS as usize);
 /// The most extents that a request looks at in one bin. After so many in all, it takes the best that serves.
 const LOOKS: usize = 16;
 
-/// The most extents of refused pages that wait for a purge again at once.
+/// The most extents with refused pages that are queued for another purge at once.
 const RETRIES: usize = 64;
 
 /// Nodes in the first chunk; each chunk has twice as many as the one before.
@@ -236,7 +236,7 @@ impl FreeExtents {
         Some(extent)
     }
 
-    /// Has some extents wait for a purge again of which the kernel refused to take pages back, as if they had been freed at
+    /// Queues some extents of which the kernel refused to take pages back for another purge, as if they had been freed at
     /// `since`; others the next time. `false`: there are none.
     #[inline(never)]
     pub(super) fn retry_refused(&mut self, since: u32) -> bool {

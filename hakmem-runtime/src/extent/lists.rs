@@ -10,13 +10,13 @@ const LISTS: usize = 64;
 /// The longest extent, in units: 4 MiB less 4 KiB.
 pub(super) const LONGEST_LISTED: usize = 1023;
 
-/// How many lists are looked at: an extent of the last is at most three eighths longer than asked, or half as long again if
-/// it is short.
-const LOOKS: usize = 3;
+/// How many lists are searched: an extent of the last is at most three eighths longer than asked, or half as long again if it
+/// is short.
+const SEARCHED: usize = 3;
 
 /// The bits of an address, in an address space of 47 bits, in units of 4 KiB.
 const ADDRESS_BITS: u32 = 47 - UNIT_SHIFT;
-/// A page of any size is a multiple of a unit, of so many bits.
+/// The logarithm of the size of a unit. Every page size is a multiple of it.
 pub(super) const UNIT_SHIFT: u32 = 12;
 
 /// An extent as a number of 46 bits: its address in the low bits, its length in units above them. 0: none.
@@ -69,12 +69,12 @@ pub struct Listed<'a, W> {
 /// Extents that nobody uses, for one thread at a time. The words are atomic because the threads may be different ones.
 ///
 /// # Invariants
-/// A list is 0 or its first extent, from where the records lead from extent to extent. Bit `i` of `used` is set if list `i`
-/// is not empty. `units` is the sum of the lengths.
+/// A list is 0 or its first extent, from where the records lead from extent to extent. Bit `i` of `nonempty` is set if list
+/// `i` is not empty. `units` is the sum of the lengths.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Lists<W = AtomicU64, const COUNT: usize = LISTS> {
-    used: W,
+    nonempty: W,
     units: W,
     lists: [W; COUNT],
 }
@@ -82,13 +82,13 @@ pub struct Lists<W = AtomicU64, const COUNT: usize = LISTS> {
 impl Lists {
     /// No extents.
     pub(super) const EMPTY: Lists =
-        Lists { used: AtomicU64::new(0), units: AtomicU64::new(0), lists: [const { AtomicU64::new(0) }; LISTS] };
+        Lists { nonempty: AtomicU64::new(0), units: AtomicU64::new(0), lists: [const { AtomicU64::new(0) }; LISTS] };
 }
 
 impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
     /// Wraps words that hold 0.
     pub fn new(word: impl Fn() -> W) -> Lists<W, COUNT> {
-        Lists { used: word(), units: word(), lists: core::array::from_fn(|_| word()) }
+        Lists { nonempty: word(), units: word(), lists: core::array::from_fn(|_| word()) }
     }
 
     /// How many units there are.
@@ -105,11 +105,11 @@ impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
         let next = list.load(Ordering::Relaxed);
         record.store(LISTED | (length as u64) << LENGTH_SHIFT | next << NEXT_SHIFT, Ordering::Relaxed);
         list.store(Extent::new(address, length).0, Ordering::Relaxed);
-        self.used.store(self.used.load(Ordering::Relaxed) | 1 << number, Ordering::Relaxed);
+        self.nonempty.store(self.nonempty.load(Ordering::Relaxed) | 1 << number, Ordering::Relaxed);
         self.units.store(self.units.load(Ordering::Relaxed) + length as u64, Ordering::Relaxed);
     }
 
-    /// Takes an extent of at least `wanted` units, and hardly more, that starts at a multiple of `align`. `record_at` finds
+    /// Takes an extent of at least `wanted` units, and at most half as many again, that starts at a multiple of `align`. `record_at` finds
     /// the record of an extent.
     #[inline(always)]
     pub fn take<'a>(
@@ -122,7 +122,7 @@ impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
         W: 'a,
     {
         let first = bin_of(wanted) % COUNT;
-        let mut used = self.used.load(Ordering::Relaxed) >> first & ((1 << LOOKS) - 1);
+        let mut used = self.nonempty.load(Ordering::Relaxed) >> first & ((1 << SEARCHED) - 1);
         while used != 0 {
             let number = first + used.trailing_zeros() as usize;
             let list = self.lists.get(number)?;
@@ -141,7 +141,7 @@ impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
     where
         W: 'a,
     {
-        self.take_from(bin_of(wanted) + LOOKS, record_at)
+        self.take_from(bin_of(wanted) + SEARCHED, record_at)
     }
 
     /// Takes any extent.
@@ -157,7 +157,7 @@ impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
     where
         W: 'a,
     {
-        let used = self.used.load(Ordering::Relaxed).checked_shr(first as u32).filter(|&used| used != 0)?;
+        let used = self.nonempty.load(Ordering::Relaxed).checked_shr(first as u32).filter(|&used| used != 0)?;
         let number = first + used.trailing_zeros() as usize;
         let list = self.lists.get(number)?;
         self.take_first(number, list, Extent(list.load(Ordering::Relaxed)), record_at)
@@ -180,7 +180,7 @@ impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
         let next = Extent(record.load(Ordering::Relaxed) >> NEXT_SHIFT);
         list.store(next.0, Ordering::Relaxed);
         if next == Extent::NONE {
-            self.used.store(self.used.load(Ordering::Relaxed) & !(1 << number), Ordering::Relaxed);
+            self.nonempty.store(self.nonempty.load(Ordering::Relaxed) & !(1 << number), Ordering::Relaxed);
         }
         self.units.store(self.units.load(Ordering::Relaxed) - length as u64, Ordering::Relaxed);
         Some(Listed { address, length, record })

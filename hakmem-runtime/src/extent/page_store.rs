@@ -53,9 +53,9 @@ pub(super) struct PageStore {
     pub(super) used: usize,
     /// The units of those that are being purged.
     pub(super) purging: usize,
-    /// The kernel refused to take pages back that do not count as dirty since, and when it was last asked again.
+    /// The kernel refused to take pages back, which no longer count as dirty; and when it was last asked again.
     pub(super) refused: bool,
-    pub(super) tried: u32,
+    pub(super) retried_at: u32,
 }
 
 impl PageStore {
@@ -67,7 +67,7 @@ impl PageStore {
         used: 0,
         purging: 0,
         refused: false,
-        tried: 0,
+        retried_at: 0,
     };
 
     /// Makes sure that there is a node for each extent in use, for one more, and for what a cut leaves. `false`: no
@@ -106,17 +106,17 @@ impl PageStore {
         if !self.reserve_nodes() {
             return None;
         }
-        let lead = |extent: &FreeExtent| {
+        let padding = |extent: &FreeExtent| {
             let address = extent.segment.address(extent.unit);
             round_up(address, align).map_or(usize::MAX, |aligned| (aligned - address) / UNIT)
         };
-        let serves = |extent: &FreeExtent| lead(extent).saturating_add(with_growth) <= extent.length;
-        let link = self.free.find(with_growth, serves)?;
-        let extent = self.free.get(link)?;
+        let serves = |extent: &FreeExtent| padding(extent).saturating_add(with_growth) <= extent.length;
+        let node = self.free.find(with_growth, serves)?;
+        let extent = self.free.get(node)?;
         if extent.dirty < resident {
             return None;
         }
-        let (mut offset, last_offset) = (lead(&extent), extent.length - length);
+        let (mut offset, last_offset) = (padding(&extent), extent.length - length);
         // From the end that has more dirty units. What grows needs room after it.
         if with_growth == length && align <= UNIT && extent.dirty > 0 && last_offset > 0 {
             let count = |from: usize| extent.segment.count_dirty(extent.unit + from..extent.unit + from + length);
@@ -124,7 +124,7 @@ impl PageStore {
                 offset = last_offset;
             }
         }
-        self.cut(link, offset, length)
+        self.cut(node, offset, length)
     }
 
     /// Whether what is free from `end` on has `more` dirty units.
@@ -153,8 +153,8 @@ impl PageStore {
 
     /// Takes `length` units out of a free extent, from its unit `offset` on. What is left of it stays.
     #[inline(never)]
-    fn cut(&mut self, link: u32, offset: usize, length: usize) -> Option<Taken> {
-        let extent = self.free.get(link)?;
+    fn cut(&mut self, node: u32, offset: usize, length: usize) -> Option<Taken> {
+        let extent = self.free.get(node)?;
         let FreeExtent { segment, since, .. } = extent;
         let unit = extent.unit + offset;
         // By the bits: what the kernel refused to purge does not count in `extent.dirty`.
@@ -166,12 +166,12 @@ impl PageStore {
         let rest =
             |units: Range<usize>, dirty| FreeExtent { segment, unit: units.start, length: units.len(), dirty, since };
         match (first.is_empty(), last.is_empty()) {
-            (true, true) => _ = self.free.remove(link),
-            (false, true) => self.free.replace(link, rest(first, left)),
-            (true, false) => self.free.replace(link, rest(last, left)),
+            (true, true) => _ = self.free.remove(node),
+            (false, true) => self.free.replace(node, rest(first, left)),
+            (true, false) => self.free.replace(node, rest(last, left)),
             (false, false) => {
-                self.free.replace(link, rest(first, dirty_first));
-                self.free.insert_beside(link, rest(last, left.saturating_sub(dirty_first)));
+                self.free.replace(node, rest(first, dirty_first));
+                self.free.insert_beside(node, rest(last, left.saturating_sub(dirty_first)));
             }
         }
         self.extents += 1;
@@ -188,7 +188,7 @@ impl PageStore {
         let mut joined = FreeExtent { segment, unit, length, dirty, since };
         let units = segment.usable_units();
         segment.set_record(unit, Record::Inside);
-        // The node of a neighbour that is longer and waits for a purge keeps its place by age.
+        // A neighbour that is longer and waits for a purge keeps its node, and so its place in the order of ages.
         let mut kept = None;
         let before = if unit > units.start { segment.record(unit - 1) } else { Record::Inside };
         let after = if joined.end() < units.end { segment.record(joined.end()) } else { Record::Inside };
@@ -227,12 +227,12 @@ impl PageStore {
 
     /// Takes out the extent that has been free for longest, if that is at least `delay` milliseconds.
     pub(super) fn take_oldest(&mut self, now: u32, delay: u32) -> Option<FreeExtent> {
-        let (link, oldest) = self.free.oldest()?;
+        let (node, oldest) = self.free.oldest()?;
         // Another thread may have freed it since `now` was read.
         if (now.wrapping_sub(oldest.since) as i32) < delay as i32 {
             return None;
         }
-        let extent = self.free.remove(link)?;
+        let extent = self.free.remove(node)?;
         extent.erase_records();
         extent.segment.set_record(extent.unit, Record::Held { length: extent.length });
         self.extents += 1;
@@ -241,23 +241,24 @@ impl PageStore {
         Some(extent)
     }
 
-    /// Puts such an extent back, of which so many units are still dirty.
+    /// Puts an extent back that [`take_oldest`](PageStore::take_oldest) took, of which `dirty` units are still dirty.
     pub(super) fn put_purged(&mut self, &FreeExtent { segment, unit, length, since, .. }: &FreeExtent, dirty: usize) {
         self.purging -= length;
         self.put(segment, unit, length, dirty, since);
     }
 
-    /// Whether the kernel is to be asked again for what it refused, which it was not for `delay` milliseconds.
+    /// Whether it is time to ask the kernel again for what it refused: `delay` milliseconds after the last time. If so, now is
+    /// the last time.
     pub(super) fn is_retry_due(&mut self, now: u32, delay: u32) -> bool {
-        let due = self.refused && now.wrapping_sub(self.tried) >= delay.max(1);
+        let due = self.refused && now.wrapping_sub(self.retried_at) >= delay.max(1);
         if due {
-            self.tried = now;
+            self.retried_at = now;
         }
         due
     }
 
-    /// Has a few of the extents of which pages were refused wait for a purge again, as if they had been freed at `since`.
-    /// `false`: there are none.
+    /// Queues some extents with refused pages for another purge, as if they had been freed at `since`. `false`: there are
+    /// none.
     pub(super) fn retry_refused(&mut self, since: u32) -> bool {
         self.refused = self.free.retry_refused(since);
         self.refused
@@ -271,7 +272,7 @@ impl PageStore {
         self.segments.remove(whole.segment);
     }
 
-    /// Takes back such a segment, which the kernel did not unmap.
+    /// Undoes [`remove`](PageStore::remove) of a segment that the kernel did not unmap.
     pub(super) fn restore(&mut self, whole: &FreeExtent) {
         self.extents += 1;
         self.used += whole.length;

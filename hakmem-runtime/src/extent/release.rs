@@ -20,26 +20,26 @@ const FREE_MARGIN: usize = (1 << 20) / UNIT;
 const KEPT_SHARE: usize = 8;
 const KEPT_SHARE_LONG: usize = 4;
 
-/// Of pages that the kernel refuses to take back, as it does while they are locked (mlock(2)), a part is tried by itself down
-/// to this many units (64 KiB, the largest page); and so often for an extent, as all of them may be locked.
+/// The kernel refuses to take back a range with locked pages in it (mlock(2)). It is tried again in smaller pieces, down to
+/// this many units: 64 KiB, the largest page size.
 const PIECE: usize = (64 << 10) / UNIT;
+
+/// After so many refusals the rest of an extent is left alone: all of it may be locked.
 const REFUSALS: usize = 16;
 
 /// Where too much is kept, a thread that has not freed a large block for so many milliseconds counts as idle.
-const LOOK_MS: u32 = 8;
+const IDLE_MS: u32 = 8;
 
-/// The interface.
+/// For the rest of the runtime.
 impl Extents {
     /// Gives back what has been free for at least `delay` milliseconds.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
         self.empty_caches(now, true);
         self.purge_to_limit();
-        if delay > 0
-            && self.is_refused()
-            && now.wrapping_sub(self.refused.load(Ordering::Relaxed)) as i32 >= delay as i32
+        if delay > 0 && self.is_oom() && now.wrapping_sub(self.oom_since.load(Ordering::Relaxed)) as i32 >= delay as i32
         {
             // By now the system may have memory again.
-            self.set_refused(0);
+            self.set_oom(0);
         }
         for shard in self.shards() {
             let purge_all = || iter::from_fn(|| self.purge_oldest(shard, now, delay, usize::MAX)).sum::<usize>();
@@ -52,11 +52,11 @@ impl Extents {
         }
     }
 
-    /// How long ago the oldest memory that waits for a purge was freed, or tried in vain. What is cached may have been freed
-    /// just now.
+    /// The age of the oldest memory that waits for a purge: how long ago it was freed, or the kernel last refused to take it
+    /// back. What is cached may have been freed just now.
     pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
         let cached = (self.cached() > 0).then_some(0);
-        self.shards().flat_map(|shard| [shard.oldest(now), shard.tried(now)]).flatten().chain(cached).max()
+        self.shards().flat_map(|shard| [shard.oldest_age(now), shard.retry_age(now)]).flatten().chain(cached).max()
     }
 
     /// Gives back as many dirty bytes as are about to be touched elsewhere, so that what is kept does not add to a
@@ -80,14 +80,14 @@ impl Extents {
 }
 
 impl Extents {
-    /// How many units exceed what may be kept, after `length` units were taken: the peak, which is noted, a fraction of it,
-    /// and a margin for each shard. What is `replaced` just now does not count as in use.
+    /// How many units exceed what may be resident after `length` units were taken: the peak of what is in use (which this
+    /// updates), a fraction of it, and a margin for each shard. The `replaced` units, which are freed next, do not count.
     pub(super) fn excess(&self, length: usize, replaced: usize) -> usize {
         let (used, dirty, peak) = self.note_peak(replaced);
-        self.beyond(length, used, dirty, peak)
+        self.over_peak(length, used, dirty, peak)
     }
 
-    /// Notes the peak of what is in use. Returns the same as `in_use`.
+    /// Updates the peak of what is in use. Returns what `in_use` does.
     pub(super) fn note_peak(&self, replaced: usize) -> (usize, usize, usize) {
         let (used, dirty, peak) = self.in_use(replaced);
         if used > peak {
@@ -96,15 +96,15 @@ impl Extents {
         (used, dirty, peak)
     }
 
-    /// Whether `more` units could be touched without an excess. That they are asked for does not make a peak: they may be
-    /// refused. Who takes them asks for the excess, which notes the peak.
+    /// Whether `more` units could be touched without an excess. This does not update the peak, since they may not be taken:
+    /// `excess` does, when they are.
     pub(super) fn has_room(&self, more: usize) -> bool {
         let (used, dirty, peak) = self.in_use(0);
-        self.beyond(more, used.saturating_add(more), dirty, peak) == 0
+        self.over_peak(more, used.saturating_add(more), dirty, peak) == 0
     }
 
-    /// By how many units what is in use and dirty exceeds what may be, if `length` are taken.
-    fn beyond(&self, length: usize, used: usize, dirty: usize, peak: usize) -> usize {
+    /// By how many units `used` and `dirty` together exceed what may be resident, if `length` units are taken.
+    fn over_peak(&self, length: usize, used: usize, dirty: usize, peak: usize) -> usize {
         let peak = peak.max(used);
         let share = if length >= SHARED { KEPT_SHARE_LONG } else { KEPT_SHARE };
         let kept = peak.saturating_add(peak / share).saturating_add(FREE_MARGIN * self.shards().count());
@@ -129,8 +129,8 @@ impl Extents {
         local_cache::starting_at(self.caches.get())
     }
 
-    /// Moves what is in the caches of idle threads to the shards, or of all threads, except where one uses its cache at this
-    /// moment. It counts as freed at `since`. Gives nothing back.
+    /// Moves what is in the caches of idle threads, or of all threads, to the shards, where it counts as freed at `since`. A
+    /// cache that its thread is using at this moment is left out.
     #[inline(never)]
     pub(super) fn empty_caches(&self, since: u32, all: bool) {
         let emptying = self.emptying.lock();
@@ -139,32 +139,30 @@ impl Extents {
         drop(emptying);
     }
 
-    /// Moves what is in the caches of idle threads to the shards, if nobody has looked for a while. It was not used for as
-    /// long.
+    /// Empties the caches of threads that have been idle for `IDLE_MS`, if that was not done within that time.
     fn empty_idle_caches(&self, now: u32) {
-        let looked = self.looked.load(Ordering::Relaxed);
-        if now.wrapping_sub(looked) >= LOOK_MS {
-            self.looked.store(now, Ordering::Relaxed);
-            self.empty_caches(now.wrapping_sub(LOOK_MS), false);
+        let checked = self.idle_checked.load(Ordering::Relaxed);
+        if now.wrapping_sub(checked) >= IDLE_MS {
+            self.idle_checked.store(now, Ordering::Relaxed);
+            self.empty_caches(now.wrapping_sub(IDLE_MS), false);
         }
     }
 
-    /// How many dirty free units exceed the limit. The caches take nothing while they could exceed it.
-    fn beyond_limit(&self) -> usize {
+    /// How many dirty free units exceed the limit. Close to it, the caches are closed.
+    fn over_limit(&self) -> usize {
         let dirty: usize = self.shards().map(Shard::dirty).sum();
-        let enough = dirty > self.limit - self.limit / 4 || self.is_refused();
-        if self.enough.load(Ordering::Relaxed) != enough {
-            self.enough.store(enough, Ordering::Relaxed);
+        let closed = dirty > self.limit - self.limit / 4 || self.is_oom();
+        if self.caches_closed.load(Ordering::Relaxed) != closed {
+            self.caches_closed.store(closed, Ordering::Relaxed);
         }
         dirty.saturating_sub(self.limit)
     }
 
-    /// Gives back what exceeds the limit, and a part of the rest with it: a purge looks at all of an extent, and each call of
-    /// the kernel takes its time.
+    /// Gives back what exceeds the limit, and a sixteenth of the limit more, so that this is not needed for every free.
     pub(super) fn purge_to_limit(&self) {
-        match self.beyond_limit() {
+        match self.over_limit() {
             0 => {}
-            beyond => self.purge_units(beyond + self.limit / 16),
+            excess => self.purge_units(excess + self.limit / 16),
         }
     }
 
@@ -177,9 +175,9 @@ impl Extents {
         let now = clock::now_ms();
         self.empty_idle_caches(now);
         // What was cached counts towards the limit from now on.
-        units = units.max(self.beyond_limit());
+        units = units.max(self.over_limit());
         while units > 0 {
-            let with_age = |shard: &'static Shard| Some((shard.oldest(now)?, shard));
+            let with_age = |shard: &'static Shard| Some((shard.oldest_age(now)?, shard));
             let dirty = self.shards().filter(|shard| shard.dirty() > 0);
             let Some((_, shard)) = dirty.filter_map(with_age).max_by_key(|&(age, _)| age as i32) else { return };
             let Some(purged) = self.purge_oldest(shard, now, 0, units) else { return };
@@ -192,7 +190,7 @@ impl Extents {
     /// old enough.
     #[inline(never)]
     fn purge_oldest(&self, shard: &Shard, now: u32, delay: u32, most: usize) -> Option<usize> {
-        // It is held now: the lock is free while the kernel works.
+        // The extent is held now, so the lock is not needed during the system call.
         let extent = shard.with_store(|store| store.take_oldest(now, delay))?;
         if !extent.is_whole_segment() || extent.dirty > most {
             return Some(purge_extent(shard, &extent, most));
@@ -204,7 +202,7 @@ impl Extents {
             return Some(extent.dirty);
         }
         shard.with_store(|store| store.restore(&extent));
-        // As if it had been freed after now: this purge does not come to it again.
+        // As if freed after `now`, so that this purge does not take it again.
         Some(purge_extent(shard, &FreeExtent { since: now.wrapping_add(1), ..extent }, most))
     }
 }
@@ -242,7 +240,7 @@ fn purge_extent(shard: &Shard, extent: &FreeExtent, most: usize) -> usize {
         }
         refused = true;
     }
-    // What was refused does not count as dirty any more, so that nobody tries again to get below a limit.
+    // What was refused no longer counts as dirty: else each purge to a limit would try it again.
     shard.with_store(|store| {
         store.refused |= refused;
         store.put_purged(extent, segment.count_dirty(from..end));

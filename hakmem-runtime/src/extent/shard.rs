@@ -65,14 +65,14 @@ impl Shard {
     }
 
     /// How long ago the oldest memory that waits for a purge was freed.
-    pub(super) fn oldest(&self, now: u32) -> Option<u32> {
+    pub(super) fn oldest_age(&self, now: u32) -> Option<u32> {
         self.store.lock().free.oldest().map(|(_, extent)| now.wrapping_sub(extent.since))
     }
 
-    /// How long ago pages that the kernel refuses to take back were tried again.
-    pub(super) fn tried(&self, now: u32) -> Option<u32> {
+    /// How long ago the kernel was last asked again for pages that it refuses to take back; `None` if there are none.
+    pub(super) fn retry_age(&self, now: u32) -> Option<u32> {
         let store = self.store.lock();
-        store.refused.then(|| now.wrapping_sub(store.tried))
+        store.refused.then(|| now.wrapping_sub(store.retried_at))
     }
 
     /// Calls `each` with the bytes of each block.
