@@ -100,16 +100,27 @@ fn kept_after_a_second(before: usize) -> usize {
     kept
 }
 
+/// The larger burst, and what was resident before it.
+fn burst() -> (usize, Vec<Piece<default::Heap>>) {
+    let mut pieces = room::<default::Heap>();
+    let before = resident();
+    fill(BURST, &mut pieces);
+    assert!(resident() >= before + BURST);
+    (before, pieces)
+}
+
+/// Fails unless the burst goes back to the system by itself.
+fn assert_gone(before: usize) {
+    let kept = kept_after_a_second(before);
+    assert!(kept < 10 * MIB, "{kept} bytes kept\n{}", default::Heap::stats());
+}
+
 #[test]
 fn a_burst_is_gone_a_second_later_without_an_allocation() {
     isolated("a_burst_is_gone_a_second_later_without_an_allocation", || {
-        let mut pieces = room::<default::Heap>();
-        let before = resident();
-        fill(BURST, &mut pieces);
-        assert!(resident() >= before + BURST);
+        let (before, mut pieces) = burst();
         clear(&mut pieces);
-        let kept = kept_after_a_second(before);
-        assert!(kept < 10 * MIB, "{kept} bytes kept\n{}", default::Heap::stats());
+        assert_gone(before);
     });
 }
 
@@ -118,9 +129,7 @@ fn a_burst_is_gone_a_second_later_without_an_allocation() {
 #[test]
 fn a_burst_that_another_thread_freed_is_gone() {
     isolated("a_burst_that_another_thread_freed_is_gone", || {
-        let mut pieces = room::<default::Heap>();
-        let before = resident();
-        fill(BURST, &mut pieces);
+        let (before, mut pieces) = burst();
         let (sender, freed) = mpsc::channel();
         thread::spawn(move || {
             pieces.clear();
@@ -128,8 +137,7 @@ fn a_burst_that_another_thread_freed_is_gone() {
             thread::sleep(Duration::from_secs(60));
         });
         freed.recv().expect("the thread frees");
-        let kept = kept_after_a_second(before);
-        assert!(kept < 10 * MIB, "{kept} bytes kept\n{}", default::Heap::stats());
+        assert_gone(before);
     });
 }
 
@@ -137,9 +145,7 @@ fn a_burst_that_another_thread_freed_is_gone() {
 #[test]
 fn a_trickle_of_mid_sizes_lets_memory_go_back() {
     isolated("a_trickle_of_mid_sizes_lets_memory_go_back", || {
-        let mut pieces = room::<default::Heap>();
-        let before = resident();
-        fill(BURST, &mut pieces);
+        let (before, mut pieces) = burst();
         pieces.clear();
         let trickle = || {
             for _ in 0..100 {
