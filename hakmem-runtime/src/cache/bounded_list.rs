@@ -1,8 +1,8 @@
-//! A linked list whose bound costs allocations nothing: the cold paths of `unified`, and of the freed blocks of `hot`.
+//! A linked list whose bound costs allocations nothing: `unified`, the freed blocks of `hot`, and the queue of `deferred`.
 
 use super::Below;
 use crate::slab::free_list::Walked;
-use crate::slab::{Batch, FreeList};
+use crate::slab::{Batch, FreeBlock, FreeList};
 use core::cell::Cell;
 
 /// Flushes every block of a list.
@@ -36,6 +36,17 @@ pub(super) struct BoundedList<'a> {
 }
 
 impl BoundedList<'_> {
+    /// Takes in a block. `false`: the room is exceeded.
+    #[inline(always)]
+    pub(super) fn push(&self, block: FreeBlock) -> bool {
+        // Link first, then count: without a branch between them, the compiler addresses all three words through the
+        // thread register.
+        self.list.push(block);
+        let room = self.room.get().wrapping_sub(1);
+        self.room.set(room);
+        room >= 0
+    }
+
     /// After a push that exceeded the room: measures the list, and flushes the older half if it is nearly full.
     pub(super) fn overflow(&self, limit: u32, below: &mut impl Below) {
         let Some(all) = self.list.walk() else { return };

@@ -3,7 +3,7 @@
 //! A free links the block into the queue and counts. The queue is passed to the layer when it is full or an allocation
 //! finds the layer empty. The idea is that one batch is cheaper than 256 frees; docs/LAYERS.md has the measurements.
 
-use super::bounded_list::flush_list;
+use super::bounded_list::{BoundedList, flush_list};
 use super::counted::Counts;
 use super::{Below, Layer};
 use crate::heap::Portion;
@@ -42,10 +42,7 @@ unsafe impl<L: Layer> Layer for Deferred<L> {
 
     #[inline(always)]
     fn push(&self, block: FreeBlock, _: usize) -> bool {
-        self.queue.push(block);
-        let room = self.room.get().wrapping_sub(1);
-        self.room.set(room);
-        room >= 0
+        BoundedList { list: &self.queue, room: &self.room }.push(block)
     }
 
     fn refill(&self, shared: &L::Shared, below: &mut impl Below) -> Option<FreeBlock> {

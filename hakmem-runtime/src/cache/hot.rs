@@ -54,10 +54,7 @@ unsafe impl Layer for Hot {
 
     #[inline(always)]
     fn push(&self, block: FreeBlock, _: usize) -> bool {
-        self.list.push(block);
-        let room = self.room.get().wrapping_sub(1);
-        self.room.set(room);
-        room >= 0
+        self.bounded().push(block)
     }
 
     fn refill(&self, &Limit(limit): &Limit, below: &mut impl Below) -> Option<FreeBlock> {
@@ -102,6 +99,7 @@ unsafe impl Layer for Hot {
 }
 
 impl Hot {
+    #[inline(always)]
     fn bounded(&self) -> BoundedList<'_> {
         BoundedList { list: &self.list, room: &self.room }
     }

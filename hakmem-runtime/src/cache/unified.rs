@@ -33,12 +33,7 @@ unsafe impl Layer for Unified {
 
     #[inline(always)]
     fn push(&self, block: FreeBlock, _: usize) -> bool {
-        // Link first, then count: without a branch between them, the compiler addresses all three words through the
-        // thread register.
-        self.list.push(block);
-        let room = self.room.get().wrapping_sub(1);
-        self.room.set(room);
-        room >= 0
+        self.bounded().push(block)
     }
 
     fn refill(&self, &Limit(limit): &Limit, below: &mut impl Below) -> Option<FreeBlock> {
@@ -66,6 +61,7 @@ unsafe impl Layer for Unified {
 }
 
 impl Unified {
+    #[inline(always)]
     fn bounded(&self) -> BoundedList<'_> {
         BoundedList { list: &self.list, room: &self.room }
     }
