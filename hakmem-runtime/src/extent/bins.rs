@@ -3,10 +3,10 @@
 /// Bins for each doubling of the length.
 const PER_DOUBLING: usize = 8;
 
-/// How many there are: a length is below 2³² units.
+/// How many bins there are: a length is below 2³² units.
 pub(super) const BINS: usize = 32 * PER_DOUBLING;
 
-/// The bin of extents of this length in units. Those of a bin beyond are longer.
+/// The bin of extents of this length in units. Extents in higher bins are longer.
 #[inline]
 pub(super) fn bin_of(length: usize) -> usize {
     let log = length.max(1).ilog2() as usize;

@@ -16,8 +16,8 @@ use core::slice;
 
 const BITMAP: usize = BINS.div_ceil(u64::BITS as usize);
 
-/// The most extents that a request looks at in one bin. After so many in all, it takes the best that serves.
-const LOOKS: usize = 16;
+/// The most extents that a request compares in one bin. After so many in all, it takes the best that serves.
+const CANDIDATES: usize = 16;
 
 /// The most extents with refused pages that are queued for another purge at once.
 const RETRIES: usize = 64;
@@ -352,18 +352,18 @@ impl FreeExtents {
     #[inline(never)]
     pub(super) fn find(&self, length: usize, serves: impl Fn(&FreeExtent) -> bool) -> Option<u32> {
         let mut best: Option<(usize, u32)> = None;
-        let (mut bin, mut looks) = (bin_of(length), 0);
+        let (mut bin, mut compared) = (bin_of(length), 0);
         while let Some(found) = self.bin_in_use(bin) {
-            for (link, extent) in self.in_bin(found).take(LOOKS) {
+            for (link, extent) in self.in_bin(found).take(CANDIDATES) {
                 if extent.length >= length && serves(&extent) {
                     let dirty = extent.dirty.min(length);
                     if best.is_none_or(|(most, _)| dirty > most) {
                         best = Some((dirty, link));
                     }
                 }
-                looks += 1;
+                compared += 1;
             }
-            if best.is_some_and(|(dirty, _)| dirty == length || looks >= LOOKS) {
+            if best.is_some_and(|(dirty, _)| dirty == length || compared >= CANDIDATES) {
                 break;
             }
             bin = found + 1;

@@ -7,13 +7,13 @@ use super::class::Class;
 use super::metadata::Slab;
 use crate::sys::mmap::{self, round_up};
 
-/// Set in `settled` where the holes went back, and nothing happened to the slab since.
+/// A flag in `settled`: the holes were purged, and the slab has not changed since.
 const DONE: u32 = 1 << 31;
 
 impl Slab {
-    /// Whether `used` has not changed for `delay` milliseconds, as far as the calls of this function show, and the holes were
-    /// not purged since. For a slab that nobody allocates from meanwhile: then `used` changes with each free. `true`: the
-    /// caller purges them now.
+    /// Whether it is time to purge the holes, which the caller does then: `used` was the same at all calls in the last `delay`
+    /// milliseconds, and the holes were not purged since it changed. For a slab that nobody allocates from meanwhile, so that
+    /// each free changes `used`.
     pub(crate) fn has_settled(&self, now: u32, delay: u32) -> bool {
         let used = self.used.get();
         if self.settled.get() & !DONE != used {
@@ -27,7 +27,7 @@ impl Slab {
         due
     }
 
-    /// Whether the holes went back since the slab changed.
+    /// Whether the holes were purged since the slab changed.
     pub(crate) fn is_done(&self) -> bool {
         self.settled.get() & DONE != 0
     }
