@@ -3,6 +3,7 @@
 //!
 //! What is counted is in memory that forked processes share, so the numbers go on in a child.
 
+use crate::forks;
 use crate::kernel::{kernel, stand_before_syscall};
 use libc::{c_int, c_long, c_void};
 use std::backtrace::Backtrace;
@@ -10,6 +11,7 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::mem::transmute;
 use std::ptr;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -250,9 +252,31 @@ fn judge_kind(kind: usize) -> Verdict {
     }
 }
 
+/// Held while a call is written down, since std has a lock for that.
+static NOTING: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// Whether this thread holds it, for a fork.
+    static FORKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// [`forks::fork`], while no thread is writing a call down: the child has none that could give std's lock back.
+pub(crate) fn fork(child: impl FnOnce()) -> libc::pid_t {
+    let nobody_else = NOTING.lock();
+    FORKING.set(true);
+    let process = forks::fork(move || {
+        FORKING.set(false);
+        drop(nobody_else);
+        child();
+    });
+    FORKING.set(false);
+    process
+}
+
 /// Writes down where a call comes from: the innermost line of the runtime outside of `sys`.
 fn note(line: &[AtomicU8], kind: usize) {
     const SOURCE: &str = "hakmem-runtime/src/";
+    let _nobody_forks = (!FORKING.get()).then(|| NOTING.lock());
     let trace = Backtrace::force_capture().to_string();
     let lines = trace.lines().filter_map(|line| line.trim().strip_prefix("at ")?.split_once(SOURCE));
     let mut places = lines.map(|(_, place)| place.rsplit_once(':').map_or(place, |(place, _)| place));

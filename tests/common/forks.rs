@@ -1,7 +1,7 @@
 //! `fork`, with an alarm for what hangs.
 
 /// No fork and no exit takes longer that does not hang, however busy the machine is.
-const LONGEST: u32 = 600;
+const LONGEST: u32 = 900;
 
 /// Ends this process, with the alarm's signal, if it hangs.
 pub(crate) fn watchdog() {
