@@ -247,12 +247,13 @@ macro_rules! __initial_exec_tls {
                 )
             };
             let heap = heap?;
-            // SAFETY: the heap is this thread's.
-            unsafe { set_heap_word(::core::ptr::from_ref(heap).cast()) };
-            $cache::with(|cache| {
-                cache.regions.clear();
-                cache.heap.set(::core::option::Option::Some(heap));
-            });
+            let address = ::core::ptr::from_ref(heap).addr();
+            // SAFETY: beside the heap, which is this thread's from now on, is room for a cache, which nobody else uses.
+            unsafe {
+                ::core::ptr::with_exposed_provenance_mut::<$cache>(address.wrapping_add(BESIDE)).write($cache::EMPTY);
+                set_heap_word(::core::ptr::from_ref(heap).cast());
+            }
+            $cache::with(|cache| cache.heap.set(::core::option::Option::Some(heap)));
             // (The heap is stored before, as the C library may allocate to arm the key.)
             ::core::option::Option::Some((had_ended || !heap.arm()).then_some(heap))
         }

@@ -145,9 +145,10 @@ impl Allocator {
     #[inline(always)]
     fn freed(&self, heap: Option<&Heap>, is_time: bool) {
         if let Some(heap) = heap {
-            heap.note_purge_pending();
+            heap.note_large_freed();
         }
         if is_time {
+            let _inside = heap.map(Heap::enter);
             self.backing.purge_if_due(heap, clock::now_ms());
         }
     }

@@ -6,10 +6,11 @@
 use crate::class_offset::ClassOffset;
 use crate::global::Allocator;
 use crate::groups::Groups;
-use crate::heap::{Heap, LayerHooks, Trim};
+use crate::heap::{Heap, LayerHooks, Step, Trim};
 use crate::size_table::{NO_OFFSET, ROWS, SmallTable};
 use crate::slab::FreeBlock;
 use crate::slab::class::Class;
+use crate::sys::clock;
 use crate::thread_cache::ThreadCache;
 use core::ptr;
 
@@ -404,7 +405,11 @@ fn zeroed_miss<S: CompiledSpec>(fit: Fit<S>) -> *mut u8 {
 #[cold]
 fn carve_zeroed<S: CompiledSpec>(offset: AnyOffset<S>) -> *mut u8 {
     let class_index = S::Groups::class_index(offset) as u32;
-    let carve = |cache: &S::Cache| cache.heap().get()?.carve_zeroed(class_index);
+    let carve = |cache: &S::Cache| {
+        let heap = cache.heap().get()?;
+        let _inside = heap.enter();
+        heap.carve_zeroed(class_index)
+    };
     S::Groups::hand_out(S::Cache::with_started(false, carve).flatten(), offset)
 }
 
@@ -484,6 +489,7 @@ pub fn prewarm<S: CompiledSpec>(size: usize, align: usize) -> bool {
 /// Gives all free memory of this thread and of the pool back to the system.
 pub fn purge<S: CompiledSpec>() {
     let purge = |cache: &S::Cache| {
+        let _inside = cache.heap().get().map(Heap::enter);
         S::Groups::drain(cache);
         S::Groups::flush_queues(cache);
         S::allocator().purge(cache.heap().get());
@@ -491,12 +497,20 @@ pub fn purge<S: CompiledSpec>() {
     if S::Cache::has_started() { S::Cache::with(purge) } else { S::allocator().purge(None) }
 }
 
+/// [`purge`], after the heaps of the other threads, and of this one, were taken over. Returns how many were not.
+pub fn purge_all<S: CompiledSpec>() -> usize {
+    let busy = S::allocator().backing().keep_idle_heaps(clock::now_ms(), 0, on_cache::<S>).busy;
+    purge::<S>();
+    busy as usize
+}
+
 /// Gives what this thread keeps to the other threads, and to the purger: its layers, slabs and large blocks.
 pub fn idle<S: CompiledSpec>() {
     if S::Cache::has_started() {
         S::Cache::with(|cache| {
-            S::Groups::drain(cache);
             if let Some(heap) = cache.heap().get() {
+                let _inside = heap.enter();
+                S::Groups::drain(cache);
                 heap.rest();
             }
         });
@@ -506,6 +520,7 @@ pub fn idle<S: CompiledSpec>() {
 
 /// Flushes what the calling thread's cache holds, so that its next request of any size takes a slow path.
 pub fn empty<S: CompiledSpec>(cache: &S::Cache) {
+    let _inside = cache.heap().get().map(Heap::enter);
     S::Groups::drain(cache);
 }
 
@@ -518,8 +533,21 @@ pub unsafe fn drain_at_exit<S: CompiledSpec>(cache: *const ()) {
     let cache = unsafe { &*cache.cast::<S::Cache>() };
     // What this thread has goes to the pool now.
     S::wake_purger();
-    S::Groups::drain(cache);
+    empty::<S>(cache);
     cache.forget_heap();
+}
+
+/// What a keeper does with a thread cache of a spec.
+///
+/// # Safety
+/// As any [`OnCache`](crate::OnCache).
+pub unsafe fn on_cache<S: CompiledSpec>(cache: *const (), step: Step) {
+    // SAFETY: the caller's contract.
+    let cache = unsafe { &*cache.cast::<S::Cache>() };
+    match step {
+        Step::Shut => S::Groups::shut(cache),
+        Step::TakeOver => S::Groups::take_over(cache),
+    }
 }
 
 /// The size of the block that serves a layout; 0 for a large block.

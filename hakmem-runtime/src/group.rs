@@ -192,7 +192,9 @@ fn refill<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
         let shared = G::shared().get(index_in_group::<G>(offset))?;
         let mut slabs = slabs::<G>(Some(cache), offset);
         let mut below = Under::new(rest::<G>(cache, offset), &shared.second, &mut slabs);
+        let inside = cache.heap().get().map(Heap::enter);
         let block = first::<G>(cache, offset).refill(&shared.first, &mut below);
+        drop(inside);
         if G::Rest::QUEUED {
             cache.wake_filler();
         }
@@ -275,6 +277,7 @@ pub(crate) fn overflow<G: Group>(Pending(block): Pending, offset: OffsetIn<G>) {
         let state = first::<G>(cache, offset);
         let mut slabs = slabs::<G>(Some(cache), offset);
         let mut below = Under::new(rest::<G>(cache, offset), &shared.second, &mut slabs);
+        let inside = cache.heap().get().map(Heap::enter);
         // SAFETY: if the thread had not started, nothing was written: its cache is beside the heap, so the push
         // returned before it reached the layer, or the layer is inert. It is done here. Either way, a push of the block
         // has just returned `false`: see `Pending`.
@@ -283,6 +286,7 @@ pub(crate) fn overflow<G: Group>(Pending(block): Pending, offset: OffsetIn<G>) {
                 state.overflow(block, &shared.first, &mut below);
             }
         }
+        drop(inside);
         cache.after_slow_path();
     });
     if done.is_none() {

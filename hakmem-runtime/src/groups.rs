@@ -58,6 +58,12 @@ pub unsafe trait Groups<Cache: ThreadCache>: Sized + 'static {
     /// Empties every layer into the slabs of the thread's heap.
     fn drain(cache: &Cache);
 
+    /// [`Layer::shut`] of the first layer of every class.
+    fn shut(cache: &Cache);
+
+    /// [`Layer::take_over`] of the first layer of every class; what is below it, which hits do not touch, is drained.
+    fn take_over(cache: &Cache);
+
     /// Flushes the queues that the background thread fills.
     fn flush_queues(cache: &Cache);
 
@@ -149,6 +155,10 @@ unsafe impl<Cache: ThreadCache> Groups<Cache> for () {
 
     fn drain(_: &Cache) {}
 
+    fn shut(_: &Cache) {}
+
+    fn take_over(_: &Cache) {}
+
     fn flush_queues(_: &Cache) {}
 
     fn trim(_: Option<&Heap>, _: Portion) -> bool {
@@ -223,6 +233,21 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
         for (offset, shared) in classes::<G>() {
             let mut slabs = group::slabs::<G>(Some(cache), offset);
             group::first::<G>(cache, offset).drain(&shared.first, &mut slabs);
+            group::rest::<G>(cache, offset).drain(&shared.second, &mut slabs);
+        }
+    }
+
+    fn shut(cache: &G::Cache) {
+        for (offset, shared) in classes::<G>() {
+            group::first::<G>(cache, offset).shut(&shared.first);
+        }
+    }
+
+    fn take_over(cache: &G::Cache) {
+        for (offset, shared) in classes::<G>() {
+            // Those of a thread without a heap: the caller is not the heap's thread.
+            let mut slabs = group::slabs::<G>(None, offset);
+            group::first::<G>(cache, offset).take_over(&shared.first, &mut slabs);
             group::rest::<G>(cache, offset).drain(&shared.second, &mut slabs);
         }
     }
@@ -340,6 +365,16 @@ unsafe impl<C: ThreadCache, L: Groups<C>, R: Groups<C>> Groups<C> for (L, R) {
     fn drain(cache: &C) {
         L::drain(cache);
         R::drain(cache);
+    }
+
+    fn shut(cache: &C) {
+        L::shut(cache);
+        R::shut(cache);
+    }
+
+    fn take_over(cache: &C) {
+        L::take_over(cache);
+        R::take_over(cache);
     }
 
     fn flush_queues(cache: &C) {

@@ -4,11 +4,11 @@
 //! worker waits for the purge delay, purges the memory that has been free for that long, waits for memory freed later,
 //! and sleeps when none is left.
 //!
-//! It purges what threads share, the pool and the large blocks, and takes those back that threads have cached. Threads'
-//! other caches are not touched.
+//! It purges what threads share, the pool and the large blocks, and takes back what threads keep for themselves and have not
+//! used for a while (`heap/keeper.rs`).
 
 use crate::global::Allocator;
-use crate::heap::Heap;
+use crate::heap::{Heap, OnCache};
 use crate::sys::clock;
 use crate::worker::{Task, Worker};
 
@@ -17,12 +17,13 @@ use crate::worker::{Task, Worker};
 pub struct Purger {
     allocator: &'static Allocator,
     delay_ms: u32,
+    on_cache: OnCache,
 }
 
 impl Purger {
-    /// A purger for `allocator`, with its purge delay.
-    pub const fn new(allocator: &'static Allocator, delay_ms: u32) -> Purger {
-        Purger { allocator, delay_ms }
+    /// A purger for `allocator`, with its purge delay and what it does with threads' caches.
+    pub const fn new(allocator: &'static Allocator, delay_ms: u32, on_cache: OnCache) -> Purger {
+        Purger { allocator, delay_ms, on_cache }
     }
 
     /// Wakes the worker, at the end of a slow path of the thread with `heap`. The worker is started only if memory
@@ -41,7 +42,12 @@ impl Task for Purger {
     }
 
     fn round(&self) -> Option<u32> {
-        self.allocator.backing().purge_aged(clock::now_ms(), self.delay_ms)
+        let (now, backing) = (clock::now_ms(), self.allocator.backing());
+        // A thread is found idle at the second look.
+        let idle_ms = self.delay_ms / 2;
+        let found = backing.keep_idle_heaps(now, idle_ms, self.on_cache);
+        let more = (found.busy > 0 || found.kept > 0).then_some(idle_ms.max(1));
+        backing.purge_aged(now, self.delay_ms).into_iter().chain(more).min()
     }
 
     // Nothing to reset. Slabs that an interrupted round had taken out leak in the child, like other threads' caches.

@@ -1,7 +1,7 @@
 //! The thread cache: a thread's states of the layers of all classes, and how the thread finds it.
 //!
 //! Its type is generated: for each group an array of states of the first layer and one of those below. It has no
-//! destructor and is all zero at first, so an access is a plain one, without a test for initialization. The spec
+//! destructor and begins as a constant, so an access is a plain one, without a test for initialization. The spec
 //! chooses where it is: in thread-local storage (`tls = "native"`), or right after the thread's heap, to which a word
 //! in static thread-local storage points (`tls = "initial-exec"`). `src/tls.rs` of the `hakmem` crate implements both.
 

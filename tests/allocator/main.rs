@@ -43,6 +43,7 @@ mod policies;
 mod purger;
 mod refused_calls;
 mod same_name;
+mod sleeping;
 mod stacks;
 mod tables;
 mod threads;

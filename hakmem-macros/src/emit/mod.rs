@@ -233,11 +233,12 @@ fn methods(Input { hakmem, name, build, .. }: &Input, slab: Option<u32>) -> Toke
     let stats = body(quote! { #hakmem::Stats::of(&#module::ALLOCATOR) });
     let layer_stats = body(quote! { #hakmem::__private::layer_stats::<#name>() });
     // Where every block is the system's, nobody can tell whose a pointer is, and there is nothing to fill or to return.
-    let [owns, prewarm, purge, idle] = if *build == Build::System {
+    let [owns, prewarm, purge, purge_all, idle] = if *build == Build::System {
         [
             quote! { !pointer.is_null() },
             quote! { layout.size() <= isize::MAX as usize },
             TokenStream::new(),
+            quote! { 0 },
             TokenStream::new(),
         ]
     } else {
@@ -245,6 +246,7 @@ fn methods(Input { hakmem, name, build, .. }: &Input, slab: Option<u32>) -> Toke
             quote! { #module::ALLOCATOR.owns(pointer.addr()) },
             quote! { #hakmem::__private::prewarm::<#name>(layout.size(), layout.align()) },
             quote! { #hakmem::__private::purge::<#name>() },
+            quote! { #hakmem::__private::purge_all::<#name>() },
             quote! { #hakmem::__private::idle::<#name>() },
         ]
     }
@@ -287,6 +289,14 @@ fn methods(Input { hakmem, name, build, .. }: &Input, slab: Option<u32>) -> Toke
         /// the purge delay.
         pub fn purge() {
             #purge
+        }
+
+        /// [`purge`](Self::purge), after what the other threads keep was taken from them, where they do not need it: free
+        /// blocks and pages of those that are in no slow path of the allocator, asleep or not. Returns how many threads could
+        /// not be reached; 1 or more where the kernel has no `membarrier`. Layers other than `pages` and `heapv2` at the top
+        /// of a stack keep their blocks.
+        pub fn purge_all() -> usize {
+            #purge_all
         }
 
         /// For a thread that is about to wait for long: gives what it keeps for itself to the other threads, and to the

@@ -124,7 +124,8 @@ fn workers(context: &Context, name: &Ident) -> TokenStream {
         };
         quote! {
             /// Returns free memory to the system, in a thread of its own.
-            static PURGER: hakmem::Purger = hakmem::Purger::new(&ALLOCATOR, #delay);
+            static PURGER: hakmem::Purger =
+                hakmem::Purger::new(&ALLOCATOR, #delay, hakmem::on_cache::<super::#name>);
             static PURGER_WORKER: hakmem::Worker = hakmem::Worker::#new(&PURGER);
             #create
         }

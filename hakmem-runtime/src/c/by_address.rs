@@ -159,13 +159,6 @@ impl<const REGION_SHIFT: u32, const ENTRIES: usize> KnownRegions<REGION_SHIFT, E
         KnownRegions([const { Cell::new(1) }; ENTRIES])
     };
 
-    /// Forgets all.
-    pub fn clear(&self) {
-        for entry in &self.0 {
-            entry.set(1);
-        }
-    }
-
     /// Remembers the region of `address`.
     pub fn insert(&self, address: usize) {
         if let Some(entry) = self.0.get((address as u32 >> REGION_SHIFT) as usize) {

@@ -130,7 +130,7 @@ pub unsafe fn malloc_info<S: ByAddress>(options: i32, stream: *mut libc::FILE) -
 /// `malloc_trim`: 1 if slabs have fewer touched bytes afterwards.
 pub fn malloc_trim<S: ByAddress>() -> i32 {
     let before = mallinfo2::<S>().arena;
-    global_alloc::purge::<S>();
+    global_alloc::purge_all::<S>();
     i32::from(mallinfo2::<S>().arena < before)
 }
 

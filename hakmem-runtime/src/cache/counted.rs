@@ -96,6 +96,14 @@ unsafe impl<L: Layer> Layer for Counted<L> {
         self.layer.drain(&shared.layer, &mut shared.counts.count_below(below))
     }
 
+    fn shut(&self, shared: &Self::Shared) {
+        self.layer.shut(&shared.layer);
+    }
+
+    fn take_over(&self, shared: &Self::Shared, below: &mut impl Below) {
+        self.layer.take_over(&shared.layer, &mut shared.counts.count_below(below));
+    }
+
     unsafe fn overflow(&self, block: *mut u8, shared: &Self::Shared, below: &mut impl Below) {
         self.publish(shared);
         // SAFETY: the caller's push was passed on to this layer, whose overflow therefore follows its own push.

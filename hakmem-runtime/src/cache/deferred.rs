@@ -93,7 +93,7 @@ impl<L: Layer> Deferred<L> {
     fn free_queued(&self, shared: &L::Shared, below: &mut impl Below) {
         self.room.set(BATCH - 1);
         let owner = below.owner();
-        for block in self.queue.take_all() {
+        for block in self.queue.take_all().into_blocks() {
             self.layer.push_or_overflow(block, owner, shared, below);
         }
     }

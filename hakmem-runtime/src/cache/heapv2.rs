@@ -7,157 +7,40 @@
 //!
 //! The depot's two stacks are lock-free. It keeps full magazines of up to 16 MiB of blocks; the rest is flushed.
 
+use super::depot::{Depot, Magazine};
 use super::{Below, Layer};
 use crate::heap::Portion;
-use crate::meta::arena;
-use crate::meta::tagged_stack::{NODE_SHIFT, NodeStack};
 use crate::slab::{Batch, FreeBlock, Slot};
 use core::cell::Cell;
 use core::ptr;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-
-/// The most bytes of blocks in a depot's full magazines, for threads that allocate and free in phases. (Allocating,
-/// then freeing, 16 MiB in blocks of 4, 32, 256 KiB takes 25, 60, 108 ns per block with a limit of 256 KiB; 11, 12, 27
-/// with this one.) At least one magazine is kept. They add nothing to a program's peak: see `heap/trim.rs`.
-const MAX_FULL_BYTES: u32 = 16 << 20;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// How many blocks of a loaded magazine are flushed at a time when a thread ends.
 const DRAIN_BATCH: usize = 64;
 
-/// A magazine's header, in the arena: allocated on demand, recycled, never freed. Its slots follow, but are not part of
-/// this type: a shared reference lets its referent change only inside of cells, and this one's referent is the link.
-///
-/// # Invariants
-/// On the depot's full stack it holds `limit` blocks, on its empty stack none. For a thread's two magazines see
-/// [`HeapV2`].
-#[repr(C)]
-#[derive(Debug)]
-struct Magazine {
-    link: AtomicU64,
-    // Followed in memory by `limit` slots.
-}
-
-const _: () = assert!(size_of::<Magazine>() == size_of::<AtomicU64>(), "a reference to the header covers no slot");
-const _: () = assert!(size_of::<Magazine>().is_multiple_of(align_of::<Slot>()), "slots begin right after the header");
-
-// SAFETY: its one field is an atomic, for which 0 is a value and which threads may share.
-unsafe impl arena::Zeroed for Magazine {}
-
-impl Magazine {
-    /// The address of its first slot.
-    fn first_slot(&'static self) -> *const Slot {
-        // By the address, because the slots are not part of what the reference refers to.
-        ptr::with_exposed_provenance(ptr::from_ref(self).addr() + size_of::<Magazine>())
-    }
-
-    /// Its first `count` slots.
-    ///
-    /// # Safety
-    /// The magazine was allocated with at least `count` slots, and the caller owns it.
-    unsafe fn slots(&'static self, count: u32) -> &'static [Slot] {
-        // SAFETY: the caller promises that as many slots follow the header. They are in the arena, whose memory has its
-        // provenance exposed, is never unmapped, and was zero at first, which is a valid `Slot`; slots are cells, and
-        // the caller owns them.
-        unsafe { core::slice::from_raw_parts(self.first_slot(), count as usize) }
-    }
-
-    /// The magazine as a node of a stack: its address without the low bits, which are 0, as those of everything in the
-    /// arena.
-    fn node(&'static self) -> u64 {
-        (ptr::from_ref(self).expose_provenance() >> NODE_SHIFT) as u64
-    }
-
-    /// The magazine at a node of a depot's stack.
-    fn of_node(node: u64) -> &'static Magazine {
-        let magazine = ptr::with_exposed_provenance::<Magazine>((node as usize) << NODE_SHIFT);
-        // SAFETY: nodes on these stacks come from `node`, that is from a `&'static Magazine` whose provenance was
-        // exposed there; the bits shifted out are 0.
-        unsafe { &*magazine }
-    }
-
-    /// The link of a node.
-    fn link_of(node: u64) -> &'static AtomicU64 {
-        &Self::of_node(node).link
-    }
-}
-
-/// What all threads share of a class: the magazines' capacity, and the depot.
-#[derive(Debug)]
-pub struct Depot {
-    limit: u32,
-    /// The low-water mark of `full` since the last trim of [`Portion::Unused`], roughly.
-    low_water: AtomicU32,
-    /// Its links hold the depth.
-    full: NodeStack,
-    empty: NodeStack,
-}
-
-impl Depot {
-    /// An empty depot, for magazines of `limit` blocks.
-    pub const fn new(limit: u32) -> Depot {
-        Depot { limit, low_water: AtomicU32::new(0), full: NodeStack::empty(), empty: NodeStack::empty() }
-    }
-
-    /// Puts back an empty magazine.
-    fn put_empty(&self, magazine: &'static Magazine) {
-        self.empty.push(magazine.node(), &magazine.link);
-    }
-
-    /// About how many full magazines there are.
-    fn full_count(&self) -> u32 {
-        self.full.depth(Magazine::link_of) as u32
-    }
-
-    /// Takes an empty magazine, or allocates one. `None`: no memory.
-    fn take_empty(&self) -> Option<&'static Magazine> {
-        if let Some(node) = self.empty.pop(Magazine::link_of) {
-            return Some(Magazine::of_node(node));
-        }
-        arena::zeroed(self.limit as usize * size_of::<Slot>())
-    }
-
-    /// Takes a full magazine.
-    fn take_full(&self) -> Option<&'static Magazine> {
-        let node = self.full.pop(Magazine::link_of)?;
-        let left = self.full_count();
-        if left < self.low_water.load(Ordering::Relaxed) {
-            self.low_water.store(left, Ordering::Relaxed);
-        }
-        Some(Magazine::of_node(node))
-    }
-
-    /// Flushes a full magazine, which the caller owns; it is empty afterwards.
-    fn flush_full(&self, magazine: &'static Magazine, below: &mut impl Below) {
-        // SAFETY: the caller owns the magazine and so its `limit` blocks, and treats it as empty from here on.
-        below.flush(unsafe { Batch::full(magazine.slots(self.limit)) });
-    }
-
-    /// Puts in a full magazine of blocks of `size` bytes. `false`: there are enough.
-    fn put_full(&self, magazine: &'static Magazine, size: u32) -> bool {
-        let most = (MAX_FULL_BYTES / self.limit.saturating_mul(size).max(1)).max(1);
-        let room = self.full_count() < most;
-        if room {
-            self.full.push_counted(magazine.node(), Magazine::link_of);
-        }
-        room
-    }
-}
+/// The slot of a state without magazines, so that a hit need not test whether there are any: it has no block, and nothing is
+/// written to it.
+static NO_SLOT: Slot = Slot::EMPTY;
 
 /// The state of one class.
 ///
 /// # Invariants
-/// `loaded` holds `count ≤ limit` blocks; `previous` holds `limit` if `previous_full`, else none. Before the first cold
-/// path `limit` is 0 and there are no magazines.
+/// `top` is a slot of `loaded`, or the word before the first one, which is null. The slots up to `top` hold blocks. A push
+/// stores after `top`, unless that is `last`. `previous` holds `limit` blocks if `previous_full`, else none. Before the first
+/// cold path there are no magazines, `top` is `NO_SLOT` and `last` is null.
+///
+/// While `spare` is `Some`, another thread has [shut](Layer::shut) the state: `last` is null, and a slot up to `top` that is
+/// null stands for that of `spare`. Once it is taken over, `last` is the slot before the one that was at the top: only the block
+/// of that one is left, in the first slot of `spare`, as a pop may have been about to return it. Or it was followed by one push.
 #[repr(C)]
 #[derive(Debug)]
 pub struct HeapV2 {
-    count: Cell<u32>,
-    limit: Cell<u32>,
-    /// The loaded magazine's first slot.
-    slots: Cell<*const Slot>,
+    top: AtomicPtr<Slot>,
+    last: AtomicPtr<Slot>,
     loaded: Cell<Option<&'static Magazine>>,
     previous: Cell<Option<&'static Magazine>>,
     previous_full: Cell<bool>,
+    spare: Cell<Option<&'static Magazine>>,
 }
 
 // SAFETY: a block is in one slot of one magazine, and a magazine belongs to one thread or to the depot.
@@ -165,12 +48,12 @@ unsafe impl Layer for HeapV2 {
     type Shared = Depot;
 
     const EMPTY: HeapV2 = HeapV2 {
-        count: Cell::new(0),
-        limit: Cell::new(0),
-        slots: Cell::new(ptr::null()),
+        top: AtomicPtr::new((&raw const NO_SLOT).cast_mut()),
+        last: AtomicPtr::new(ptr::null_mut()),
         loaded: Cell::new(None),
         previous: Cell::new(None),
         previous_full: Cell::new(false),
+        spare: Cell::new(None),
     };
 
     const INERT: bool = true;
@@ -179,14 +62,11 @@ unsafe impl Layer for HeapV2 {
 
     #[inline(always)]
     fn pop(&self) -> Option<FreeBlock> {
-        let count = self.count.get();
-        if count == 0 {
-            return None;
-        }
-        self.count.set(count.wrapping_sub(1));
-        // SAFETY: `0 < count ≤ limit`, and the first `count` slots of the loaded magazine hold blocks. The last of them
-        // is no longer counted, so it is handed out once.
-        Some(unsafe { (*self.slots.get().wrapping_add(count.wrapping_sub(1) as usize)).read() })
+        let top = self.top();
+        // SAFETY: null, or a block that the magazine holds. Its slot is above `top` from now on, so it is handed out once.
+        let block = unsafe { FreeBlock::from_nullable(top.get())? };
+        self.set_top(ptr::from_ref(top).wrapping_sub(1));
+        Some(block)
     }
 
     #[inline(always)]
@@ -202,23 +82,25 @@ unsafe impl Layer for HeapV2 {
             below.refill(&mut batch);
             return batch.pop();
         };
+        if let Some(block) = self.pop() {
+            return Some(block); // Another thread had shut the state.
+        }
         let full = if self.previous_full.replace(false) { Some(previous) } else { depot.take_full() };
         if let Some(full) = full {
             if !ptr::eq(full, previous) {
                 depot.put_empty(previous);
             }
             self.previous.set(Some(loaded));
-            self.load(full, depot.limit);
+            self.load(full, depot.limit, depot);
             // A thread served by other threads' frees reaches no slab, where the clock is checked.
             below.tick();
         } else {
             let want = below.class().batch.min(depot.limit);
-            // SAFETY: the loaded magazine is this thread's and has `limit ≥ want` slots. It is empty, so no block is
-            // overwritten.
-            let mut batch = Batch::new(unsafe { loaded.slots(want) });
+            // The loaded magazine is empty: no block is overwritten.
+            let mut batch = Batch::new(depot.slots(loaded).get(..want as usize).unwrap_or_default());
             below.refill(&mut batch);
             // The first block, which has the lowest address, is to be the first out.
-            self.count.set(batch.into_slots_reversed());
+            self.load(loaded, batch.into_slots_reversed(), depot);
         }
         self.pop()
     }
@@ -234,6 +116,7 @@ unsafe impl Layer for HeapV2 {
     }
 
     fn drain(&self, depot: &Depot, below: &mut impl Below) {
+        self.reopen(depot);
         loop {
             let buffer = [const { Slot::EMPTY }; DRAIN_BATCH];
             let mut batch = Batch::new(&buffer);
@@ -243,7 +126,8 @@ unsafe impl Layer for HeapV2 {
             }
             below.flush(batch);
         }
-        self.limit.set(0);
+        self.set_top(&raw const NO_SLOT);
+        self.set_last(ptr::null());
         if let Some(loaded) = self.loaded.take() {
             depot.put_empty(loaded);
         }
@@ -257,6 +141,41 @@ unsafe impl Layer for HeapV2 {
 
     fn put_one(&self, block: FreeBlock, depot: &Depot, below: &mut impl Below) {
         self.store_or_exchange(block, depot, below);
+    }
+
+    fn shut(&self, depot: &Depot) {
+        let (None, Some(loaded), Some(spare)) = (self.spare.get(), self.loaded.get(), depot.take_empty()) else {
+            return;
+        };
+        self.spare.set(Some(spare));
+        self.set_last(ptr::null());
+        for (from, to) in depot.slots(loaded).iter().zip(depot.slots(spare)) {
+            to.move_from(from);
+        }
+    }
+
+    fn take_over(&self, depot: &Depot, below: &mut impl Below) {
+        let (Some(loaded), Some(spare)) = (self.loaded.get(), self.spare.get()) else { return };
+        if self.last.load(Ordering::Relaxed).is_null() {
+            let top = self.top.load(Ordering::Acquire);
+            let count = loaded.count_to(top) as usize;
+            let [slots, spare] = [loaded, spare].map(|magazine| depot.slots(magazine).get(..count).unwrap_or_default());
+            if slots.iter().any(|slot| !slot.get().is_null()) {
+                return; // The owner was pushing meanwhile: it does not sleep.
+            }
+            self.set_last(top.wrapping_sub(1));
+            // What was at the top stays, in the first slot.
+            if let [first, .., last] = spare {
+                first.swap(last);
+            }
+            // SAFETY: the caller's now: the owner is shut out, but for one hit, which may pop what was at the top.
+            below.flush(unsafe { Batch::full(spare.get(1..).unwrap_or_default()) });
+        }
+        if self.previous_full.replace(false)
+            && let Some(previous) = self.previous.get()
+        {
+            depot.flush_full(previous, below);
+        }
     }
 
     /// [`Portion::Unused`] is as many magazines as were never taken since the last such trim: those outside the working
@@ -277,38 +196,108 @@ unsafe impl Layer for HeapV2 {
 }
 
 impl HeapV2 {
+    /// The slot at the top.
+    #[inline(always)]
+    fn top(&self) -> &'static Slot {
+        // SAFETY: `NO_SLOT`, or a word of a magazine, whose memory is never unmapped.
+        unsafe { &*self.top.load(Ordering::Relaxed) }
+    }
+
+    #[inline(always)]
+    fn set_top(&self, top: *const Slot) {
+        // Release pairs with the Acquire fence of a thread that takes the blocks over.
+        self.top.store(top.cast_mut(), Ordering::Release);
+    }
+
+    fn set_last(&self, last: *const Slot) {
+        self.last.store(last.cast_mut(), Ordering::Relaxed);
+    }
+
     /// The loaded and the previous magazine, allocated on the thread's first cold path. `None`: no memory.
     fn magazines(&self, depot: &Depot) -> Option<(&'static Magazine, &'static Magazine)> {
-        if self.limit.get() == 0 {
+        self.reopen(depot);
+        if self.loaded.get().is_none() {
             let loaded = depot.take_empty()?;
             let Some(previous) = depot.take_empty() else {
                 depot.put_empty(loaded);
                 return None;
             };
             self.previous.set(Some(previous));
-            self.limit.set(depot.limit);
-            self.load(loaded, 0);
+            self.load(loaded, 0, depot);
         }
         Some((self.loaded.get()?, self.previous.get()?))
     }
 
-    fn load(&self, magazine: &'static Magazine, count: u32) {
+    /// Loads a magazine with `count` blocks.
+    fn load(&self, magazine: &'static Magazine, count: u32, depot: &Depot) {
         self.loaded.set(Some(magazine));
-        self.slots.set(magazine.first_slot());
-        self.count.set(count);
+        // The word before the first slot.
+        magazine.link.store(0, Ordering::Relaxed);
+        self.set_top(magazine.slot_of(count));
+        self.set_last(magazine.slot_of(depot.limit));
     }
 
     /// Stores a block in the loaded magazine; returns it if there is no room.
     #[inline(always)]
     fn store(&self, block: FreeBlock) -> Option<FreeBlock> {
-        let count = self.count.get();
-        if count >= self.limit.get() {
+        let top = self.top.load(Ordering::Relaxed);
+        if top >= self.last.load(Ordering::Relaxed) {
             return Some(block);
         }
-        // SAFETY: `count < limit`, and the loaded magazine has `limit` slots.
-        unsafe { &*self.slots.get().wrapping_add(count as usize) }.set(block);
-        self.count.set(count.wrapping_add(1));
+        let next = top.wrapping_add(1);
+        // SAFETY: up to `last` the loaded magazine has slots.
+        unsafe { &*next }.set(block);
+        self.set_top(next);
         None
+    }
+
+    /// Puts the blocks that `shut` moved to the spare magazine back where they were, but for those that were handed out since.
+    fn restore(&self, loaded: &'static Magazine, spare: &'static Magazine, depot: &Depot) {
+        let count = loaded.count_to(self.top()) as usize;
+        for (slot, moved) in
+            depot.slots(loaded).iter().zip(depot.slots(spare)).take(count).filter(|(slot, _)| slot.get().is_null())
+        {
+            slot.copy(moved);
+        }
+    }
+
+    /// For the owner: makes the state whole again if another thread shut it.
+    #[inline]
+    fn reopen(&self, depot: &Depot) {
+        if let Some(spare) = self.spare.take() {
+            self.reopen_with(spare, depot);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn reopen_with(&self, spare: &'static Magazine, depot: &Depot) {
+        let Some(loaded) = self.loaded.get() else { return };
+        let before_taken = self.last.load(Ordering::Relaxed);
+        if before_taken.is_null() {
+            self.restore(loaded, spare, depot);
+        } else {
+            let (left, now) = (loaded.count_to(before_taken.wrapping_add(1)), loaded.count_to(self.top()));
+            let slots = depot.slots(loaded);
+            let mut count = 0;
+            let mut keep = |from: Option<&Slot>| {
+                if let (Some(from), Some(to)) = (from, slots.get(count)) {
+                    to.copy(from);
+                    count += 1;
+                }
+            };
+            // Nothing was popped.
+            if now >= left && left > 0 {
+                keep(depot.slots(spare).first());
+            }
+            // One was pushed.
+            if now > left {
+                keep(slots.get(left as usize));
+            }
+            self.set_top(loaded.slot_of(count as u32));
+        }
+        self.set_last(loaded.slot_of(depot.limit));
+        depot.put_empty(spare);
     }
 
     /// Stores a block, after replacing the loaded magazine if it is full.
@@ -317,11 +306,11 @@ impl HeapV2 {
             Batch::with_one(block, |batch| below.flush(batch));
             return;
         };
-        if self.count.get() == depot.limit {
+        if ptr::eq(self.top(), loaded.slot_of(depot.limit)) {
             let was_full = self.previous_full.replace(true);
             let empty = if was_full { Self::exchange(previous, depot, below) } else { previous };
             self.previous.set(Some(loaded));
-            self.load(empty, 0);
+            self.load(empty, 0, depot);
         }
         // The loaded magazine has room.
         let _none = self.store(block);
@@ -346,6 +335,7 @@ impl HeapV2 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::depot::MAX_FULL_BYTES;
     use super::*;
     use crate::slab::class::Class;
 

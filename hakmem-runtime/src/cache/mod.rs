@@ -23,6 +23,7 @@ mod c23;
 mod circle;
 mod counted;
 mod deferred;
+mod depot;
 mod fast;
 mod heapv2;
 mod hot;
@@ -45,6 +46,7 @@ pub use below::Below;
 pub use c23::C23;
 pub use counted::{Counted, Counters, Counts};
 pub use deferred::Deferred;
+pub use depot::Depot;
 pub use fast::Fast;
 pub use heapv2::HeapV2;
 pub use hot::Hot;
@@ -78,7 +80,6 @@ use crate::slab::{Batch, FreeBlock};
 ///   After a `push` that returned `true` it has the block. After one that returned `false`, `overflow` knows whether it
 ///   has; the caller of the push does not, and uses the block for nothing but that overflow. An implementation whose
 ///   `push` may keep a block and return `false` overrides `overflow`.
-/// - `EMPTY` is all zero bytes. A cache beside its heap begins as zeroed memory, to which nobody writes `EMPTY`.
 /// - If `INERT`, a `pop` and a `push` of `EMPTY` write nothing: threads that have not started share one such state.
 /// - If `PUSHES_ANY_CLASS`, `push` takes blocks of every class whose first layer is of this type, and the overflow that
 ///   follows may be that of the state of the block's own class.
@@ -87,10 +88,10 @@ pub unsafe trait Layer: Sized {
     /// a `const fn new(limit: u32)`, which generated code calls in a static.
     type Shared: Sync + 'static;
 
-    /// The state of a thread that has not allocated yet: all zero, so that it costs a new thread nothing. Its `pop`
-    /// misses and its first `push` returns `false`, so a thread's first operation of either kind reaches the cold path,
-    /// which starts the thread. A hit need not test for that, except where threads that have not started share an empty
-    /// cache and the layer is not [`INERT`](Layer::INERT).
+    /// The state of a thread that has not allocated yet. Its `pop` misses and its first `push` returns `false`, so a
+    /// thread's first operation of either kind reaches the cold path, which starts the thread. A hit need not test for
+    /// that, except where threads that have not started share an empty cache and the layer is not
+    /// [`INERT`](Layer::INERT).
     const EMPTY: Self;
 
     /// Whether a `pop` and a `push` of [`EMPTY`](Layer::EMPTY) write nothing, to the state or to the block, so that
@@ -155,6 +156,18 @@ pub unsafe trait Layer: Sized {
                 self.overflow(address, shared, below);
             }
         }
+    }
+
+    /// Another thread than the state's own, which sleeps as far as is known: makes its hits miss from now on, where the layer
+    /// can. The heap's lock is closed, and a fence on all processors follows; so at most one hit may go on as if nothing had
+    /// happened, the one that had begun.
+    fn shut(&self, shared: &Self::Shared) {
+        let _ = shared;
+    }
+
+    /// After the fence: flushes what is there to `below`, except what that hit may be about to hand out.
+    fn take_over(&self, shared: &Self::Shared, below: &mut impl Below) {
+        let _ = (shared, below);
     }
 
     /// Flushes a portion of the blocks that threads share to `below`. `true`: there were any before.

@@ -1,7 +1,7 @@
 //! Every layer, alone and on top of another, against the simplest model there is: a set of blocks, each in one place.
 //! Once over a bottom that makes blocks and counts them, and once over the slabs of a real heap, which `pages` needs.
 
-use super::heapv2::Depot;
+use super::depot::Depot;
 use super::stacked::SharedPair;
 use super::{
     Below, C23, Deferred, Fast, HeapV2, Hot, Inline, Layer, Limit, Pages, Quarantine, Rest, Ring, Sfc, Slabs, Sll,

@@ -21,21 +21,22 @@ use super::{Below, Layer, Limit};
 use crate::slab::{Batch, FreeBlock, FreeList, Slab};
 use core::cell::Cell;
 use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// The slab of a state that has none: without a free block, so that a hit need not test whether there is a slab. A pop
-/// of its empty list writes nothing. States keep distances from it, so that a state without a slab is all zero.
+/// of its empty list writes nothing.
 static NO_PAGE: Slab = Slab::unused();
 
 /// The state of one class, with slabs of `2^SLAB_SHIFT` bytes in regions of `2^REGION_SHIFT`. `PREFETCH`: a hit
 /// prefetches the next block, which is one instruction more.
 ///
 /// # Invariants
-/// `page` is the distance from `NO_PAGE` to the current slab of this class in the heap, which is bound; 0 where there
-/// is none. `pending` has `count` blocks, fewer than the limit.
+/// `page` is the current slab of this class in the heap, which is bound; `NO_PAGE` where there is none. `pending` has `count` blocks, fewer than the limit.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Pages<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool> {
-    page: Cell<usize>,
+    /// Another thread takes it away while this one sleeps, hence an atomic.
+    page: AtomicPtr<Slab>,
     /// Freed blocks of slabs that are not this thread's.
     pending: FreeList,
     count: Cell<u32>,
@@ -48,7 +49,8 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
 {
     type Shared = Limit;
 
-    const EMPTY: Self = Pages { page: Cell::new(0), pending: FreeList::EMPTY, count: Cell::new(0) };
+    const EMPTY: Self =
+        Pages { page: AtomicPtr::new((&raw const NO_PAGE).cast_mut()), pending: FreeList::EMPTY, count: Cell::new(0) };
 
     const INERT: bool = true;
 
@@ -59,12 +61,7 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
 
     #[inline(always)]
     fn pop(&self) -> Option<FreeBlock> {
-        let page = self.page();
-        let block = page.pop_listed();
-        if PREFETCH && block.is_some() {
-            page.prefetch_listed();
-        }
-        block
+        self.page().pop_listed::<PREFETCH>()
     }
 
     #[inline(always)]
@@ -77,7 +74,7 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
 
     fn refill(&self, _: &Limit, below: &mut impl Below) -> Option<FreeBlock> {
         let (heap, class_index) = below.heap()?;
-        if self.page.get() != 0 {
+        if self.has_page() {
             // What this thread freed since is the cheapest, and always enough if allocations and frees balance. (Blocks
             // in `pending` are not used: they would never return to their slabs, and each of their frees would be
             // cold.)
@@ -88,7 +85,7 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
             self.unbind();
         }
         let page = below.refill_page()?;
-        self.page.set(ptr::from_ref(page).addr().wrapping_sub(ptr::from_ref(&NO_PAGE).addr()));
+        self.set_page(page);
         self.pop()
     }
 
@@ -110,13 +107,22 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
     fn drain(&self, _: &Limit, below: &mut impl Below) {
         self.flush_pending(below);
         // The other blocks are in their slabs already.
-        if self.page.get() != 0 {
+        if self.has_page() {
             self.unbind();
         }
     }
 
-    /// If the slab is this thread's, the push kept the block, and returned `false` as no block of the slab is in use
-    /// any more.
+    /// The slab itself is shut by its heap, which also takes over what is on its lists.
+    fn shut(&self, _: &Limit) {
+        self.set_page(&NO_PAGE);
+    }
+
+    fn take_over(&self, _: &Limit, below: &mut impl Below) {
+        self.flush_pending(below);
+    }
+
+    /// If the slab is this thread's, the push kept the block, and returned `false` as no block of the slab is in use any
+    /// more; or it found the slab shut, which is open again.
     unsafe fn overflow(&self, block: *mut u8, &Limit(limit): &Limit, below: &mut impl Below) {
         // SAFETY: the block is of this class, whose spans are one slab each.
         let page = unsafe { Self::page_of(block.addr()) };
@@ -127,10 +133,18 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
             heap.retire_if_not_current(page);
             return;
         }
-        // SAFETY: the push did not keep the block, as its slab is not this thread's: a push to a slab of its own
-        // returns `false` only if the slab is empty then. (Without a heap no slab is this thread's: no slab with a
-        // block in use has the owner id of such a thread.)
+        // SAFETY: the push did not keep the block, as its slab was not this thread's, or shut: a push to a slab of its own
+        // returns `false` only if the slab is empty then. (Without a heap no slab is this thread's: no slab with a block in
+        // use has the owner id of such a thread.)
         let freed = unsafe { FreeBlock::from_raw(block) };
+        if let Some((heap, class_index)) = below.heap()
+            && page.is_owned_by(heap.owner_id(class_index))
+        {
+            if !page.push_listed(freed) {
+                heap.retire_if_not_current(page);
+            }
+            return;
+        }
         match below.heap() {
             Some((heap, class_index)) if heap.reclaim(page, class_index, block.addr()) => {
                 // It was abandoned, and is this thread's now, so that its other blocks are hits.
@@ -182,15 +196,21 @@ impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool> Pages
     /// The slab that is bound, or `NO_PAGE`.
     #[inline(always)]
     fn page(&self) -> &'static Slab {
-        let page = ptr::from_ref(&NO_PAGE).expose_provenance().wrapping_add(self.page.get());
-        // SAFETY: `refill` stored the distance to a slab's metadata, which is never unmapped; else it is 0, which leads
-        // to the static.
-        unsafe { &*ptr::with_exposed_provenance(page) }
+        // SAFETY: `NO_PAGE`, or a slab's metadata, which is never unmapped: `set_page` stores nothing else.
+        unsafe { &*self.page.load(Ordering::Relaxed) }
+    }
+
+    fn set_page(&self, page: &'static Slab) {
+        self.page.store(ptr::from_ref(page).cast_mut(), Ordering::Relaxed);
+    }
+
+    fn has_page(&self) -> bool {
+        !ptr::eq(self.page(), &raw const NO_PAGE)
     }
 
     fn unbind(&self) {
         self.page().unbind();
-        self.page.set(0);
+        self.set_page(&NO_PAGE);
     }
 
     fn add_pending(&self, block: FreeBlock, limit: u32, below: &mut impl Below) {

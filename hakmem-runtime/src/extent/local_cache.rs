@@ -4,25 +4,10 @@
 use super::block::Block;
 use super::lists::{LONGEST_LISTED, Listed, Lists};
 use super::segment::Segment;
-use crate::meta::biased_lock::{BiasedLock, Fences};
+use crate::meta::biased_lock::{BiasedLock, Fences, Kernel};
 use crate::sys::atomic_ref::AtomicRef;
-use crate::sys::membarrier;
 use core::iter;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-
-/// The kernel's fences.
-struct Kernel;
-
-impl Fences for Kernel {
-    #[inline(always)]
-    fn light() {
-        membarrier::here();
-    }
-
-    fn heavy() -> bool {
-        membarrier::everywhere()
-    }
-}
 
 /// In the heap of the thread that owns it: only that thread calls `take`, `take_longer`, `put`, `take_all` and `count_free`.
 #[derive(Debug)]

@@ -95,6 +95,7 @@ impl Heap {
         made.set(made.get().wrapping_add(1));
         if made.get() > POPULATE_ABOVE && class.slabs == 1 && slab.fresh.get() {
             mmap::populate(geometry.base(slab), geometry.slab_size());
+            slab.touched.set(geometry.slab_size() as u32);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the heaps of one allocator share.
 
 use super::maintain::Holes;
+use super::presence::Presences;
 use super::{Heap, Portion, Trim};
 use crate::backend::{Pool, TICKS};
 use crate::extent::{Caller, Extents};
@@ -41,6 +42,9 @@ pub struct Backing {
     /// Ends a thread's heap with the thread.
     key: ThreadKey<Heap>,
     idle: Lock<IdleHeaps>,
+    /// Held by the keeper.
+    pub(super) keeper: Lock<()>,
+    pub(super) presences: Presences,
     hooks: LayerHooks,
 }
 
@@ -61,6 +65,8 @@ impl Backing {
             id: AtomicU32::new(0),
             key: ThreadKey::new(),
             idle: Lock::new(IdleHeaps(None)),
+            keeper: Lock::new(()),
+            presences: Presences::none(),
             hooks,
         }
     }
@@ -266,6 +272,7 @@ impl Backing {
 
     /// Takes the locks for a fork, in the order in which the runtime nests them.
     pub(crate) fn hold_for_fork(&self) {
+        self.keeper.hold_for_fork();
         self.idle.hold_for_fork();
         self.extents.hold_for_fork();
         self.pool.hold_for_fork();
@@ -276,5 +283,6 @@ impl Backing {
         self.pool.release_after_fork();
         self.extents.release_after_fork();
         self.idle.release_after_fork();
+        self.keeper.release_after_fork();
     }
 }

@@ -31,6 +31,11 @@ impl Bin {
         others
     }
 
+    /// All slabs.
+    pub(super) fn slabs(&self) -> impl Iterator<Item = &'static Slab> {
+        self.current.get().into_iter().chain(self.partial.iter())
+    }
+
     /// Removes the partial slab that was added first, because it has had the most time for frees. (Taking the fullest
     /// slab instead found one free block for a thousand allocations: docs/decisions.)
     pub(super) fn pop_oldest(&self) -> Option<&'static Slab> {

@@ -67,7 +67,11 @@ impl Heap {
     ) -> Option<&'static Heap> {
         let heap = match backing.take_idle() {
             Some(idle) => idle,
-            None => Heap::create(backing)?,
+            None => {
+                let heap = Heap::create(backing)?;
+                backing.presences.register(&heap.presence);
+                heap
+            }
         };
         let beside = || ptr::from_ref(heap).addr().wrapping_add(Heap::thread_cache_offset(backing.classes().len()));
         heap.thread_cache.set(thread_cache.unwrap_or_else(|| ptr::with_exposed_provenance(beside())));
@@ -94,9 +98,12 @@ pub(crate) extern "C" fn exit(heap: &'static Heap) {
     // SAFETY: by the contract of `Heap::start`, `drain` takes the heap's thread cache, which is this thread's and still
     // valid. (`drain` also makes the thread forget the heap.)
     unsafe { (heap.drain.get())(heap.thread_cache.get()) };
+    let inside = heap.enter();
     heap.abandon_all();
     heap.backing.empty_cache_of(Some(heap));
     heap.thread_cache.set(ptr::null());
     heap.drain.set(drain_nothing);
+    heap.presence.end();
+    drop(inside);
     heap.backing.put_idle(heap);
 }

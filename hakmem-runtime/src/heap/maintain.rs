@@ -55,6 +55,15 @@ impl Heap {
         }
     }
 
+    /// [`note_purge_pending`](Heap::note_purge_pending), outside of a slow path.
+    #[inline]
+    pub(crate) fn note_large_freed(&self) {
+        if self.throttle.start() && self.backing.pool().purge_delay().is_some() {
+            let _inside = self.enter();
+            self.throttle_bins();
+        }
+    }
+
     #[cold]
     #[inline(never)]
     fn throttle_bins(&self) {

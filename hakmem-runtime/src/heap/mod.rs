@@ -4,6 +4,8 @@
 //! ```text
 //! backing       what the heaps of one allocator share: classes, pool, extents, idle heaps
 //! bin           a heap's slabs of one class
+//! presence      whether the heap's thread is in a slow path
+//! keeper        who looks after the heaps of threads that sleep
 //! throttle      short lists, so that threads take a slow path while memory waits for a purge
 //! acquire       a slab to allocate from: one of the heap's own, an abandoned one, a free one
 //! refill        blocks from slabs to the layers
@@ -17,8 +19,10 @@
 mod acquire;
 mod backing;
 mod bin;
+mod keeper;
 mod lifetime;
 mod maintain;
+mod presence;
 mod reclaim;
 mod refill;
 mod remote_batch;
@@ -26,6 +30,7 @@ mod throttle;
 mod trim;
 
 pub use backing::{Backing, LayerHooks};
+pub use keeper::{OnCache, Step};
 pub use lifetime::HeapSlot;
 pub(crate) use lifetime::exit;
 pub(crate) use remote_batch::{flush, flush_one};
@@ -37,6 +42,7 @@ use crate::slab::SlabList;
 use bin::Bin;
 use core::cell::Cell;
 use core::ptr;
+use presence::Presence;
 use throttle::Throttle;
 
 /// A thread's slabs. Each thread has a heap for each allocator that it uses. Heaps are in the arena and are never
@@ -44,7 +50,8 @@ use throttle::Throttle;
 ///
 /// # Invariants
 /// The heap owns the slabs in its bins, and those in `cached`, which are free. Only the heap's thread accesses the
-/// heap, but for `extents`, which others may empty; an idle heap belongs to the list of idle heaps.
+/// heap, but for `extents`, which others may empty, and a keeper (`keeper.rs`), while the thread takes no slow path; an idle
+/// heap belongs to the list of idle heaps.
 #[repr(C)]
 #[derive(Debug)]
 pub struct Heap {
@@ -62,6 +69,7 @@ pub struct Heap {
     idle_next: Cell<Option<&'static Heap>>,
     /// Large blocks that the thread has freed.
     extents: LocalCache,
+    presence: Presence,
     // Followed in memory by a `Bin` for each class, and under `tls = "initial-exec"` by the thread cache.
 }
 
@@ -93,6 +101,7 @@ impl Heap {
             trimming: Cell::new(false),
             idle_next: Cell::new(None),
             extents: LocalCache::new(),
+            presence: Presence::new(),
         };
         // SAFETY: `arena::allocate` returned `bytes` zeroed bytes, aligned to 128, which are the caller's alone and are
         // never freed. So the heap may be written, and read for ever. The bins after it are zero, and a zeroed `Bin`

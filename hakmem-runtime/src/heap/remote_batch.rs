@@ -63,6 +63,7 @@ impl RemoteBatch {
             FreeList::link(tail, ptr::null_mut());
             FreeList::from_head(head)
         }
+        .into_blocks()
         .for_each(|block| slab.free(block));
         if let Some(heap) = heap {
             slab.set_owner(heap.owner_id(slab.class_index()));

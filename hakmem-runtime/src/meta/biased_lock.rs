@@ -7,6 +7,7 @@
 //! who finds the other one there goes without.
 
 use crate::meta::word::Word;
+use crate::sys::membarrier;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The two fences of the protocol.
@@ -16,6 +17,21 @@ pub trait Fences {
     /// The others': orders the writes before it with their reads after it, and does so for all owners. `false`: there is no
     /// such fence.
     fn heavy() -> bool;
+}
+
+/// The kernel's fences.
+#[derive(Debug)]
+pub(crate) struct Kernel;
+
+impl Fences for Kernel {
+    #[inline(always)]
+    fn light() {
+        membarrier::here();
+    }
+
+    fn heavy() -> bool {
+        membarrier::everywhere()
+    }
 }
 
 /// # Invariants
@@ -63,6 +79,11 @@ impl<W: Word> BiasedLock<W> {
     /// Whether the owner is outside, after a heavy fence. It stays there until the lock is opened.
     pub fn is_left(&self) -> bool {
         self.inside.load(Ordering::Acquire) == 0
+    }
+
+    /// The word that is 1 while the lock is closed, for those who wait.
+    pub fn closed_word(&self) -> &W {
+        &self.closed
     }
 
     /// Opens the lock again.

@@ -2,23 +2,25 @@
 
 use super::bitmap::Run;
 use super::free_list::{FreeBlock, FreeList, ListBuilder, Walked};
-use core::cell::Cell;
 use core::ops::Range;
 use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
-/// A slot: a pointer to a block, or null. It does not own the block; what has the slot says who does.
+/// A slot: a pointer to a block, or null. It does not own the block; what has the slot says who does. An atomic, as another
+/// thread may read the slots of one that sleeps (`heapv2`); loads and stores are plain ones.
 #[repr(transparent)]
 #[derive(Debug)]
-pub struct Slot(Cell<*mut u8>);
+pub struct Slot(AtomicPtr<u8>);
 
 impl Slot {
     /// A slot with null.
-    pub const EMPTY: Slot = Slot(Cell::new(ptr::null_mut()));
+    pub const EMPTY: Slot = Slot(AtomicPtr::new(ptr::null_mut()));
 
     /// Stores `block`.
     #[inline(always)]
     pub(crate) fn set(&self, block: FreeBlock) {
-        self.0.set(block.into_raw());
+        // Release pairs with the Acquire of a thread that takes the blocks over: it sees what was done to the block.
+        self.0.store(block.into_raw(), Ordering::Release);
     }
 
     /// The block that was stored last. The slot keeps the pointer.
@@ -29,28 +31,41 @@ impl Slot {
     #[inline(always)]
     pub(crate) unsafe fn read(&self) -> FreeBlock {
         // SAFETY: the caller's contract.
-        unsafe { FreeBlock::from_raw(self.0.get()) }
+        unsafe { FreeBlock::from_raw(self.get()) }
     }
 
     /// The address in the slot.
     #[inline(always)]
     fn addr(&self) -> usize {
-        self.0.get().addr()
+        self.get().addr()
+    }
+
+    /// The pointer in the slot.
+    #[inline(always)]
+    pub(crate) fn get(&self) -> *mut u8 {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// Whether `block` was stored last.
     pub(crate) fn holds(&self, block: *mut u8) -> bool {
-        self.0.get() == block
+        self.get() == block
     }
 
     /// Copies `other`'s pointer.
     pub(crate) fn copy(&self, other: &Slot) {
-        self.0.set(other.0.get());
+        self.0.store(other.get(), Ordering::Relaxed);
     }
 
-    /// Exchanges the pointers of two slots. (`Cell::swap` would first test whether they overlap.)
-    fn swap(&self, other: &Slot) {
-        self.0.set(other.0.replace(self.0.get()));
+    /// Takes `other`'s pointer, which is null then. Another thread may write to `other` at the same time.
+    pub(crate) fn move_from(&self, other: &Slot) {
+        self.0.store(other.0.swap(ptr::null_mut(), Ordering::Acquire), Ordering::Relaxed);
+    }
+
+    /// Exchanges the pointers of two slots.
+    pub(crate) fn swap(&self, other: &Slot) {
+        let (here, there) = (self.get(), other.get());
+        self.0.store(there, Ordering::Relaxed);
+        other.0.store(here, Ordering::Relaxed);
     }
 }
 
@@ -193,7 +208,7 @@ impl<'a> Batch<'a> {
     #[inline(always)]
     pub(crate) fn into_blocks(self) -> impl Iterator<Item = FreeBlock> {
         let (blocks, list, _) = self.into_parts();
-        blocks.chain(list)
+        blocks.chain(list.into_blocks())
     }
 
     /// The blocks in slots, the last first; the list, and what a walk along it found.

@@ -60,6 +60,12 @@ impl Slab {
 
     /// Frees one block. A pointer that is not at a block's start, or a block that is free already, stops the program.
     pub(crate) fn free(&self, block: FreeBlock) {
+        self.mark_free(block);
+        self.sub_used(1);
+    }
+
+    /// [`free`](Slab::free), for a block that is not counted as used.
+    pub(super) fn mark_free(&self, block: FreeBlock) {
         let offset = block.addr().wrapping_sub(self.base()) as u32;
         let index = (u64::from(offset).wrapping_mul(u64::from(self.reciprocal.get())) >> 32) as u32;
         let (number, bit) = (index / WORD, 1_u64 << (index % WORD));
@@ -73,7 +79,6 @@ impl Slab {
         }
         word.set(old | bit);
         self.free_count.set(self.free_count().wrapping_add(1));
-        self.sub_used(1);
         self.lowest.set(self.lowest.get().min(number));
     }
 
@@ -81,7 +86,7 @@ impl Slab {
     #[inline(never)] // Called from many places, and mostly without a remote free to collect.
     pub(crate) fn collect_remote(&self) -> bool {
         let Some((blocks, _)) = self.take_remote() else { return false };
-        blocks.for_each(|block| self.free(block));
+        blocks.into_blocks().for_each(|block| self.free(block));
         true
     }
 

@@ -3,6 +3,7 @@
 use crate::sys::fatal::fatal;
 use core::cell::Cell;
 use core::ptr::{self, NonNull};
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// A free block. The value owns it.
 ///
@@ -93,68 +94,108 @@ impl Walked {
     }
 }
 
-/// A list of free blocks of one class, last in first out.
+/// A list of free blocks of one class, last in first out. One thread pushes and pops; while it sleeps, another one may read
+/// the first block (`slab/parked.rs`), hence the atomic, whose loads and stores are plain ones on every machine that we run on.
 ///
 /// # Invariants
 /// `head` leads through the first words of blocks that the list owns to null.
 #[repr(transparent)]
 #[derive(Debug)]
 pub struct FreeList {
-    head: Cell<Next>,
+    head: AtomicPtr<Link>,
 }
 
 impl FreeList {
     /// No blocks.
-    pub const EMPTY: FreeList = FreeList { head: Cell::new(None) };
+    pub const EMPTY: FreeList = FreeList { head: AtomicPtr::new(ptr::null_mut()) };
+
+    /// A list that starts with `first`.
+    #[inline(always)]
+    fn starting_with(first: Next) -> FreeList {
+        FreeList { head: AtomicPtr::new(pointer(first)) }
+    }
+
+    /// The first block's link.
+    #[inline(always)]
+    fn first(&self) -> Next {
+        NonNull::new(self.head.load(Ordering::Relaxed))
+    }
+
+    #[inline(always)]
+    fn set_first(&self, first: Next) {
+        // Release pairs with the Acquire in `peek`: the links are visible there.
+        self.head.store(pointer(first), Ordering::Release);
+    }
+
+    /// The first block's address, or null, for a thread that does not own the list.
+    pub(super) fn peek(&self) -> *mut u8 {
+        self.head.load(Ordering::Acquire).cast()
+    }
 
     /// Puts `block` first.
     #[inline(always)]
     pub fn push(&self, block: FreeBlock) {
-        next(block.0).set(self.head.get());
-        self.head.set(Some(block.0));
+        next(block.0).set(self.first());
+        self.set_first(Some(block.0));
     }
 
     /// Takes the first block off.
     #[inline(always)]
     pub fn pop(&self) -> Option<FreeBlock> {
-        let first = self.head.get()?;
-        self.head.set(next(first).get());
+        let first = self.first()?;
+        self.set_first(next(first).get());
+        Some(FreeBlock(first))
+    }
+
+    /// [`pop`](FreeList::pop), after which the processor fetches the next block: one instruction, for which nothing waits.
+    #[inline(always)]
+    pub(crate) fn pop_and_prefetch(&self) -> Option<FreeBlock> {
+        let first = self.first()?;
+        let second = next(first).get();
+        self.set_first(second);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint that takes any address and faults at none.
+        unsafe {
+            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address(second).cast());
+        }
         Some(FreeBlock(first))
     }
 
     /// Whether there is no block.
     #[inline(always)]
     pub fn is_empty(&self) -> bool {
-        self.head.get().is_none()
+        self.first().is_none()
     }
 
     /// All blocks, as a list of their own; this one is empty then.
     #[inline(always)]
     pub(crate) fn take_all(&self) -> FreeList {
-        FreeList { head: Cell::new(self.head.take()) }
+        let all = FreeList::starting_with(self.first());
+        self.set_first(None);
+        all
     }
 
     /// Becomes `other`. Must be empty.
     #[inline(always)]
     pub(crate) fn set(&self, other: FreeList) {
         debug_assert!(self.is_empty());
-        self.head.set(other.head.get());
+        self.set_first(other.first());
     }
 
     /// Puts `more` first. `walked`, if `Some`, is the length and the last block of `more`.
     pub(super) fn prepend(&self, more: FreeList, walked: Option<Walked>) {
         if !self.is_empty() {
             let Some(Walked { last, .. }) = walked.or_else(|| more.walk()) else { return };
-            next(last).set(self.head.get());
+            next(last).set(self.first());
         }
         if !more.is_empty() {
-            self.head.set(more.head.get());
+            self.set_first(more.first());
         }
     }
 
     /// Walks the list to its end; `None` if there is no block. A cyclic list aborts.
     pub(crate) fn walk(&self) -> Option<Walked> {
-        let mut found = Walked { count: 1, last: self.head.get()? };
+        let mut found = Walked { count: 1, last: self.first()? };
         while let Some(block) = next(found.last).get() {
             found = Walked { count: found.count.wrapping_add(1), last: block };
             if found.count > LONGEST {
@@ -170,7 +211,7 @@ impl FreeList {
     pub(super) fn append(&self, known: Option<Walked>, more: FreeList, walked: Walked) -> Walked {
         match known.or_else(|| self.walk()) {
             Some(Walked { count, last }) => {
-                next(last).set(more.head.get());
+                next(last).set(more.first());
                 Walked { count: count.wrapping_add(walked.count), last: walked.last }
             }
             None => {
@@ -182,31 +223,32 @@ impl FreeList {
 
     /// Takes up to `most` blocks off the front. `None`: there are none, or `most` is 0.
     pub(super) fn take_front(&self, most: u32) -> Option<(FreeList, Walked)> {
-        let mut found = Walked { count: 1, last: self.head.get().filter(|_| most > 0)? };
+        let mut found = Walked { count: 1, last: self.first().filter(|_| most > 0)? };
         while found.count < most
             && let Some(block) = next(found.last).get()
         {
             found = Walked { count: found.count.wrapping_add(1), last: block };
         }
-        let front = FreeList { head: Cell::new(self.head.get()) };
-        self.head.set(next(found.last).take());
+        let front = FreeList::starting_with(self.first());
+        self.set_first(next(found.last).take());
         Some((front, found))
     }
 
     /// Splits off all but the first `keep` blocks.
     pub(crate) fn split_off(&self, keep: u32) -> FreeList {
-        let mut place = &self.head;
-        for _ in 0..keep {
-            let Some(block) = place.get() else { return FreeList::EMPTY };
-            place = next(block);
+        let Some(before) = keep.checked_sub(1) else { return self.take_all() };
+        let Some(mut last) = self.first() else { return FreeList::EMPTY };
+        for _ in 0..before {
+            let Some(block) = next(last).get() else { return FreeList::EMPTY };
+            last = block;
         }
-        FreeList { head: Cell::new(place.take()) }
+        FreeList::starting_with(next(last).take())
     }
 
     /// How many blocks there are, by walking, but `most` at the most.
     pub(crate) fn len_up_to(&self, most: u32) -> u32 {
         let mut count = 0_u32;
-        let mut link = self.head.get();
+        let mut link = self.first();
         while count < most
             && let Some(block) = link
         {
@@ -221,19 +263,9 @@ impl FreeList {
         self.walk().map_or(0, |found| found.count)
     }
 
-    /// Has the processor fetch the first block: one instruction, for which nothing waits.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a hint that takes any address and faults at none.
-        unsafe {
-            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(address(self.head.get()).cast());
-        }
-    }
-
     /// The first block's address, or null; for a list that is handed to another thread.
     pub(crate) fn into_head(self) -> *mut u8 {
-        address(self.head.get())
+        address(self.first())
     }
 
     /// The list that starts at `head`.
@@ -241,7 +273,7 @@ impl FreeList {
     /// # Safety
     /// `head` came from [`FreeList::into_head`], and the caller owns that list.
     pub(crate) unsafe fn from_head(head: *mut u8) -> FreeList {
-        FreeList { head: Cell::new(NonNull::new(head.cast())) }
+        FreeList { head: AtomicPtr::new(head.cast()) }
     }
 
     /// Makes `tail`, the last block of a list, lead to the block at `successor`, or to none if that is null.
@@ -256,10 +288,16 @@ impl FreeList {
     }
 }
 
+/// A link as a pointer.
+#[inline(always)]
+fn pointer(link: Next) -> *mut Link {
+    link.map_or(ptr::null_mut(), NonNull::as_ptr)
+}
+
 /// The address of a block, or null.
 #[inline(always)]
 fn address(block: Next) -> *mut u8 {
-    block.map_or(ptr::null_mut(), |block| block.as_ptr().cast())
+    pointer(block).cast()
 }
 
 /// A list in the making, first block first.
@@ -289,7 +327,7 @@ impl ListBuilder {
         if let Some(last) = self.last {
             next(last).set(None);
         }
-        FreeList { head: Cell::new(self.first) }
+        FreeList::starting_with(self.first)
     }
 
     /// The list, to which `count` blocks were pushed, and what a walk along it would find.
@@ -299,12 +337,26 @@ impl ListBuilder {
     }
 }
 
-/// Block after block. The link of each is read before it is handed out, so that its memory may be used at once.
-impl Iterator for FreeList {
+/// The blocks of a list, one after the other. The link of each is read before it is handed out, so that its memory may be used
+/// at once.
+#[derive(Debug)]
+pub(crate) struct Blocks(Next);
+
+impl Iterator for Blocks {
     type Item = FreeBlock;
 
     #[inline]
     fn next(&mut self) -> Option<FreeBlock> {
-        self.pop()
+        let first = self.0?;
+        self.0 = next(first).get();
+        Some(FreeBlock(first))
+    }
+}
+
+impl FreeList {
+    /// All blocks. (Not the list itself, whose head is in memory after each.)
+    #[inline]
+    pub(crate) fn into_blocks(self) -> Blocks {
+        Blocks(self.first())
     }
 }

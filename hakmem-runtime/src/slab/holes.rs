@@ -32,6 +32,11 @@ impl Slab {
         self.settled.get() & DONE != 0
     }
 
+    /// Notes that the holes of a slab with so many blocks in use go back now.
+    pub(super) fn note_purged(&self, in_use: u32) {
+        self.settled.set(in_use | DONE);
+    }
+
     /// Gives pages back in which all blocks are free in the bitmap. Blocks on lists count as in use: see
     /// [`unlist`](Slab::unlist).
     #[cold]
@@ -48,6 +53,18 @@ impl Slab {
                 mmap::purge(start, end - start);
             }
         });
+        // What was in use under earlier classes, or mapped in advance, and was not carved since.
+        let carved = self.carved().wrapping_mul(class.size);
+        let most = self.capacity().wrapping_mul(class.size);
+        let touched = self.touched.replace(carved).min(most);
+        if touched > carved {
+            let [start, end] = [carved, touched].map(|bytes| round_up(base.wrapping_add(bytes as usize), page));
+            if let (Some(start), Some(end)) = (start, end)
+                && start < end
+            {
+                mmap::purge(start, end - start);
+            }
+        }
     }
 }
 

@@ -19,6 +19,9 @@ pub(crate) const NO_CLASS: u32 = u32::MAX;
 /// "native"`), or the address of a heap or of an `EmptyThread`, with bit 0 set only beside such an address.
 pub(crate) const NOBODY: usize = 1;
 
+/// The owner of a slab whose heap's thread sleeps. Nor has any thread this owner id.
+pub(crate) const PARKED: usize = 3;
+
 /// A number that only the slab's owner writes and that other threads may read, for statistics and for checks. Relaxed
 /// loads and stores, which are plain ones on every machine.
 #[derive(Debug)]
@@ -58,6 +61,22 @@ impl fmt::Debug for SlabLink {
     }
 }
 
+/// What a keeper saw first on the lists (`parked.rs`).
+#[derive(Debug)]
+pub(super) struct Parked {
+    /// The first block of `free`, which stays there; null if there was none.
+    pub(super) free: Cell<*mut u8>,
+    /// The first block of `local_free`, all of which was taken.
+    pub(super) local_free: Cell<*mut u8>,
+    /// Whether the lists were taken: not if the kernel refused the fence.
+    pub(super) taken: Cell<bool>,
+}
+
+impl Parked {
+    const NOT: Parked =
+        Parked { free: Cell::new(ptr::null_mut()), local_free: Cell::new(ptr::null_mut()), taken: Cell::new(false) };
+}
+
 /// A slab's metadata. All zero is a slab that was never used.
 ///
 /// A set bit marks a free block, so a free touches no memory of the block, a refill hands out ascending addresses
@@ -79,7 +98,8 @@ impl fmt::Debug for SlabLink {
 /// where `allocated` includes the blocks that layers keep elsewhere. All of `free` is counted as used when the slab is
 /// bound, so a hit that pops a block counts nothing. The 1 keeps the slab from being seen as empty while it is bound.
 ///
-/// `owner` is `NOBODY` while the slab is abandoned, or free after use; 0 if it was never used. An abandoned slab has
+/// `owner` is `NOBODY` while the slab is abandoned, or free after use, and `PARKED` while another thread looks after it
+/// (`parked.rs`); 0 if it was never used. An abandoned slab has
 /// `remote.count == 0` and `used > 0`. A slab without a class has empty lists and an empty bitmap.
 ///
 /// # Layout
@@ -139,6 +159,9 @@ pub struct Slab {
     /// The neighbours on a `SlabList`.
     pub(super) previous: SlabLink,
     pub(super) next: SlabLink,
+
+    /// While the slab is parked.
+    pub(super) parked: Parked,
 }
 
 const _: () = assert!(size_of::<Slab>() == 256, "an address leads to its metadata by a shift");
@@ -182,6 +205,7 @@ impl Slab {
             settled_at: Cell::new(0),
             previous: SlabLink::NONE,
             next: SlabLink::NONE,
+            parked: Parked::NOT,
         }
     }
 

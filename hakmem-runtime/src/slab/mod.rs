@@ -7,6 +7,7 @@
 //! metadata   `Slab`: one slab's metadata
 //! bitmap     free blocks as bits; memory that no block was carved from yet
 //! holes      pages of a slab in use that go back to the system
+//! parked     what another thread takes from a slab while its owner sleeps
 //! page_list  free blocks as lists, for the layer `pages`
 //! remote     the word through which other threads free blocks, and by which a slab changes owners
 //! free_list  a free block, and a list of free blocks
@@ -22,6 +23,7 @@ pub(crate) mod geometry;
 mod holes;
 pub(crate) mod metadata;
 pub(crate) mod page_list;
+pub(crate) mod parked;
 pub(crate) mod remote;
 pub(crate) mod slab_list;
 

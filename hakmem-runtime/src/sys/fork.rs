@@ -5,7 +5,7 @@
 //! rest of the runtime nests them:
 //!
 //! ```text
-//! workers' rounds → list of hooks → each hook, newest first (an allocator: idle heaps → extents → pool) → arena
+//! workers' rounds → list of hooks → each hook, newest first (an allocator: keeper → idle heaps → extents → pool) → arena
 //! ```
 //!
 //! The arena comes last because it is registered first, before any allocator.
@@ -26,7 +26,7 @@ use super::lock::{Guard, Lock};
 use core::cell::Cell;
 use core::fmt;
 use core::iter;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// A part of the runtime with locks to hold during a fork.
 pub(crate) trait ForkHook: Sync {
@@ -188,7 +188,17 @@ extern "C" fn parent() {
     }
 }
 
+/// How many forks lie between this process and the first that loaded the runtime, and one more.
+static GENERATION: AtomicU32 = AtomicU32::new(1);
+
+/// A number that this process has, and that those which forked it have not; never 0.
+#[inline]
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
 extern "C" fn child() {
+    GENERATION.store(generation().wrapping_add(1).max(1), Ordering::Relaxed);
     release();
     // Also in the child of an inner fork: none of the workers' threads exists there.
     if let Some(early) = EARLY.get() {

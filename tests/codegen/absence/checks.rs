@@ -18,7 +18,7 @@ pub(crate) const STATES: &[(&str, u64)] = &[
     ("sfc", 16 + 256 * 8),
     ("c23", 16),
     ("ultrahot", 2 * 8),
-    ("heapv2", 40),
+    ("heapv2", 48),
     ("hot", 32),
     ("pages", 24),
     ("quarantine", 16 + 256 * 8),
@@ -34,7 +34,7 @@ const TEXT: &[(&str, u64)] = &[
     ("with_sfc", 73_001),
     ("with_c23", 71_574),
     ("with_ultrahot", 72_286),
-    ("with_heapv2", 74_014),
+    ("with_heapv2", 77_900),
     ("with_hot", 73_575),
     ("with_pages", 73_425),
     ("with_quarantine", 73_091),
@@ -42,9 +42,9 @@ const TEXT: &[(&str, u64)] = &[
     ("with_background", 81_010),
     ("with_deferred", 72_477),
     ("with_region_id", 74_219),
-    ("with_purger", 81_174),
+    ("with_purger", 88_100),
     ("with_crash_report", 77_800),
-    ("with_counted", 72_362),
+    ("with_counted", 75_500),
     ("with_unified_over_sll", 73_843),
     ("with_ultrahot_ahead", 75_057),
 ];
@@ -121,8 +121,7 @@ pub(crate) fn contains(binary: &Binary, text: &str) -> bool {
 }
 
 /// Thread-local bytes that nobody named: the generated struct has the states of the layers and the pointer to the heap,
-/// in whole cache lines, all zero at first; the program has no more than that beside what it has with the system's
-/// allocator.
+/// in whole cache lines; the program has no more than that beside what it has with the system's allocator.
 pub(crate) fn thread_local(binary: &Binary, spec: &Spec, system: &Binary) -> Vec<String> {
     const LINE: u64 = 64;
     let layers = spec.layers.iter().flat_map(|layer| STATES.iter().find(|(name, _)| name == layer));
@@ -137,8 +136,9 @@ pub(crate) fn thread_local(binary: &Binary, spec: &Spec, system: &Binary) -> Vec
     if binary.thread_local > most {
         findings.push(format!("thread-local: the program has {} bytes, not {most}", binary.thread_local));
     }
-    // Unsafe code takes zeroed memory for the empty state of every layer (`Layer`).
-    if binary.initialised > system.initialised {
+    // Two layers have states that are not zero at first: they lead to an empty slab, or slot.
+    let copied = if ["pages", "heapv2"].iter().any(|name| spec.layers.contains(name)) { expected } else { 0 };
+    if binary.initialised > system.initialised.next_multiple_of(LINE) + copied {
         findings.push(format!("thread-local: {} bytes are not zero at first", binary.initialised));
     }
     findings

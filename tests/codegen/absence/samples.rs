@@ -120,6 +120,7 @@ impl Spec {
             "cache" | "cache::mod" | "cache::below" | "cache::slabs" | "cache::stacked" => true,
             // What several layers have in common.
             "cache::array" => names(&["fast", "sfc"]),
+            "cache::depot" => names(&["heapv2"]),
             "cache::circle" => names(&["ring", "quarantine"]),
             "cache::bounded_list" => names(&["unified", "sll", "c23", "hot", "pages"]) || self.policy.is_some(),
             "cache::inline" => self.layers.len() > 1 && self.kinds().next().is_some_and(|first| first.inline),

@@ -1,0 +1,121 @@
+//! The keeper: who takes from the heaps of threads that sleep what these do not need, so that other threads can use it, or the
+//! system. It is the purger's thread, or one that purges everything. `slab/parked.rs` says how, without an instruction on the
+//! sleeping threads' hits.
+
+use super::presence::{KEPT, Presence, SHUT};
+use super::{Backing, Heap};
+use crate::meta::biased_lock::{Fences, Kernel};
+use crate::slab::parked::Kept;
+use core::sync::atomic::Ordering;
+
+/// How many heaps are closed at a time. A thread that wakes up waits for the keeper no longer than it has to do with these.
+const BATCH: usize = 8;
+
+/// What a keeper does with a thread cache, in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Makes hits miss.
+    Shut,
+    /// After a fence: flushes what the layers keep.
+    TakeOver,
+}
+
+/// A function from generated code that does a step with the thread cache at an address, the states of which the keeper does
+/// not know. The cache's thread is shut out of its slow paths.
+pub type OnCache = unsafe fn(*const (), Step);
+
+/// What a keeper found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct HeapsFound {
+    /// Heaps of threads that were busy lately, or in a slow path.
+    pub(crate) busy: u32,
+    /// Heaps that were taken over now.
+    pub(crate) kept: u32,
+}
+
+impl Backing {
+    /// Takes over the heaps of threads that have taken no slow path for `idle_ms`, and looks at those again that were taken
+    /// over before.
+    pub(crate) fn keep_idle_heaps(&self, now: u32, idle_ms: u32, on_cache: OnCache) -> HeapsFound {
+        let _one_at_a_time = self.keeper.lock();
+        let mut found = HeapsFound::default();
+        let mut idle = self.presences.iter().filter(|presence| presence.has_thread()).filter(|presence| {
+            let idle = presence.idle_ms(now) >= idle_ms;
+            found.busy += u32::from(!idle);
+            idle
+        });
+        let mut failed = 0;
+        let mut kept = 0;
+        loop {
+            let batch: [Option<&Presence>; BATCH] = core::array::from_fn(|_| idle.next());
+            if batch.iter().all(Option::is_none) {
+                break;
+            }
+            let closed = || batch.iter().copied().flatten().filter(|presence| presence.is_closed());
+            batch.iter().flatten().for_each(|presence| presence.close());
+            let fenced = Kernel::heavy();
+            let mut any = false;
+            for presence in closed() {
+                match presence.heap_if_left().filter(|_| fenced && presence.has_thread()) {
+                    Some(heap) => any |= heap.shut(on_cache),
+                    None => {
+                        failed += 1;
+                        presence.open();
+                    }
+                }
+            }
+            let fenced = !any || Kernel::heavy();
+            for presence in closed() {
+                if fenced && let Some(heap) = presence.heap_if_left() {
+                    kept += u32::from(heap.take_over(on_cache));
+                }
+                presence.open();
+            }
+        }
+        HeapsFound { busy: found.busy + failed, kept }
+    }
+}
+
+/// The keeper's part: the heap is closed, and its thread has left.
+impl Heap {
+    /// Makes the thread's hits miss, unless that was done before. `true`: a fence must follow.
+    fn shut(&self, on_cache: OnCache) -> bool {
+        if self.presence.state.load(Ordering::Relaxed) == KEPT {
+            return false;
+        }
+        self.presence.state.store(SHUT, Ordering::Relaxed);
+        for bin in self.bins() {
+            bin.slabs().for_each(|slab| slab.shut());
+        }
+        self.on_cache(on_cache, Step::Shut);
+        true
+    }
+
+    fn on_cache(&self, on_cache: OnCache, step: Step) {
+        // SAFETY: the heap has a thread, whose cache this is, and which waits before it does more with it than a hit.
+        unsafe { on_cache(self.thread_cache.get(), step) };
+    }
+
+    /// After the fence. `true`: for the first time.
+    fn take_over(&self, on_cache: OnCache) -> bool {
+        let first = self.presence.state.swap(KEPT, Ordering::Relaxed) == SHUT;
+        if first {
+            self.on_cache(on_cache, Step::TakeOver);
+            self.release_cached();
+        }
+        for (bin, class) in self.bins().iter().zip(self.backing.classes()) {
+            for slab in bin.partial.iter() {
+                if slab.take_over(class, false) == Kept::Emptied {
+                    bin.partial.remove(slab);
+                    bin.made.set(bin.made.get().saturating_sub(1));
+                    slab.reset();
+                    self.backing.pool().put_free(slab, class.slabs);
+                }
+            }
+            if let Some(current) = bin.current.get() {
+                let _in_use = current.take_over(class, true);
+            }
+        }
+        first
+    }
+}
