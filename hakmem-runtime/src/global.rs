@@ -82,7 +82,10 @@ impl Allocator {
 
     /// Gives back all memory that is free now, without waiting for the delay. `heap` is the calling thread's.
     pub fn purge(&self, heap: Option<&Heap>) {
-        self.backing.purge(heap);
+        // Before the first use there is none, and a fork does not know of the locks yet: its child may find them held.
+        if self.ready.load(Ordering::Acquire) != 0 {
+            self.backing.purge(heap);
+        }
     }
 
     /// Prepares the allocator on its first use: a number, a pthread key, a place in the list for fork.

@@ -5,6 +5,7 @@ use crate::forks::{fork, reap, watchdog};
 use crate::rerun::{is_child, isolated};
 use std::alloc::GlobalAlloc;
 use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 hakmem::allocator! {
@@ -53,4 +54,24 @@ fn a_fork_beside_the_first_use() {
             });
         });
     }
+}
+
+/// A purge takes locks. A fork must know of them, or the child may find one held.
+#[test]
+fn a_fork_beside_a_purge_before_the_first_use() {
+    isolated("a_fork_beside_a_purge_before_the_first_use", || {
+        watchdog();
+        let over = &AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    Heap::purge();
+                }
+            });
+            for _ in 0..300 {
+                reap(fork(Heap::purge));
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+    });
 }
