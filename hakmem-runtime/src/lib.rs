@@ -6,6 +6,7 @@
 //! The modules import one way. Each may import those above it in this list, which `tests/rooms.rs` checks:
 //!
 //! ```text
+//! simulated     `core` under `--cfg hakmem_sim`, for the simulator
 //! sys           the operating system: memory, time, locks, threads, fork, the message before an abort
 //! meta          the arena for metadata, the page map, lock-free stacks, a biased lock
 //! slab          a slab: blocks of one class, their metadata, remote frees
@@ -42,8 +43,17 @@
 
 #![no_std]
 
-#[cfg(test)]
+#[cfg(any(test, hakmem_sim))]
 extern crate std;
+
+// Under `--cfg hakmem_sim` every `core::…` of this crate is what `simulated` makes of it.
+#[cfg(hakmem_sim)]
+extern crate self as core;
+#[cfg(hakmem_sim)]
+pub mod simulated;
+#[cfg(hakmem_sim)]
+#[doc(hidden)]
+pub use simulated::*;
 
 mod backend;
 pub mod background;

@@ -7,6 +7,7 @@ use std::path::Path;
 
 /// The modules at the top of the crate, each of which may import those before it.
 const ROOMS: &[&str] = &[
+    "simulated",
     "sys",
     "meta",
     "slab",

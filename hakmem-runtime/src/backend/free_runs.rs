@@ -49,6 +49,7 @@ unsafe impl Send for FreeRunBins {}
 
 /// The dirty slabs of a SuperSlab, taken out to be purged.
 #[derive(Debug)]
+#[cfg_attr(hakmem_sim, derive(Clone))]
 #[must_use = "the slabs are lost unless they are put back"]
 pub(super) struct Aged {
     superslab: &'static SuperSlab,

@@ -2,6 +2,8 @@
 
 use super::pool::{Pool, TICKS};
 use super::superslab::{mask, runs};
+#[cfg(hakmem_sim)]
+use crate::simulated::{Step, leaves_out};
 use crate::sys::mmap;
 use core::sync::atomic::Ordering;
 
@@ -42,6 +44,10 @@ impl Pool {
         let geometry = self.config.geometry;
         loop {
             let Some(aged) = self.free_runs.lock().take_aged(now, delay) else { return };
+            #[cfg(hakmem_sim)]
+            if leaves_out(Step::TakeAged) {
+                self.free_runs.lock().put_purged(aged.clone(), 0);
+            }
             let mut refused = 0;
             for (first, count) in runs(aged.slabs) {
                 if !mmap::purge(aged.address(first, geometry), (count as usize) << geometry.slab_shift) {

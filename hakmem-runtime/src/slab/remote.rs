@@ -30,6 +30,8 @@
 //! in batches. Here one compare-and-swap does both.
 
 use crate::meta::word::Word;
+#[cfg(hakmem_sim)]
+use crate::simulated::{Step, leaves_out};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Bit 63: the slab has an owner.
@@ -118,6 +120,10 @@ impl<W: Word> RemoteWord<W> {
 
     /// Whether the slab is on a stack, or about to be pushed on one.
     pub fn is_stacked(&self) -> bool {
+        #[cfg(hakmem_sim)]
+        if leaves_out(Step::Stacked) {
+            return false;
+        }
         // Acquire pairs with the Release in `leave_stack`.
         self.0.load(Ordering::Acquire) & STACKED != 0
     }
@@ -167,6 +173,11 @@ impl<W: Word> RemoteWord<W> {
     /// owner.
     pub fn abandon(&self, stacked: bool) -> Abandon {
         let mut old = self.0.load(Ordering::Relaxed);
+        #[cfg(hakmem_sim)]
+        if leaves_out(Step::RemoteList) {
+            self.0.store(if stacked { STACKED } else { 0 }, Ordering::Relaxed);
+            return if stacked && old & STACKED == 0 { Abandon::NeedsStack } else { Abandon::Done };
+        }
         while old & POSITION == 0 {
             let new = if stacked { STACKED } else { old & STACKED };
             // Release pairs with the Acquire in `push`, `reclaim` and `leave_stack`: the next owner sees the slab as it
