@@ -188,7 +188,8 @@ pub mod sync {
                     pub fn store(&self, value: $value, order: Ordering) {
                         let address = self.address();
                         let store = Store { address, bytes: size_of::<$value>(), value: value.to_bits() };
-                        let late = order != Ordering::SeqCst;
+                        // Pointers are parts of lists, which may be elsewhere when a late store gets there.
+                        let late = order != Ordering::SeqCst && stringify!($name) != "AtomicPtr";
                         before(if late { Operation::Store(address) } else { Operation::Exchange(address) });
                         if !late || !SIMULATOR.get().is_some_and(|simulator| simulator.keeps(store)) {
                             self.0.store(value, order);

@@ -258,6 +258,8 @@ fn enter<A: Spec>(block: *mut u8, layout: Layout) -> Option<Held> {
     STARTED.set(true);
     let owner = me();
     Some(with(|run| {
+        // The program's stores to its block come after those of the allocator.
+        run.complete_all(owner);
         if let Some(other) = run.model.overlapping(address, size) {
             run.fail(&format!("{size} bytes at {address:#x} were handed out, where {other} is in use"));
         }
