@@ -86,10 +86,12 @@ pub mod protocol {
     //! The lock-free protocols, generic over their atomic word, so that the loom models run the code that ships.
     pub use crate::extent::{Listed, Lists};
     pub use crate::meta::biased_lock::{BiasedLock, Fences};
+    pub use crate::meta::handoff::Handoff;
     pub use crate::meta::page_map::{publish, retract};
     pub use crate::meta::tagged_stack::TaggedStack;
     pub use crate::meta::word::{Word, publish_once};
     pub use crate::slab::remote::{Abandon, RemoteFree, RemoteWord};
+    pub use crate::sys::lock_word::{Acquired, LockWord};
     pub use crate::worker::{fall_asleep, wake};
 }
 

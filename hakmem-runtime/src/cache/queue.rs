@@ -7,9 +7,10 @@ use super::bounded_list::flush_list;
 use super::counted::Counts;
 use super::{Below, Rest};
 use crate::heap::{Heap, Portion};
+use crate::meta::handoff::Handoff;
 use crate::slab::{Batch, FreeList};
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::AtomicU64;
 
 /// Batches that a queue holds at most.
 const BATCHES: usize = 4;
@@ -17,53 +18,37 @@ const BATCHES: usize = 4;
 /// The batches ready for one class.
 ///
 /// # Invariants
-/// A word of `ready` is null or the head of a list, which belongs to the thread that replaces it by null.
+/// What it hands on is the address of the head of a list.
 #[derive(Debug)]
-pub struct Queue {
-    ready: [AtomicPtr<u8>; BATCHES],
-    wanted: AtomicBool,
-}
+pub struct Queue(Handoff<AtomicU64, BATCHES>);
 
 impl Queue {
     /// An empty queue. The number, a parameter of every layer's shared part, is not used.
     pub const fn new(_: u32) -> Queue {
-        Queue { ready: [const { AtomicPtr::new(ptr::null_mut()) }; BATCHES], wanted: AtomicBool::new(false) }
+        Queue(Handoff::new([const { AtomicU64::new(0) }; BATCHES], AtomicU64::new(0)))
     }
 
     /// Whether a miss has asked for batches since the last call.
     pub(crate) fn take_wanted(&self) -> bool {
-        self.wanted.swap(false, Ordering::SeqCst)
+        self.0.take_wanted()
     }
 
     /// Takes a batch; an empty list if none is ready.
     fn take(&self) -> FreeList {
-        for slot in &self.ready {
-            if !slot.load(Ordering::Relaxed).is_null() {
-                // Acquire pairs with the Release in `fill`: the links are visible.
-                let head = slot.swap(ptr::null_mut(), Ordering::Acquire);
-                // SAFETY: null, or the head of a list that `fill` published. The exchange removed it, so no other
-                // thread takes it.
-                let list = unsafe { FreeList::from_head(head) };
-                if !list.is_empty() {
-                    return list;
-                }
-            }
-        }
-        FreeList::EMPTY
+        let Some(head) = self.0.take() else { return FreeList::EMPTY };
+        // SAFETY: the address of the head of a list, which `fill` has exposed and handed on to one thread, this one.
+        unsafe { FreeList::from_head(ptr::with_exposed_provenance_mut(head as usize)) }
     }
 
     /// Fills the empty slots with batches of up to `blocks` from the worker's heap, as far as there is memory.
     pub(crate) fn fill(&self, heap: &Heap, class_index: u32, blocks: u32) {
-        for slot in &self.ready {
-            if slot.load(Ordering::Relaxed).is_null() {
-                let mut batch = Batch::new_list(blocks);
-                heap.refill_batch(class_index, &mut batch);
-                let list = FreeList::EMPTY;
-                list.push_batch(batch);
-                // Only the worker stores lists here, so the slot is still empty.
-                slot.store(list.into_head(), Ordering::Release);
-            }
-        }
+        self.0.fill(|| {
+            let mut batch = Batch::new_list(blocks);
+            heap.refill_batch(class_index, &mut batch);
+            let list = FreeList::EMPTY;
+            list.push_batch(batch);
+            list.into_head().expose_provenance() as u64
+        });
     }
 
     /// Flushes every batch.
@@ -92,8 +77,8 @@ unsafe impl Rest for Queued {
 
     fn refill(&self, batch: &mut Batch<'_>, queue: &Queue, bottom: &mut impl Below) {
         let list = queue.take();
-        // The miss wakes the worker at its end. SeqCst: in one total order with the worker's state (see `worker.rs`).
-        queue.wanted.store(true, Ordering::SeqCst);
+        // The miss wakes the worker at its end.
+        queue.0.want();
         batch.fill_from(&list);
         flush_list(&list, bottom);
         if batch.is_empty() {

@@ -3,6 +3,7 @@
 
 pub(crate) mod arena;
 pub(crate) mod biased_lock;
+pub(crate) mod handoff;
 pub(crate) mod page_map;
 pub(crate) mod tagged_stack;
 pub(crate) mod word;

@@ -1,4 +1,4 @@
-//! A lock of one word: its holder, or 0 if it is free, and two flags (after Drepper, "Futexes are tricky").
+//! A value behind a lock of one word (`lock_word.rs`).
 //!
 //! Unlike std's locks, which may allocate or panic, it only waits on a futex. It records its holder for two cases,
 //! checked only before a wait. A thread that holds the lock for a fork may lock it again, because the program's fork
@@ -6,17 +6,12 @@
 //! signal handler has called the allocator while it held the lock.
 
 use super::fatal::fatal;
+use super::lock_word::{Acquired, LockWord};
 use super::{futex, thread};
 use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::ptr;
-use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-
-const FREE: usize = 0;
-/// A thread may be waiting on the futex.
-const CONTENDED: usize = 1;
-/// The holder has the lock for a fork.
-const FORKING: usize = 2;
+use core::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Attempts before a waiter sleeps. A critical section of the pool takes a few hundred nanoseconds, so a short spin
 /// usually outlasts it.
@@ -29,11 +24,10 @@ const REENTERED: &str = "allocator reentered by a signal handler, or by a replac
 /// A value protected by a futex lock.
 ///
 /// # Invariants
-/// `state == FREE`, or `state == holder | flags`, where `holder` is [`thread::current`] of the one thread that may
-/// access `value`. The flags are bits that are 0 in that address.
+/// The thread that has `state`, by [`thread::current`], and no other accesses `value`.
 #[derive(Debug)]
 pub(crate) struct Lock<T> {
-    state: AtomicUsize,
+    state: LockWord<AtomicU64>,
     value: UnsafeCell<T>,
 }
 
@@ -41,13 +35,14 @@ pub(crate) struct Lock<T> {
 // value is sent between threads (`T: Send`), never shared.
 unsafe impl<T: Send> Sync for Lock<T> {}
 
-fn is_held_by(state: usize, thread: usize) -> bool {
-    state & !(CONTENDED | FORKING) == thread
+/// The calling thread, as a lock knows it.
+fn me() -> u64 {
+    thread::current() as u64
 }
 
 impl<T> Lock<T> {
     pub(crate) const fn new(value: T) -> Lock<T> {
-        Lock { state: AtomicUsize::new(FREE), value: UnsafeCell::new(value) }
+        Lock { state: LockWord::new(AtomicU64::new(0)), value: UnsafeCell::new(value) }
     }
 
     /// Waits for the lock.
@@ -59,83 +54,59 @@ impl<T> Lock<T> {
     /// Takes the lock if it is free: the recorder would rather drop an event than wait.
     #[cfg(any(test, hakmem_record))]
     pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
-        self.state.compare_exchange(FREE, thread::current(), Ordering::Acquire, Ordering::Relaxed).ok()?;
-        Some(Guard { lock: self, owned: true })
+        self.state.try_acquire(me()).then(|| Guard { lock: self, owned: true })
     }
 
     /// Waits for the lock, and holds it while this thread forks. Until [`Lock::release_after_fork`], `lock` returns at
     /// once on this thread. If a signal handler forks, this thread may have the lock already: then the interrupted code
     /// keeps it, and continues in the parent and in the child.
     pub(crate) fn hold_for_fork(&self) {
-        if !is_held_by(self.state.load(Ordering::Relaxed), thread::current()) {
+        if !self.state.is_held_by(me()) {
             self.acquire();
-            self.state.fetch_or(FORKING, Ordering::Relaxed);
+            self.state.hold_for_fork();
         }
     }
 
     /// Releases the lock after the fork, in the parent and in the child. Does nothing if this thread does not hold it
     /// for a fork.
     pub(crate) fn release_after_fork(&self) {
-        let state = self.state.load(Ordering::Relaxed);
-        if state & !CONTENDED == thread::current() | FORKING {
+        if self.state.is_held_for_fork_by(me()) {
             self.release();
         }
     }
 
     /// Frees the lock in a forked child, in which its holder does not exist.
     pub(crate) fn forget_holder(&self) {
-        self.state.store(FREE, Ordering::Relaxed);
+        self.state.forget_holder();
     }
 
     /// Waits for the lock. `false`: this thread holds it for a fork.
     fn acquire(&self) -> bool {
-        let me = thread::current();
-        self.state.compare_exchange(FREE, me, Ordering::Acquire, Ordering::Relaxed).is_ok() || self.wait(me)
+        let me = me();
+        self.state.try_acquire(me) || self.wait(me)
     }
 
     #[cold]
-    fn wait(&self, me: usize) -> bool {
-        let mut spins = SPINS;
-        loop {
-            let state = self.state.load(Ordering::Relaxed);
-            if is_held_by(state, me) {
-                if state & FORKING != 0 {
-                    return false;
-                }
-                fatal(REENTERED, ptr::from_ref(self).addr());
-            }
-            if state == FREE {
-                // A thread that may have slept takes the lock as contended, so that its release wakes the next sleeper.
-                let mine = if spins > 0 { me } else { me | CONTENDED };
-                if self.state.compare_exchange_weak(FREE, mine, Ordering::Acquire, Ordering::Relaxed).is_ok() {
-                    return true;
-                }
-            } else if spins > 0 {
-                spins -= 1;
-                core::hint::spin_loop();
-            } else if state & CONTENDED != 0 || self.mark_contended(state) {
-                futex::wait(self.lower_half(), (state | CONTENDED) as u32);
-            }
+    fn wait(&self, me: u64) -> bool {
+        match self.state.wait(me, SPINS, |state| futex::wait(self.lower_half(), state as u32)) {
+            Acquired::Now => true,
+            Acquired::ForFork => false,
+            Acquired::Reentered => fatal(REENTERED, ptr::from_ref(self).addr()),
         }
-    }
-
-    fn mark_contended(&self, state: usize) -> bool {
-        self.state.compare_exchange_weak(state, state | CONTENDED, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
     /// The half of the word that the kernel compares. It contains the flags. If another holder's lower half is the
     /// same, its lock is contended too, so its release wakes the waiter.
     fn lower_half(&self) -> &AtomicU32 {
-        const { assert!(size_of::<AtomicUsize>() == size_of::<[AtomicU32; 2]>()) };
-        let halves = ptr::from_ref(&self.state).cast::<[AtomicU32; 2]>();
-        // SAFETY: `state` is 8 aligned bytes, the size of two halves (asserted above), and is borrowed as long as the
+        let halves = ptr::from_ref(self.state.word()).cast::<[AtomicU32; 2]>();
+        // SAFETY: the word is 8 aligned bytes, the size of two halves, and is borrowed as long as the
         // result. The half is passed to the kernel only, so no access in this program mixes the two sizes.
         unsafe { &(*halves)[usize::from(cfg!(target_endian = "big"))] }
     }
 
     /// Releases the lock, which the calling thread holds.
     fn release(&self) {
-        if self.state.swap(FREE, Ordering::Release) & CONTENDED != 0 {
+        if self.state.release() {
             futex::wake(self.lower_half(), 1);
         }
     }
@@ -179,7 +150,7 @@ impl<T> Drop for Guard<'_, T> {
 mod tests {
     use super::*;
     use std::sync::Barrier;
-    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn one_thread_at_a_time() {
@@ -199,7 +170,8 @@ mod tests {
                 });
             }
         });
-        assert_eq!((*LOCK.lock(), LOCK.state.load(Ordering::Relaxed) & CONTENDED), ([80_000; 2], 0));
+        assert_eq!(*LOCK.lock(), [80_000; 2]);
+        assert_eq!(LOCK.state.word().load(Ordering::Relaxed), 0, "nobody waits");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! Imports nothing else of this crate.
 
 pub(crate) mod atomic_ref;
+pub(crate) mod atomic_word;
 pub(crate) mod clock;
 pub(crate) mod errno;
 pub(crate) mod fatal;
@@ -10,6 +11,7 @@ pub(crate) mod futex;
 mod kernel;
 pub(crate) mod libc_safe;
 pub(crate) mod lock;
+pub(crate) mod lock_word;
 pub(crate) mod membarrier;
 pub(crate) mod mmap;
 pub(crate) mod program;
