@@ -2,6 +2,7 @@
 //! to a fork or to the end of the program.
 
 use crate::blocks::{Piece, Random, blocks_live, layout, pieces, subjects};
+use crate::faults::{self, Refused};
 use crate::forks::{fork, reap, watchdog};
 use crate::rerun::isolated;
 use crate::workers::{ends, eventually, state_and_ticks, tasks};
@@ -143,6 +144,30 @@ fn misses_are_served_from_what_the_worker_prepared() {
             Heap::purge();
             blocks_live::<Heap>() == 0
         });
+    });
+}
+
+#[test]
+fn a_worker_that_may_not_sleep_pauses() {
+    isolated("a_worker_that_may_not_sleep_pauses", || {
+        faults::prepare();
+        // With this one the worker's calls count.
+        faults::count_this_thread();
+        let before = tasks();
+        let mut set = pieces::<Heap>(64, 100);
+        let workers: Vec<String> = tasks().difference(&before).cloned().collect();
+        let [worker] = &workers[..] else { panic!("one worker was expected: {workers:?}") };
+        eventually("the worker sleeps", || state_and_ticks(worker).0 == 'S');
+        faults::start(Refused::UnknownFrom(1), false);
+        // Asked for once more, it works, and would sleep again.
+        set.extend(pieces(64, 100));
+        eventually("the worker asks to sleep", || faults::counts().refused > 3);
+        let (start, calls) = (Instant::now(), faults::counts().calls);
+        thread::sleep(Duration::from_millis(300));
+        let calls = faults::counts().calls - calls;
+        let most = 2 * start.elapsed().as_millis();
+        faults::stop();
+        assert!(u128::from(calls) <= most, "{calls} calls where {most} are enough");
     });
 }
 

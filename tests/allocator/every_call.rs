@@ -311,7 +311,7 @@ fn script<A: Subject>() -> u32 {
     run.free_half();
     thread::sleep(Duration::from_millis(3));
     run.small();
-    forks::reap(faults::fork(|| {
+    forks::reap(forks::fork(|| {
         let mut other = on_a_thread(|| {
             let mut other = Run::<A>::new();
             other.small();

@@ -3,7 +3,6 @@
 //!
 //! What is counted is in memory that forked processes share, so the numbers go on in a child.
 
-use crate::forks;
 use crate::kernel::{kernel, stand_before_syscall};
 use libc::{c_int, c_long, c_void};
 use std::backtrace::Backtrace;
@@ -11,7 +10,6 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::mem::transmute;
 use std::ptr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -59,6 +57,8 @@ pub(crate) enum Refused {
     Unknown(u32),
     /// That one and all that follow.
     From(u32),
+    /// The same, with the error of a kernel that does not know the calls.
+    UnknownFrom(u32),
 }
 
 /// What processes share. All zero at first.
@@ -109,6 +109,7 @@ pub(crate) fn start(refused: Refused, notes: bool) {
         Refused::HalfDone(number) => (number, number, 1),
         Refused::Unknown(number) => (number, number, 2),
         Refused::From(number) => (number, u32::MAX, 0),
+        Refused::UnknownFrom(number) => (number, u32::MAX, 2),
     };
     shared.from.store(from, Ordering::Relaxed);
     shared.to.store(to, Ordering::Relaxed);
@@ -217,7 +218,7 @@ fn judge(number: c_long, arguments: [c_long; 6]) -> Verdict {
     let (Some(shared), Verdict::Refuse(error) | Verdict::RefuseHalfDone(error)) = (shared(), verdict) else {
         return Verdict::Pass;
     };
-    if number == libc::SYS_futex {
+    if error == libc::EINTR {
         std::thread::sleep(Duration::from_micros(200)); // Who waits comes back at once.
     }
     if number == libc::SYS_munmap {
@@ -252,32 +253,38 @@ fn judge_kind(kind: usize) -> Verdict {
     }
 }
 
-/// Held while a call is written down, since std has a lock for that.
-static NOTING: Mutex<()> = Mutex::new(());
+/// Whether a thread is tracing its calls back. std has a lock for that, which a child would find held for good.
+static TRACES: AtomicBool = AtomicBool::new(false);
 
-thread_local! {
-    /// Whether this thread holds it, for a fork.
-    static FORKING: Cell<bool> = const { Cell::new(false) };
+extern "C" fn hold_traces() {
+    while TRACES.swap(true, Ordering::Acquire) {
+        std::thread::yield_now();
+    }
 }
 
-/// [`forks::fork`], while no thread is writing a call down: the child has none that could give std's lock back.
-pub(crate) fn fork(child: impl FnOnce()) -> libc::pid_t {
-    let nobody_else = NOTING.lock();
-    FORKING.set(true);
-    let process = forks::fork(move || {
-        FORKING.set(false);
-        drop(nobody_else);
-        child();
-    });
-    FORKING.set(false);
-    process
+extern "C" fn release_traces() {
+    TRACES.store(false, Ordering::Release);
 }
+
+/// Registers before the allocators do, so that a fork holds the traces last: a thread that traces may have one of their
+/// locks.
+extern "C" fn hold_traces_at_forks() {
+    // SAFETY: the handlers are functions of this program.
+    let error = unsafe { libc::pthread_atfork(Some(hold_traces), Some(release_traces), Some(release_traces)) };
+    assert_eq!(error, 0);
+}
+
+#[used]
+// SAFETY: the section holds pointers to functions that the C library calls, with arguments that this one ignores.
+#[unsafe(link_section = ".init_array.00100")]
+static BEFORE_OTHERS: extern "C" fn() = hold_traces_at_forks;
 
 /// Writes down where a call comes from: the innermost line of the runtime outside of `sys`.
 fn note(line: &[AtomicU8], kind: usize) {
     const SOURCE: &str = "hakmem-runtime/src/";
-    let _nobody_forks = (!FORKING.get()).then(|| NOTING.lock());
+    hold_traces();
     let trace = Backtrace::force_capture().to_string();
+    release_traces();
     let lines = trace.lines().filter_map(|line| line.trim().strip_prefix("at ")?.split_once(SOURCE));
     let mut places = lines.map(|(_, place)| place.rsplit_once(':').map_or(place, |(place, _)| place));
     let place = places.find(|place| !place.starts_with("sys/")).unwrap_or("elsewhere");
