@@ -8,7 +8,7 @@
 //! ```text
 //! simulated     `core` under `--cfg hakmem_sim`, for the simulator
 //! sys           the operating system: memory, time, locks, threads, fork, the message before an abort
-//! meta          the arena for metadata, the page map, lock-free stacks, a biased lock
+//! meta          the arena for metadata, the page map, lock-free stacks, a handoff, a biased lock
 //! slab          a slab: blocks of one class, their metadata, remote frees
 //! backend       what threads share: free slabs, SuperSlabs, regions, purging
 //! extent        large blocks, which no class serves

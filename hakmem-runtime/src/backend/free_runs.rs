@@ -248,3 +248,37 @@ fn fullest(first: Option<&'static SuperSlab>) -> Option<&'static SuperSlab> {
     let bin = core::iter::successors(first, |superslab| superslab.next.get());
     bin.take(CANDIDATES as usize).min_by_key(|superslab| superslab.free_slabs())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::superslab::mask;
+    use std::boxed::Box;
+
+    #[test]
+    fn superslabs_are_purged_in_the_order_in_which_they_were_queued_each_once() {
+        let mut bins = FreeRunBins::EMPTY;
+        let [first, second] = [(); 2].map(|()| {
+            let superslab: &'static SuperSlab = Box::leak(Box::new(SuperSlab::blank()));
+            superslab.init(Geometry::new(16 << 16, 1 << 16), 1);
+            bins.insert(superslab);
+            bins.update(superslab, |superslab| superslab.take(6));
+            superslab
+        });
+        // Nothing is dirty yet.
+        bins.queue(first, 1);
+        assert_eq!(bins.oldest_since(), None);
+        for (superslab, now, at) in [(first, 5, 1), (second, 7, 1), (first, 9, 3)] {
+            bins.update(superslab, |superslab| superslab.put(at, 2, false));
+            bins.queue(superslab, now);
+            assert_eq!(bins.oldest_since(), Some(5));
+        }
+        assert!(bins.take_aged(14, 10).is_none());
+        for (now, slabs, next) in [(15, mask(1, 4), Some(7)), (17, mask(1, 2), None)] {
+            let aged = bins.take_aged(now, 10).expect("it is old enough");
+            assert_eq!((aged.slabs, bins.oldest_since()), (slabs, next));
+            assert!(bins.take_aged(now, 10).is_none());
+            bins.put_purged(aged, 0);
+        }
+    }
+}

@@ -185,6 +185,23 @@ impl SuperSlab {
 }
 
 #[cfg(test)]
+impl SuperSlab {
+    /// As it is in memory that nobody has written to.
+    pub(super) fn blank() -> SuperSlab {
+        SuperSlab {
+            free: Cell::new(0),
+            dirty: Cell::new(0),
+            run: Cell::new(0),
+            since: Cell::new(0),
+            aging: Cell::new(false),
+            previous: Cell::new(None),
+            next: Cell::new(None),
+            younger: Cell::new(None),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::vec::Vec;
@@ -226,16 +243,7 @@ mod tests {
 
     #[test]
     fn what_the_kernel_refused_to_purge_remains_dirty() {
-        let superslab = SuperSlab {
-            free: Cell::new(0),
-            dirty: Cell::new(0),
-            run: Cell::new(0),
-            since: Cell::new(0),
-            aging: Cell::new(false),
-            previous: Cell::new(None),
-            next: Cell::new(None),
-            younger: Cell::new(None),
-        };
+        let superslab = SuperSlab::blank();
         superslab.init(Geometry::new(16 << 16, 1 << 16), 1);
         assert_eq!((superslab.free.get(), superslab.dirty.get(), superslab.run.get()), (0xFFFE, 0, 15));
         assert_eq!(superslab.take(15), Some((1, true)));
