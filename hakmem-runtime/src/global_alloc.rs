@@ -6,7 +6,7 @@
 use crate::class_offset::ClassOffset;
 use crate::global::Allocator;
 use crate::groups::Groups;
-use crate::heap::{Heap, LayerHooks, Step, Trim};
+use crate::heap::{Heap, KeeperStep, LayerHooks, Trim};
 use crate::size_table::{NO_OFFSET, ROWS, SmallTable};
 use crate::slab::FreeBlock;
 use crate::slab::class::Class;
@@ -541,12 +541,12 @@ pub unsafe fn drain_at_exit<S: CompiledSpec>(cache: *const ()) {
 ///
 /// # Safety
 /// As any [`OnCache`](crate::OnCache).
-pub unsafe fn on_cache<S: CompiledSpec>(cache: *const (), step: Step) {
+pub unsafe fn on_cache<S: CompiledSpec>(cache: *const (), step: KeeperStep) {
     // SAFETY: the caller's contract.
     let cache = unsafe { &*cache.cast::<S::Cache>() };
     match step {
-        Step::Shut => S::Groups::shut(cache),
-        Step::TakeOver => S::Groups::take_over(cache),
+        KeeperStep::Shut => S::Groups::shut(cache),
+        KeeperStep::TakeOver => S::Groups::take_over(cache),
     }
 }
 

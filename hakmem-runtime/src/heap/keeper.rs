@@ -13,7 +13,7 @@ const BATCH: usize = 8;
 
 /// What a keeper does with a thread cache, in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum KeeperStep {
     /// Makes hits miss.
     Shut,
     /// After a fence: flushes what the layers keep.
@@ -22,7 +22,7 @@ pub enum Step {
 
 /// A function from generated code that does a step with the thread cache at an address, the states of which the keeper does
 /// not know. The cache's thread is shut out of its slow paths.
-pub type OnCache = unsafe fn(*const (), Step);
+pub type OnCache = unsafe fn(*const (), KeeperStep);
 
 /// What a keeper found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -87,11 +87,11 @@ impl Heap {
         for bin in self.bins() {
             bin.slabs().for_each(|slab| slab.shut());
         }
-        self.on_cache(on_cache, Step::Shut);
+        self.on_cache(on_cache, KeeperStep::Shut);
         true
     }
 
-    fn on_cache(&self, on_cache: OnCache, step: Step) {
+    fn on_cache(&self, on_cache: OnCache, step: KeeperStep) {
         // SAFETY: the heap has a thread, whose cache this is, and which waits before it does more with it than a hit.
         unsafe { on_cache(self.thread_cache.get(), step) };
     }
@@ -100,7 +100,7 @@ impl Heap {
     fn take_over(&self, on_cache: OnCache) -> bool {
         let first = self.presence.state.swap(KEPT, Ordering::Relaxed) == SHUT;
         if first {
-            self.on_cache(on_cache, Step::TakeOver);
+            self.on_cache(on_cache, KeeperStep::TakeOver);
             self.release_cached();
         }
         for (bin, class) in self.bins().iter().zip(self.backing.classes()) {

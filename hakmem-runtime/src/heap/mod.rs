@@ -30,7 +30,7 @@ mod throttle;
 mod trim;
 
 pub use backing::{Backing, LayerHooks};
-pub use keeper::{OnCache, Step};
+pub use keeper::{KeeperStep, OnCache};
 pub use lifetime::HeapSlot;
 pub(crate) use lifetime::exit;
 pub(crate) use remote_batch::{flush, flush_one};
