@@ -14,6 +14,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
+use std::iter;
 
 const PAGE: usize = 4096;
 
@@ -113,10 +114,14 @@ impl State {
         self.lock.close();
         let fenced = F::heavy();
         if fenced && (self.lock.is_left() || !looks) {
-            while let Some(taken) = self.in_lists(|lists| lists.take_any(|address| Some(self.record(address / PAGE)))) {
+            let take = || self.in_lists(|lists| lists.take_any(|address| Some(self.record(address / PAGE))));
+            if let Some(first) = take() {
+                // Those that follow are taken out under the store's lock, as they are put there together.
                 let mut store = self.store.lock().unwrap();
-                self.record(taken.address / PAGE).store(FREE, Ordering::Relaxed);
-                store.push(taken.address / PAGE);
+                for taken in iter::successors(Some(first), |_| take()) {
+                    self.record(taken.address / PAGE).store(FREE, Ordering::Relaxed);
+                    store.push(taken.address / PAGE);
+                }
             }
         }
         self.lock.open();

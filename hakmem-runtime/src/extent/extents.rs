@@ -5,7 +5,7 @@
 
 use super::block::{Block, block_at, clear, find, hand_out, units_for, zero};
 use super::local_cache::{Cached, LocalCache};
-use super::page_store::{Taken, Wanted};
+use super::page_store::{Owned, Taken, Wanted};
 use super::segment::{LONGEST, Record, Segment, UNIT};
 use super::shard::Shard;
 use crate::meta::arena;
@@ -323,13 +323,14 @@ impl Extents {
             store.split_used()
         });
         if !split {
-            self.put_back(&longer, clock::now_ms());
+            self.put_back_one(Owned { segment, unit, length: longer.length }, clock::now_ms());
             return None;
         }
         let rest = Block { segment, unit: unit + length, length: longer.length - length, offset: 0 };
         if !cache.put(&rest, self.most_cached()) {
             segment.set_record(rest.unit, Record::Held { length: rest.length });
-            shard.put_dirty(segment, rest.unit, rest.length, clock::now_ms());
+            let rest = Owned { segment, unit: rest.unit, length: rest.length };
+            self.put_back_one(rest, clock::now_ms());
         }
         Some(Taken { segment, unit, dirty: length })
     }
@@ -378,12 +379,9 @@ impl Extents {
         // A second free must not find a block there.
         block.segment.set_record(block.unit, Record::Held { length: block.length });
         let now = clock::now_ms();
-        if let Some(cache) = cache {
-            self.put_back_all(cache, now);
-        }
-        if let Some(shard) = self.shard_of(block.segment) {
-            shard.put_dirty(block.segment, block.unit, block.length, now);
-        }
+        let Block { segment, unit, length, .. } = block;
+        let mut block = Some(Owned { segment, unit, length });
+        self.put_back(&mut || block.take().or_else(|| cache?.take_any()), now);
         self.purge_to_limit();
         if self.is_oom() {
             self.purge(now, 0);
@@ -395,23 +393,26 @@ impl Extents {
     #[inline(never)]
     pub(crate) fn empty(&self, cache: Option<&LocalCache>) {
         let Some(cache) = cache.filter(|cache| cache.units() > 0) else { return };
-        self.put_back_all(cache, clock::now_ms());
+        self.put_back(&mut || cache.take_any(), clock::now_ms());
         self.purge_to_limit();
     }
 
-    /// [`Extents::empty`], without a look at the limit.
-    fn put_back_all(&self, cache: &LocalCache, now: u32) {
-        cache.take_all(|extent| self.put_back(&extent, now));
+    /// Puts the extents that `next` returns, which blocks have used, back into their shards.
+    #[inline(never)]
+    pub(super) fn put_back(&self, next: &mut dyn FnMut() -> Option<Owned>, now: u32) {
+        let mut extent = next();
+        while let Some(owned) = extent {
+            extent = match self.shard_of(owned.segment) {
+                Some(shard) => shard.put_dirty(owned, next, now),
+                None => next(),
+            };
+        }
     }
 
-    /// Puts an extent from a cache back into its shard.
-    #[inline(never)]
-    pub(super) fn put_back(&self, extent: &Cached, now: u32) {
-        if let Some(segment) = extent.segment()
-            && let Some(shard) = self.shard_of(segment)
-        {
-            shard.put_dirty(segment, segment.unit(extent.address), extent.length, now);
-        }
+    /// [`Extents::put_back`] of one.
+    pub(super) fn put_back_one(&self, extent: Owned, now: u32) {
+        let mut extent = Some(extent);
+        self.put_back(&mut || extent.take(), now);
     }
 }
 

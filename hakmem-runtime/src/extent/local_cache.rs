@@ -3,13 +3,14 @@
 
 use super::block::Block;
 use super::lists::{LONGEST_LISTED, Listed, Lists};
+use super::page_store::Owned;
 use super::segment::Segment;
 use crate::meta::biased_lock::{BiasedLock, Fences, Kernel};
 use crate::sys::atomic_ref::AtomicRef;
 use core::iter;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-/// In the heap of the thread that owns it: only that thread calls `take`, `take_longer`, `put`, `take_all` and `count_free`.
+/// In the heap of the thread that owns it: only that thread calls `take`, `take_longer`, `put`, `take_any` and `count_free`.
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub(crate) struct LocalCache {
@@ -34,6 +35,12 @@ impl Cached {
     /// The segment that it is in.
     pub(super) fn segment(&self) -> Option<Segment> {
         segment_of(self.address)
+    }
+
+    /// As what is put back.
+    pub(super) fn owned(&self) -> Option<Owned> {
+        let segment = self.segment()?;
+        Some(Owned { segment, unit: segment.unit(self.address), length: self.length })
     }
 }
 
@@ -123,16 +130,11 @@ impl LocalCache {
         self.lists.units()
     }
 
-    /// The owner's way to empty it.
-    pub(super) fn take_all(&self, mut each: impl FnMut(Cached)) {
-        loop {
-            let extent = if self.lock.enter::<Kernel>() { self.lists.take_any(record_at) } else { None };
-            self.lock.leave();
-            match extent {
-                Some(extent) => each(extent),
-                None => return,
-            }
-        }
+    /// The owner's way to empty it: any extent.
+    pub(super) fn take_any(&self) -> Option<Owned> {
+        let extent = if self.lock.enter::<Kernel>() { self.lists.take_any(record_at) } else { None };
+        self.lock.leave();
+        extent?.owned()
     }
 }
 
@@ -146,7 +148,7 @@ pub(super) fn starting_at(newest: Option<&'static LocalCache>) -> impl Iterator<
 pub(super) fn empty(
     newest: Option<&'static LocalCache>,
     wanted: impl Fn(&LocalCache) -> bool,
-    mut each: impl FnMut(Cached),
+    put_back: impl Fn(&mut dyn FnMut() -> Option<Owned>),
 ) {
     let all = || starting_at(newest);
     let mut any = false;
@@ -162,9 +164,7 @@ pub(super) fn empty(
         let alone = fenced && cache.lock.is_left();
         cache.stuck.store(!alone, Ordering::Relaxed);
         if alone {
-            while let Some(extent) = cache.lists.take_any(record_at) {
-                each(extent);
-            }
+            put_back(&mut || cache.lists.take_any(record_at)?.owned());
         }
         cache.lock.open();
     }

@@ -36,6 +36,14 @@ pub(super) struct Taken {
     pub(super) dirty: usize,
 }
 
+/// An extent that the caller owns, in use or held.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Owned {
+    pub(super) segment: Segment,
+    pub(super) unit: usize,
+    pub(super) length: usize,
+}
+
 /// # Invariants
 /// ```text
 /// usable units of segments == used + units of free extents
@@ -220,7 +228,7 @@ impl PageStore {
     }
 
     /// [`put`](PageStore::put) of an extent that a block has used: all of it may have been written to.
-    pub(super) fn put_dirty(&mut self, segment: Segment, unit: usize, length: usize, now: u32) {
+    pub(super) fn put_dirty(&mut self, Owned { segment, unit, length }: Owned, now: u32) {
         segment.set_dirty(unit..unit + length);
         self.put(segment, unit, length, length, now);
     }

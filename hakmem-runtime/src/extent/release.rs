@@ -8,6 +8,7 @@ use super::moves;
 use super::segment::UNIT;
 use super::shard::Shard;
 use crate::sys::clock;
+use crate::sys::lock::Guard;
 use crate::sys::mmap;
 use core::iter;
 use core::sync::atomic::Ordering;
@@ -27,6 +28,9 @@ const PIECE: usize = (64 << 10) / UNIT;
 /// After so many refusals the rest of an extent is left alone: all of it may be locked.
 const REFUSALS: usize = 16;
 
+/// The most units that go back in one call (16 MiB): meanwhile the kernel makes other threads wait that map or unmap.
+const AT_ONCE: usize = (16 << 20) / UNIT;
+
 /// Where too much is kept, a thread that has not freed a large block for so many milliseconds counts as idle.
 const IDLE_MS: u32 = 8;
 
@@ -34,7 +38,8 @@ const IDLE_MS: u32 = 8;
 impl Extents {
     /// Gives back what has been free for at least `delay` milliseconds.
     pub(crate) fn purge(&self, now: u32, delay: u32) {
-        self.empty_caches(now, true);
+        // What another thread has taken out of a cache at this moment is in no shard yet.
+        self.empty_caches_alone(&self.emptying.lock(), now, true);
         self.purge_to_limit();
         if delay > 0 && self.is_oom() && now.wrapping_sub(self.oom_since.load(Ordering::Relaxed)) as i32 >= delay as i32
         {
@@ -130,13 +135,19 @@ impl Extents {
     }
 
     /// Moves what is in the caches of idle threads, or of all threads, to the shards, where it counts as freed at `since`. A
-    /// cache that its thread is using at this moment is left out.
+    /// cache that its thread is using at this moment is left out. Does nothing while another thread does it.
     #[inline(never)]
     pub(super) fn empty_caches(&self, since: u32, all: bool) {
-        let emptying = self.emptying.lock();
+        if let Some(emptying) = self.emptying.try_lock() {
+            self.empty_caches_alone(&emptying, since, all);
+        }
+    }
+
+    /// The same, by the one thread that does it.
+    #[inline(never)]
+    fn empty_caches_alone(&self, _emptying: &Guard<'_, ()>, since: u32, all: bool) {
         let wanted = |cache: &LocalCache| cache.is_idle() || all;
-        local_cache::empty(self.caches.get(), wanted, |extent| self.put_back(&extent, since));
-        drop(emptying);
+        local_cache::empty(self.caches.get(), wanted, |next| self.put_back(next, since));
     }
 
     /// Empties the caches of threads that have been idle for `IDLE_MS`, if that was not done within that time.
@@ -196,6 +207,9 @@ impl Extents {
             return Some(purge_extent(shard, &extent, most));
         }
         shard.with_store(|store| store.remove(&extent));
+        if extent.dirty > AT_ONCE {
+            purge_in_pieces(&extent);
+        }
         let moved = extent.segment.moves();
         if extent.segment.unmap() {
             moves::give_back(moved);
@@ -207,13 +221,30 @@ impl Extents {
     }
 }
 
+/// Gives the dirty units of an extent back that is unmapped next, so that this takes no long time at once.
+#[inline(never)]
+fn purge_in_pieces(extent: &FreeExtent) {
+    let segment = extent.segment;
+    let mut from = extent.unit;
+    loop {
+        let run = segment.dirty_run(from..extent.end());
+        if run.is_empty() {
+            return;
+        }
+        from = run.end.min(run.start.saturating_add(AT_ONCE));
+        mmap::purge(segment.address(run.start), (from - run.start) * UNIT);
+    }
+}
+
 /// Gives back up to `most` dirty units of an extent that the caller holds, and puts it back. Returns how many.
 #[inline(never)]
 fn purge_extent(shard: &Shard, extent: &FreeExtent, most: usize) -> usize {
     let &FreeExtent { segment, unit, length, .. } = extent;
     let end = unit + length;
     let (mut purged, mut from) = (0, unit);
-    let (mut refusals, mut piece, mut refused) = (0, usize::MAX, false);
+    let (mut refusals, mut piece, mut refused) = (0, AT_ONCE, false);
+    // What the system took, and whose bits are still to be written.
+    let mut clean = unit..unit;
     while purged < most {
         let run = segment.dirty_run(from..end);
         if run.is_empty() {
@@ -223,17 +254,21 @@ fn purge_extent(shard: &Shard, extent: &FreeExtent, most: usize) -> usize {
         let whole_pages = (most - purged).checked_next_multiple_of(mmap::page_size() / UNIT).unwrap_or(most);
         let run = run.start..run.end.min(run.start.saturating_add(whole_pages.min(piece)));
         if mmap::purge(segment.address(run.start), run.len() * UNIT) {
-            shard.with_store(|_| segment.set_clean(run.clone()));
+            if clean.end != run.start {
+                shard.with_store(|_| segment.set_clean(clean.clone()));
+                clean = run.clone();
+            }
+            clean.end = run.end;
             purged += run.len();
             from = run.end;
-            piece = piece.saturating_mul(4);
+            piece = piece.saturating_mul(4).min(AT_ONCE);
             continue;
         }
         refusals += 1;
         if refusals == REFUSALS {
             from = end;
         } else if run.len() <= PIECE {
-            (from, piece) = (run.end, usize::MAX);
+            (from, piece) = (run.end, AT_ONCE);
         } else {
             piece = (run.len() / 4).next_multiple_of(PIECE);
             continue;
@@ -242,6 +277,7 @@ fn purge_extent(shard: &Shard, extent: &FreeExtent, most: usize) -> usize {
     }
     // What was refused no longer counts as dirty: else each purge to a limit would try it again.
     shard.with_store(|store| {
+        segment.set_clean(clean);
         store.refused |= refused;
         store.put_purged(extent, segment.count_dirty(from..end));
     });

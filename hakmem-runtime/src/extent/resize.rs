@@ -3,7 +3,7 @@
 use super::block::{Block, block_at, units_for};
 use super::extents::{Caller, Extents};
 use super::moves;
-use super::page_store::{Taken, Wanted};
+use super::page_store::{Owned, Taken, Wanted};
 use super::segment::{LONGEST, Record, UNIT};
 use super::shard::Shard;
 use crate::sys::clock;
@@ -177,7 +177,7 @@ impl Extents {
         let purged = rest >= GIVEN_BACK && mmap::purge(segment.address(tail), rest * UNIT);
         let now = clock::now_ms();
         if !purged {
-            shard.put_dirty(segment, tail, rest, now);
+            self.put_back_one(Owned { segment, unit: tail, length: rest }, now);
             return self.purge_to_limit();
         }
         shard.with_store(|store| {

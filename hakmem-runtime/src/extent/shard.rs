@@ -1,12 +1,18 @@
 //! A shard: a page store with a lock of its own. Threads are spread over several, so that they seldom wait for each other;
 //! what is freed goes to the shard that it came from.
+//!
+//! No system call is made under the lock but those of the arena, for nodes. Where more threads run than there are processors,
+//! each acquisition can cost a turn of all of them, so what is put back together is put back under one.
 
-use super::page_store::{PageStore, Taken, Wanted};
-use super::segment::{Record, Segment, UNIT};
+use super::page_store::{Owned, PageStore, Taken, Wanted};
+use super::segment::{Record, UNIT};
 use crate::meta::arena;
 use crate::sys::atomic_ref::AtomicRef;
 use crate::sys::lock::Lock;
 use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// The most extents that are put back under one acquisition of the lock.
+const AT_ONCE: usize = 32;
 
 /// # Invariants
 /// An extent is in use (its record has the block), free (its record has a node of the store), or held: by a thread's cache,
@@ -48,10 +54,22 @@ impl Shard {
         if self.dirty() < wanted.length { None } else { self.with_store(|store| store.take_resident(wanted)) }
     }
 
-    /// [`PageStore::put_dirty`].
+    /// [`PageStore::put_dirty`] for `first`, which is this shard's, and for those that `next` returns, as long as they are, too,
+    /// and not too many. Returns the one that is not put back.
     #[inline(never)]
-    pub(super) fn put_dirty(&self, segment: Segment, unit: usize, length: usize, now: u32) {
-        self.with_store(|store| store.put_dirty(segment, unit, length, now));
+    pub(super) fn put_dirty(&self, first: Owned, next: &mut dyn FnMut() -> Option<Owned>, now: u32) -> Option<Owned> {
+        let number = first.segment.shard();
+        self.with_store(|store| {
+            let mut extent = first;
+            for _ in 0..AT_ONCE {
+                if extent.segment.shard() != number {
+                    break;
+                }
+                store.put_dirty(extent, now);
+                extent = next()?;
+            }
+            Some(extent)
+        })
     }
 
     /// The units in use or cached.

@@ -51,8 +51,7 @@ impl<T> Lock<T> {
         Guard { lock: self, owned }
     }
 
-    /// Takes the lock if it is free: the recorder would rather drop an event than wait.
-    #[cfg(any(test, hakmem_record))]
+    /// Takes the lock if it is free.
     pub(crate) fn try_lock(&self) -> Option<Guard<'_, T>> {
         self.state.try_acquire(me()).then(|| Guard { lock: self, owned: true })
     }
