@@ -175,6 +175,42 @@ pub(crate) fn aside<T>(body: impl FnOnce() -> T) -> T {
     result
 }
 
+/// What is done to the calls of all threads, whether they count or not.
+pub(crate) struct Orders {
+    /// So many moves to a given place are refused.
+    pub(crate) moves: AtomicU32,
+    /// What is in the place is unmapped by then.
+    pub(crate) half_done: AtomicBool,
+    /// Moves to a given place that were not refused.
+    pub(crate) moved: AtomicU32,
+    /// Nothing is unmapped, and no memory goes back.
+    pub(crate) keep: AtomicBool,
+}
+
+pub(crate) static ORDERS: Orders = Orders {
+    moves: AtomicU32::new(0),
+    half_done: AtomicBool::new(false),
+    moved: AtomicU32::new(0),
+    keep: AtomicBool::new(false),
+};
+
+impl Orders {
+    fn verdict(&self, number: c_long, [_, _, advice, flags, ..]: [c_long; 6]) -> Option<Verdict> {
+        if is_move(number, flags) {
+            let more = |left: u32| left.checked_sub(1);
+            if self.moves.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_err() {
+                self.moved.fetch_add(1, Ordering::SeqCst);
+                return None;
+            }
+            let refuse = if self.half_done.load(Ordering::SeqCst) { Verdict::RefuseHalfDone } else { Verdict::Refuse };
+            return Some(refuse(libc::ENOMEM));
+        }
+        let gives =
+            number == libc::SYS_munmap || number == libc::SYS_madvise && advice == c_long::from(libc::MADV_DONTNEED);
+        (gives && self.keep.load(Ordering::SeqCst)).then_some(Verdict::Refuse(libc::ENOMEM))
+    }
+}
+
 /// Whether a call moves pages to a given place.
 fn is_move(number: c_long, flags: c_long) -> bool {
     number == libc::SYS_mremap && flags & c_long::from(libc::MREMAP_FIXED) != 0
@@ -189,7 +225,7 @@ stand_before_syscall!(answer);
 unsafe fn answer(number: c_long, arguments: [c_long; 6]) -> c_long {
     // SAFETY: the caller's call, passed on, or half of it.
     unsafe {
-        match judge(number, arguments) {
+        match ORDERS.verdict(number, arguments).unwrap_or_else(|| judge(number, arguments)) {
             Verdict::Pass => kernel(number, arguments),
             Verdict::Refuse(error) => -c_long::from(error),
             Verdict::RefuseHalfDone(error) => {

@@ -35,6 +35,8 @@ mod holes;
 mod interpreted;
 mod large;
 mod locked;
+#[cfg(not(miri))]
+mod lost_moves;
 mod memory;
 mod misuse;
 mod model;

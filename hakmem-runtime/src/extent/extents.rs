@@ -151,7 +151,7 @@ impl Extents {
                 return frees.is_multiple_of(FREES_PER_CHECK);
             }
         }
-        self.free_cold(caller.cache, block);
+        self.free_cold(caller, block);
         true
     }
 
@@ -375,7 +375,7 @@ impl Extents {
     /// Frees a block, which is no longer in use, without the cache.
     #[cold]
     #[inline(never)]
-    pub(super) fn free_cold(&self, cache: Option<&LocalCache>, block: Block) {
+    pub(super) fn free_cold(&self, Caller { id, cache }: Caller<'_>, block: Block) {
         // A second free must not find a block there.
         block.segment.set_record(block.unit, Record::Held { length: block.length });
         let now = clock::now_ms();
@@ -384,7 +384,7 @@ impl Extents {
         self.put_back(&mut || block.take().or_else(|| cache?.take_any()), now);
         self.purge_to_limit();
         if self.is_oom() {
-            self.purge(now, 0);
+            self.purge(id, now, 0);
         }
     }
 

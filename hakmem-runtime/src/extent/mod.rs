@@ -9,7 +9,7 @@
 //! block         a block in its extent: its units, its start, its record
 //! local_cache   the extents that a thread freed last
 //! shard         a store with its lock: threads are spread over several
-//! moves         taking a block's pages away, to put them elsewhere
+//! moves         taking a block's pages away, to put them elsewhere, and the targets that this loses
 //! extents       allocation and free
 //! release       giving memory back
 //! resize        reallocation: in place, by moving pages, or by a copy

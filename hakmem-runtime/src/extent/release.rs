@@ -5,7 +5,7 @@ use super::extents::{Extents, SHARED};
 use super::free_extents::FreeExtent;
 use super::local_cache::{self, LocalCache};
 use super::moves;
-use super::segment::UNIT;
+use super::segment::{Record, Segment, UNIT};
 use super::shard::Shard;
 use crate::sys::clock;
 use crate::sys::lock::Guard;
@@ -36,8 +36,9 @@ const IDLE_MS: u32 = 8;
 
 /// For the rest of the runtime.
 impl Extents {
-    /// Gives back what has been free for at least `delay` milliseconds.
-    pub(crate) fn purge(&self, now: u32, delay: u32) {
+    /// Gives back what the allocator with this id has had free for at least `delay` milliseconds.
+    pub(crate) fn purge(&self, id: u8, now: u32, delay: u32) {
+        self.regain(id, now);
         // What another thread has taken out of a cache at this moment is in no shard yet.
         self.empty_caches_alone(&self.emptying.lock(), now, true);
         self.purge_to_limit();
@@ -58,9 +59,9 @@ impl Extents {
     }
 
     /// The age of the oldest memory that waits for a purge: how long ago it was freed, or the kernel last refused to take it
-    /// back. What is cached may have been freed just now.
+    /// back. What is cached may have been freed just now, and what moves have left was tried just now.
     pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
-        let cached = (self.cached() > 0).then_some(0);
+        let cached = (self.cached() > 0 || moves::is_any_left()).then_some(0);
         self.shards().flat_map(|shard| [shard.oldest_age(now), shard.retry_age(now)]).flatten().chain(cached).max()
     }
 
@@ -106,6 +107,27 @@ impl Extents {
     pub(super) fn has_room(&self, more: usize) -> bool {
         let (used, dirty, peak) = self.in_use(0);
         self.over_peak(more, used.saturating_add(more), dirty, peak) == 0
+    }
+
+    /// Takes back what moves have lost, as far as nothing else is there.
+    #[inline(never)]
+    fn regain(&self, id: u8, now: u32) {
+        if !moves::is_any_left() {
+            return;
+        }
+        let length_of = |segment: Segment, address| match segment.record(segment.unit(address)) {
+            Record::Held { length } => length * UNIT,
+            _ => 0, // Which no kernel maps.
+        };
+        moves::regain(id, length_of, |segment, address| {
+            let (unit, length) = (segment.unit(address), length_of(segment, address) / UNIT);
+            if let Some(shard) = self.shard_of(segment) {
+                shard.with_store(|store| {
+                    segment.set_clean(unit..unit + length);
+                    store.put(segment, unit, length, 0, now);
+                });
+            }
+        });
     }
 
     /// By how many units `used` and `dirty` together exceed what may be resident, if `length` units are taken.

@@ -2,12 +2,13 @@
 
 use super::block::{Block, block_at, units_for};
 use super::extents::{Caller, Extents};
-use super::moves;
+use super::moves::{self, Move};
 use super::page_store::{Owned, Taken, Wanted};
 use super::segment::{LONGEST, Record, UNIT};
 use super::shard::Shard;
 use crate::sys::clock;
-use crate::sys::mmap::{self, NotTaken, TakenPages, Target, round_up};
+use crate::sys::mmap::{self, NotTaken, Stamp, TakenPages, Target, round_up};
+use core::ops::Range;
 use core::ptr;
 
 /// From this length on in units (1 MiB), pages are moved if the target is not resident. Moving is faster from 128 KiB on,
@@ -71,7 +72,7 @@ impl Extents {
         }
         let new = target.hand_out(length, new_size, align);
         copy(address, new.addr(), old.bytes().min(new_size));
-        self.free_cold(caller.cache, old);
+        self.free_cold(caller, old);
         new
     }
 
@@ -88,8 +89,12 @@ impl Extents {
         while done < bytes {
             piece = piece.min(bytes - done);
             let (source, place) = (from.wrapping_add(done), to.wrapping_add(done));
-            match moves::take_pages(source, piece) {
-                Ok(pages) => match pages.move_to(place) {
+            let Some(this) = Move::begin() else {
+                copy(source, place, bytes - done);
+                break;
+            };
+            match this.take_pages(source, piece) {
+                Ok(pages) => match pages.move_to(place, stamp(target, done, piece).as_ref()) {
                     Ok(()) => {
                         target.segment.count_move();
                         let first = old.unit + done / UNIT;
@@ -97,11 +102,11 @@ impl Extents {
                     }
                     Err((pages, Target::Kept)) => {
                         copy(pages.address, place, piece);
-                        pages.unmap();
+                        moves::discard(&pages);
                         moves::give_back(1);
                     }
                     Err((pages, Target::Lost)) => {
-                        return self.save(caller, (shard, old), target, (pages, done), wanted);
+                        return self.save(caller, (shard, old), (target, this), (pages, done), wanted);
                     }
                 },
                 // A block that was moved and has grown is several mappings. Where they meet is found by halves.
@@ -128,27 +133,44 @@ impl Extents {
         &self,
         caller: Caller<'_>,
         (shard, old): (&Shard, Block),
-        lost: Taken,
+        (lost, this): (Taken, Move),
         (pages, done): (TakenPages, usize),
         wanted: Wanted,
     ) -> *mut u8 {
         let (from, moved_to) = (old.segment.address(old.unit), lost.segment.address(lost.unit));
-        // Nobody will touch it again.
-        lost.segment.set_record(lost.unit, Record::Held { length: wanted.length });
-        moves::give_up();
+        // What is mapped there again is a mapping more.
+        lost.segment.count_move();
         let another = self.take(caller, wanted);
         let to = another.map_or(from, |another| another.segment.address(another.unit));
         copy(moved_to, to, done);
         copy(pages.address, to.wrapping_add(done), pages.length);
         let rest = done + pages.length;
-        pages.unmap();
-        // What comes before and after the place that was lost is still ours.
-        mmap::purge(moved_to, done);
-        mmap::purge(moved_to.wrapping_add(rest), wanted.length * UNIT - rest);
+        moves::discard(&pages);
+        let lost_units = lost.unit + done / UNIT..lost.unit + rest / UNIT;
+        this.lose(self.free_around(lost, wanted.length, lost_units));
         shard.with_store(|_| old.segment.set_dirty(old.unit..old.unit + old.length));
         let Some(another) = another else { return ptr::null_mut() };
         copy(from.wrapping_add(rest), to.wrapping_add(rest), old.length * UNIT - rest);
         self.moved((shard, old), another, Record::Used { length: wanted.length, offset: old.offset })
+    }
+
+    /// Frees what comes before and after some units of an extent, which are lost. Returns the address of the extent that is
+    /// left: nobody touches it until all of it is mapped again.
+    #[cold]
+    fn free_around(&self, Taken { segment, unit, .. }: Taken, length: usize, lost: Range<usize>) -> usize {
+        let mut left = unit..unit + length;
+        for part in [left.start..lost.start, lost.end..left.end].into_iter().filter(|part| !part.is_empty()) {
+            if self.shard_of(segment).is_some_and(Shard::split_used) {
+                left = if part.start == left.start { part.end..left.end } else { left.start..part.start };
+                let part = Owned { segment, unit: part.start, length: part.len() };
+                self.put_back_one(part, clock::now_ms());
+            } else {
+                // There is no memory for a node. It is mapped again with what is lost.
+                mmap::unmap(segment.address(part.start), part.len() * UNIT);
+            }
+        }
+        segment.set_record(left.start, Record::Held { length: left.len() });
+        segment.address(left.start)
     }
 
     /// Frees a block whose contents are elsewhere and whose dirty bits are up to date, and hands the new one out.
@@ -169,7 +191,7 @@ impl Extents {
         let (tail, rest) = (unit + length, old.length - length);
         // A third of it may be there because the block was cached and longer than asked, and one page for the blocks' colours.
         let is_slack = rest * UNIT <= mmap::page_size() || rest < GIVEN_BACK && rest * 3 <= old.length;
-        if is_slack || !shard.with_store(|store| store.split_used()) {
+        if is_slack || !shard.split_used() {
             return;
         }
         segment.set_record(unit, Record::Used { length, offset: old.offset });
@@ -210,6 +232,13 @@ impl Extents {
         segment.set_record(unit, Record::Used { length, offset });
         true
     }
+}
+
+/// Writes a stamp to a part of a target where memory is resident.
+fn stamp(Taken { segment, unit, dirty }: Taken, done: usize, bytes: usize) -> Option<Stamp> {
+    let first = unit + done / UNIT;
+    let run = if dirty > 0 { segment.dirty_run(first..first + bytes / UNIT) } else { first..first };
+    (!run.is_empty()).then(|| Stamp::write(segment.address(run.start)))
 }
 
 /// Copies bytes from one extent of this thread's, or pages that it has taken, to another. They do not overlap.

@@ -64,6 +64,6 @@ fn blocks_move_with_their_contents_and_moves_come_back() {
         free(&extents, moved);
         free(&extents, neighbour);
     }
-    extents.purge(clock::now_ms(), 0);
+    extents.purge(CALLER.id, clock::now_ms(), 0);
     assert_eq!(moves::left(), before);
 }

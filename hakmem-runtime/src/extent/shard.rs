@@ -54,6 +54,12 @@ impl Shard {
         if self.dirty() < wanted.length { None } else { self.with_store(|store| store.take_resident(wanted)) }
     }
 
+    /// [`PageStore::split_used`].
+    #[inline(never)]
+    pub(super) fn split_used(&self) -> bool {
+        self.with_store(PageStore::split_used)
+    }
+
     /// [`PageStore::put_dirty`] for `first`, which is this shard's, and for those that `next` returns, as long as they are, too,
     /// and not too many. Returns the one that is not put back.
     #[inline(never)]

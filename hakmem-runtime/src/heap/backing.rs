@@ -245,7 +245,7 @@ impl Backing {
     fn purge_free(&self, now: u32, delay: u32) {
         self.pool.gather(now);
         self.pool.purge(now, delay);
-        self.extents.purge(now, delay);
+        self.extents.purge(self.id(), now, delay);
     }
 
     /// Returns all free memory to the system now, without waiting for the purge delay, including the slabs that `heap`

@@ -43,6 +43,18 @@ fn time(milliseconds: u32) -> libc::timespec {
     libc::timespec { tv_sec: seconds.into(), tv_nsec: libc::c_long::from(rest as i32) * 1_000_000 }
 }
 
+/// Whether the word at `address` holds `value`, for any address: `false` if nothing can be read there, or the kernel does not
+/// say.
+pub(crate) fn is_at(address: usize, value: u32) -> bool {
+    let no_time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let operation = libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG;
+    let arguments = [address, operation as usize, value as usize, ptr::from_ref(&no_time).expose_provenance(), 0, 0];
+    // SAFETY: the kernel reads the word, or finds that it cannot, and the timeout, which is a local.
+    let result = unsafe { kernel::call(libc::SYS_futex, arguments) };
+    // It would have waited.
+    result == Err(libc::ETIMEDOUT)
+}
+
 /// Wakes up to `count` waiters.
 pub(crate) fn wake(word: &AtomicU32, count: u32) {
     let _ = call(word, libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, count, ptr::null());

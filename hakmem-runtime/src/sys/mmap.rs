@@ -5,7 +5,8 @@
 //! subject of `backend/region.rs`, `backend/free_runs.rs` and `extent/segment.rs`.
 
 use super::kernel::call;
-use super::libc_safe;
+use super::{clock, futex, libc_safe};
+use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// The page size: 4 KiB on x86-64, elsewhere what the kernel was built with, 4, 16 or 64 KiB.
@@ -194,6 +195,33 @@ pub(crate) fn take_pages(from: usize, length: usize) -> Result<TakenPages, NotTa
     }
 }
 
+/// A word that is written to memory of ours, to tell later whether other memory is there.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    address: usize,
+    halves: [u32; 2],
+}
+
+impl Stamp {
+    /// Writes one at `address`, a multiple of a page in a mapping of the caller's that nothing else uses.
+    pub(crate) fn write(address: usize) -> Stamp {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let seed = address ^ (clock::now_ms() as usize) << 32 ^ count;
+        let value = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+        let halves = [value as u32, (value >> 32) as u32 | 1];
+        // SAFETY: mapped, aligned and the caller's alone.
+        unsafe { ptr::with_exposed_provenance_mut::<[u32; 2]>(address).write(halves) };
+        Stamp { address, halves }
+    }
+
+    /// Whether it is still there. Reads nothing that may be somebody else's but by the kernel.
+    fn is_there(&self) -> bool {
+        let [first, second] = self.halves;
+        futex::is_at(self.address, first) && futex::is_at(self.address.wrapping_add(size_of::<u32>()), second)
+    }
+}
+
 /// What became of a target to which pages could not be moved.
 #[derive(Debug)]
 pub(crate) enum Target {
@@ -210,19 +238,14 @@ impl TakenPages {
     /// The kernel unmaps the target before it moves the pages ("Any previous mapping at the address range specified by
     /// `new_address` and `new_size` is unmapped", mremap(2)), and may refuse after that. By then another thread may have
     /// a mapping there. So after a refusal the target is mapped again, if nothing is there. If something is, it may also
-    /// be the old target, but that cannot be told.
-    pub(crate) fn move_to(self, target: usize) -> Result<(), (TakenPages, Target)> {
+    /// be the old target; that is told by a stamp in it, if there is one.
+    pub(crate) fn move_to(self, target: usize, stamp: Option<&Stamp>) -> Result<(), (TakenPages, Target)> {
         match remap(self.address, self.length, libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED, target) {
             Ok(_) => Ok(()),
             Err(_) if map_at(target, self.length, Access::ReadWrite) => Err((self, Target::Kept)),
+            // The kernel unmaps all of it or nothing.
+            Err(_) if stamp.is_some_and(Stamp::is_there) => Err((self, Target::Kept)),
             Err(_) => Err((self, Target::Lost)),
-        }
-    }
-
-    /// Gives the pages back to the system; at least their memory, if it does not take the addresses.
-    pub(crate) fn unmap(self) {
-        if !unmap(self.address, self.length) {
-            purge(self.address, self.length);
         }
     }
 }

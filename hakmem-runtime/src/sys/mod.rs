@@ -9,6 +9,7 @@ pub(crate) mod fatal;
 pub(crate) mod fork;
 pub(crate) mod futex;
 mod kernel;
+pub(crate) mod leftover;
 pub(crate) mod libc_safe;
 pub(crate) mod lock;
 pub(crate) mod lock_word;
