@@ -499,9 +499,9 @@ pub fn purge<S: CompiledSpec>() {
 
 /// [`purge`], after the heaps of the other threads, and of this one, were taken over. Returns how many were not.
 pub fn purge_all<S: CompiledSpec>() -> usize {
-    let busy = S::allocator().backing().keep_idle_heaps(clock::now_ms(), 0, on_cache::<S>).busy;
+    let found = S::allocator().backing().keep_idle_heaps(clock::now_ms(), 0, on_cache::<S>);
     purge::<S>();
-    busy as usize
+    found.unreached as usize
 }
 
 /// Gives what this thread keeps to the other threads, and to the purger: its layers, slabs and large blocks.

@@ -25,10 +25,12 @@ pub enum KeeperStep {
 pub type OnCache = unsafe fn(*const (), KeeperStep);
 
 /// What a keeper found.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HeapsFound {
-    /// Heaps of threads that were busy lately, or in a slow path.
+    /// Heaps of threads that took a slow path lately.
     pub(crate) busy: u32,
+    /// Of the others: heaps of threads in a slow path; all where the kernel has no fence.
+    pub(crate) unreached: u32,
     /// Heaps that were taken over now.
     pub(crate) kept: u32,
 }
@@ -38,14 +40,13 @@ impl Backing {
     /// over before.
     pub(crate) fn keep_idle_heaps(&self, now: u32, idle_ms: u32, on_cache: OnCache) -> HeapsFound {
         let _one_at_a_time = self.keeper.lock();
-        let mut found = HeapsFound::default();
+        let mut busy = 0;
         let mut idle = self.presences.iter().filter(|presence| presence.has_thread()).filter(|presence| {
             let idle = presence.idle_ms(now) >= idle_ms;
-            found.busy += u32::from(!idle);
+            busy += u32::from(!idle);
             idle
         });
-        let mut failed = 0;
-        let mut kept = 0;
+        let (mut unreached, mut kept) = (0, 0);
         loop {
             let batch: [Option<&Presence>; BATCH] = core::array::from_fn(|_| idle.next());
             if batch.iter().all(Option::is_none) {
@@ -59,7 +60,7 @@ impl Backing {
                 match presence.heap_if_left().filter(|_| fenced && presence.has_thread()) {
                     Some(heap) => any |= heap.shut(on_cache),
                     None => {
-                        failed += 1;
+                        unreached += 1;
                         presence.open();
                     }
                 }
@@ -72,7 +73,7 @@ impl Backing {
                 presence.open();
             }
         }
-        HeapsFound { busy: found.busy + failed, kept }
+        HeapsFound { busy, unreached, kept }
     }
 }
 
