@@ -7,11 +7,14 @@
 //! twins: an owner without a fence, another thread without one, and one that does not look whether the owner is inside.
 
 mod common;
+#[path = "common/fences.rs"]
+mod fences;
 
 use common::LoomWord;
+use fences::Both;
 use hakmem_runtime::protocol::{BiasedLock, Fences, Lists, Word};
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicU64, Ordering, fence};
+use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 use std::iter;
@@ -23,18 +26,6 @@ const FREE: u64 = 3;
 
 /// The kind of a listed extent in its record.
 const LISTED: u64 = 6;
-
-struct Both;
-
-impl Fences for Both {
-    fn light() {
-        fence(Ordering::SeqCst);
-    }
-    fn heavy() -> bool {
-        fence(Ordering::SeqCst);
-        true
-    }
-}
 
 struct NoLight;
 

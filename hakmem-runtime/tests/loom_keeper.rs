@@ -9,25 +9,16 @@
 //! owner that believes all of a changed `local_free`.
 
 mod common;
+#[path = "common/fences.rs"]
+mod fences;
 
 use common::LoomWord;
+use fences::Both;
 use hakmem_runtime::protocol::{BiasedLock, Fences};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
-use loom::sync::atomic::{AtomicU64, Ordering, fence};
+use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::thread;
-
-struct Kernel;
-
-impl Fences for Kernel {
-    fn light() {
-        fence(Ordering::SeqCst);
-    }
-    fn heavy() -> bool {
-        fence(Ordering::SeqCst);
-        true
-    }
-}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fault {
@@ -98,7 +89,7 @@ impl World {
 
     /// A hit of the owner.
     fn pop(&self) -> Option<u64> {
-        Kernel::light();
+        Both::light();
         if self.current.load(Ordering::Relaxed) == 0 {
             return None;
         }
@@ -115,7 +106,7 @@ impl World {
 
     /// A hit of the owner. `false`: the block was not taken.
     fn push(&self, block: u64) -> bool {
-        Kernel::light();
+        Both::light();
         if self.owner.load(Ordering::Relaxed) != OWNER {
             return false;
         }
@@ -137,12 +128,12 @@ impl World {
     /// What a keeper does.
     fn keep(&self) {
         self.lock.close();
-        Kernel::heavy();
+        Both::heavy();
         if self.lock.is_left() {
             self.owner.store(PARKED, Ordering::Relaxed);
             self.current.store(0, Ordering::Relaxed);
             if self.fault != Fault::NoSecondFence {
-                Kernel::heavy();
+                Both::heavy();
             }
             self.books(|books| self.take_over(books));
         }
@@ -172,7 +163,7 @@ impl World {
 
     /// A slow path of the owner, in which the slab is whole again: no block is on a list. Returns what is free.
     fn enter_and_reopen(&self) -> [bool; BLOCKS + 1] {
-        while !self.lock.enter::<Kernel>() {
+        while !self.lock.enter::<Both>() {
             self.lock.leave();
             thread::yield_now();
         }

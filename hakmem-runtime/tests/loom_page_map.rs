@@ -9,11 +9,14 @@
 //! in a cache.
 
 mod common;
+#[path = "common/fences.rs"]
+mod fences;
 
 use common::LoomWord;
+use fences::Both;
 use hakmem_runtime::protocol::{BiasedLock, Fences, Lists, Word, publish, retract};
 use loom::cell::UnsafeCell;
-use loom::sync::atomic::{AtomicU64, Ordering, fence};
+use loom::sync::atomic::{AtomicU64, Ordering};
 use loom::sync::{Arc, Mutex};
 use loom::thread;
 use std::slice;
@@ -27,18 +30,6 @@ const SEGMENT: u64 = 2;
 
 const USED: u64 = 1;
 const FREE: u64 = 3;
-
-struct Kernel;
-
-impl Fences for Kernel {
-    fn light() {
-        fence(Ordering::SeqCst);
-    }
-    fn heavy() -> bool {
-        fence(Ordering::SeqCst);
-        true
-    }
-}
 
 /// What is mapped at the segment's addresses.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,7 +130,7 @@ impl State {
         }
         assert!(self.owns(), "a block that the page map does not know");
         assert_eq!(self.record().load(Ordering::Relaxed), USED);
-        let open = self.lock.enter::<Kernel>();
+        let open = self.lock.enter::<Both>();
         if open {
             self.cache.put(BLOCK, 1, self.record());
         }
@@ -159,7 +150,7 @@ impl State {
     /// Empties the cache, and unmaps the segment if all of it is free then.
     fn release(&self) {
         self.lock.close();
-        if Kernel::heavy() && self.lock.is_left() && self.cache.take_any(|_| Some(self.record())).is_some() {
+        if Both::heavy() && self.lock.is_left() && self.cache.take_any(|_| Some(self.record())).is_some() {
             if self.twin == Twin::UnmapsCached {
                 self.cache.put(BLOCK, 1, self.record());
             }
@@ -181,7 +172,7 @@ impl State {
 
     /// Allocates from the cache.
     fn take_cached(&self) {
-        if self.lock.enter::<Kernel>() {
+        if self.lock.enter::<Both>() {
             self.cache.take_any(|_| Some(self.record()));
         }
         self.lock.leave();
