@@ -126,8 +126,8 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
     unsafe fn overflow(&self, block: *mut u8, &Limit(limit): &Limit, below: &mut impl Below) {
         // SAFETY: the block is of this class, whose spans are one slab each.
         let page = unsafe { Self::page_of(block.addr()) };
-        if let Some((heap, class_index)) = below.heap()
-            && page.is_owned_by(heap.owner_id(class_index))
+        let own = below.heap().filter(|(heap, class_index)| page.is_owned_by(heap.owner_id(*class_index)));
+        if let Some((heap, _)) = own
             && page.is_empty()
         {
             heap.retire_if_not_current(page);
@@ -137,9 +137,7 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
         // returns `false` only if the slab is empty then. (Without a heap no slab is this thread's: no slab with a block in
         // use has the owner id of such a thread.)
         let freed = unsafe { FreeBlock::from_raw(block) };
-        if let Some((heap, class_index)) = below.heap()
-            && page.is_owned_by(heap.owner_id(class_index))
-        {
+        if let Some((heap, _)) = own {
             if !page.push_listed(freed) {
                 heap.retire_if_not_current(page);
             }

@@ -109,8 +109,8 @@ impl<W: Word, const COUNT: usize> Lists<W, COUNT> {
         self.units.store(self.units.load(Ordering::Relaxed) + length as u64, Ordering::Relaxed);
     }
 
-    /// Takes an extent of at least `wanted` units, and at most half as many again, that starts at a multiple of `align`. `record_at` finds
-    /// the record of an extent.
+    /// Takes an extent of at least `wanted` units, and at most half as many again, that starts at a multiple of `align`.
+    /// `record_at` finds the record of an extent.
     #[inline(always)]
     pub fn take<'a>(
         &self,

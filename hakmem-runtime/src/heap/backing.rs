@@ -234,12 +234,17 @@ impl Backing {
     }
 
     /// Abandons a slab that was abandoned before and is the caller's now, or retires it if it is empty.
-    fn put_back(&self, slab: &'static Slab) {
+    pub(super) fn put_back(&self, slab: &'static Slab) {
         if !self.pool.abandon_unless_empty(slab) {
-            let slabs = self.class(slab.class_index()).slabs;
-            slab.reset();
-            self.pool.put_free(slab, slabs);
+            self.put_free(slab);
         }
+    }
+
+    /// Makes an empty slab, which the caller owns and has in no bin, a free one of the pool.
+    pub(super) fn put_free(&self, slab: &'static Slab) {
+        let slabs = self.class(slab.class_index()).slabs;
+        slab.reset();
+        self.pool.put_free(slab, slabs);
     }
 
     fn purge_free(&self, now: u32, delay: u32) {

@@ -109,8 +109,7 @@ impl Heap {
                 if slab.take_over(class, false) == Kept::Emptied {
                     bin.partial.remove(slab);
                     bin.made.set(bin.made.get().saturating_sub(1));
-                    slab.reset();
-                    self.backing.pool().put_free(slab, class.slabs);
+                    self.backing.put_free(slab);
                 }
             }
             if let Some(current) = bin.current.get() {

@@ -68,10 +68,8 @@ impl RemoteBatch {
         if let Some(heap) = heap {
             slab.set_owner(heap.owner_id(slab.class_index()));
             heap.file(slab);
-        } else if !backing.pool().abandon_unless_empty(slab) {
-            let slabs = backing.class(slab.class_index()).slabs;
-            slab.reset();
-            backing.pool().put_free(slab, slabs);
+        } else {
+            backing.put_back(slab);
         }
     }
 }
