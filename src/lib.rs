@@ -271,8 +271,8 @@ pub mod __private {
     pub use hakmem_runtime::crash_report::CrashReport;
     pub use hakmem_runtime::create_thread;
     pub use hakmem_runtime::global_alloc::{
-        CompiledSpec, alloc, alloc_zeroed, dealloc, drain_at_exit, empty, idle, layer_hooks, on_cache, prewarm, purge,
-        purge_all, realloc,
+        AtExit, CompiledSpec, alloc, alloc_zeroed, dealloc, empty, idle, keeper_steps, layer_hooks, on_cache, prewarm,
+        purge, purge_all, realloc,
     };
     pub use hakmem_runtime::group::{Group, Inlining, Shared, empty_first, empty_rest, states_of};
     pub use hakmem_runtime::purger::Purger;

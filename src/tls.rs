@@ -73,10 +73,9 @@ macro_rules! __native_tls {
         fn start_heap(cache: &$cache) -> ::core::option::Option<&'static $crate::__private::Heap> {
             $allocator.initialise();
             let place = ::core::option::Option::Some(::core::ptr::from_ref(cache).cast());
-            // SAFETY: `drain_at_exit` takes the cache, which is this thread's, and valid until the thread ends.
-            let heap = unsafe {
-                $crate::__private::Heap::start($allocator.backing(), place, $crate::__private::drain_at_exit::<$subject>)
-            };
+            let at_exit = $crate::__private::on_cache::<$subject, $crate::__private::AtExit>;
+            // SAFETY: `at_exit` takes the cache, which is this thread's, and valid until the thread ends.
+            let heap = unsafe { $crate::__private::Heap::start($allocator.backing(), place, at_exit) };
             cache.heap.set(heap);
             // (The heap is stored before, as the C library may allocate to arm the key.)
             heap.filter(|heap| cache.heap.has_ended() || !heap.arm())
@@ -238,15 +237,10 @@ macro_rules! __initial_exec_tls {
                 return ::core::option::Option::Some(::core::option::Option::None);
             }
             let had_ended = heap_word() == word_of(&ENDED);
-            // SAFETY: `drain_at_exit` takes the cache beside the heap.
-            let heap = unsafe {
-                $crate::__private::Heap::start(
-                    $allocator.backing(),
-                    ::core::option::Option::None,
-                    $crate::__private::drain_at_exit::<$subject>,
-                )
-            };
-            let heap = heap?;
+            let at_exit = $crate::__private::on_cache::<$subject, $crate::__private::AtExit>;
+            // SAFETY: `at_exit` takes the cache beside the heap.
+            let heap =
+                unsafe { $crate::__private::Heap::start($allocator.backing(), ::core::option::Option::None, at_exit) }?;
             let address = ::core::ptr::from_ref(heap).addr();
             // SAFETY: beside the heap, which is this thread's from now on, is room for a cache, which nobody else uses.
             unsafe {

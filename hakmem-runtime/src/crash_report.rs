@@ -76,7 +76,7 @@ impl CrashReport {
     /// Called at the end of a slow path. Installs the handlers as soon as it is time; until then it calls `empty`, which
     /// empties the thread's cache.
     #[inline]
-    pub fn attend(&'static self, empty: impl FnOnce()) {
+    pub fn install_when_due(&'static self, empty: impl FnOnce()) {
         if !self.is_ready.load(Ordering::Relaxed) && !self.prepare() {
             empty();
         }

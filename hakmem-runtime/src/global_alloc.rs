@@ -6,10 +6,11 @@
 use crate::class_offset::ClassOffset;
 use crate::global::Allocator;
 use crate::groups::Groups;
-use crate::heap::{Heap, KeeperStep, LayerHooks, Trim};
+use crate::heap::{Heap, KeeperSteps, LayerHooks, Trim};
 use crate::size_table::{NO_OFFSET, ROWS, SmallTable};
 use crate::slab::FreeBlock;
 use crate::slab::class::Class;
+use crate::slab::free_list::into_raw;
 use crate::sys::clock;
 use crate::thread_cache::ThreadCache;
 use core::ptr;
@@ -114,15 +115,13 @@ fn offset_of_medium<S: CompiledSpec>(size: usize, align: usize) -> Option<ClassO
 /// The offset of the class that serves a layout, where a table tells it; else `None`.
 #[inline(always)]
 pub(crate) fn offset_in_tables<S: CompiledSpec>(size: usize, align: usize) -> Option<AnyOffset<S>> {
-    let offset = if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
-        offset_of_small::<S>(size).get()
+    if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
+        Some(offset_of_small::<S>(size).widen())
     } else if let Some(offset) = offset_of_aligned::<S>(size, align) {
-        offset.get()
+        Some(offset.widen())
     } else {
-        offset_of_medium::<S>(size, align)?.get()
-    };
-    // SAFETY: the groups named at the tables are some of all.
-    Some(unsafe { ClassOffset::new(offset) })
+        offset_of_medium::<S>(size, align).map(ClassOffset::widen)
+    }
 }
 
 /// The offset of the class at `class_index`, if there is such a class.
@@ -161,7 +160,7 @@ pub(crate) fn offset_of<S: CompiledSpec>(size: usize, align: usize) -> Option<An
 #[inline(always)]
 pub fn alloc<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     if size <= S::SMALL_MAX && align <= S::SMALL_ALIGN {
-        S::Small::alloc(offset_of_small::<S>(size))
+        into_raw(S::Small::alloc(offset_of_small::<S>(size)))
     } else {
         alloc_uncommon::<S>(size, align)
     }
@@ -193,10 +192,10 @@ fn alloc_uncommon<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     if !S::Aligned::IS_EMPTY
         && let Some(offset) = offset_of_aligned::<S>(size, align)
     {
-        return S::Aligned::alloc(offset);
+        return into_raw(S::Aligned::alloc(offset));
     }
     if let Some(offset) = offset_of_medium::<S>(size, align) {
-        return S::Medium::alloc(offset);
+        return into_raw(S::Medium::alloc(offset));
     }
     alloc_slow::<S>(size, align)
 }
@@ -206,7 +205,7 @@ fn alloc_uncommon<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
 #[inline(never)]
 fn alloc_slow<S: CompiledSpec>(size: usize, align: usize) -> *mut u8 {
     match find_class_slow::<S>(size, align) {
-        Some(offset) => S::Groups::alloc(offset),
+        Some(offset) => into_raw(S::Groups::alloc(offset)),
         None => alloc_large::<S>(size, align),
     }
 }
@@ -284,15 +283,19 @@ impl<S: CompiledSpec> Fit<S> {
     /// A block that the first layer has.
     #[inline(always)]
     fn pop(&self) -> Option<OwnedBlock> {
-        // SAFETY: null, or a block of this class, allocated just now.
-        unsafe { Some(OwnedBlock::new(FreeBlock::from_nullable(S::Groups::pop(self.offset))?, self.size)) }
+        S::Groups::pop(self.offset).map(|block| self.owned(block))
     }
 
     /// A block. `None`: no memory.
     #[inline(always)]
     fn alloc(&self) -> Option<OwnedBlock> {
-        // SAFETY: null, or a block of this class, allocated just now.
-        unsafe { Some(OwnedBlock::new(FreeBlock::from_nullable(S::Groups::alloc(self.offset))?, self.size)) }
+        S::Groups::alloc(self.offset).map(|block| self.owned(block))
+    }
+
+    /// With the size: by the invariant, the block of the class has as many bytes.
+    #[inline(always)]
+    fn owned(&self, block: FreeBlock) -> OwnedBlock {
+        OwnedBlock { block, size: self.size }
     }
 }
 
@@ -394,16 +397,16 @@ fn zeroed_of_class<S: CompiledSpec>(fit: Fit<S>) -> *mut u8 {
 fn zeroed_miss<S: CompiledSpec>(fit: Fit<S>) -> *mut u8 {
     if fit.size >= ZERO_WORTHWHILE {
         let zero = carve_zeroed::<S>(fit.offset);
-        if !zero.is_null() {
-            return zero;
+        if zero.is_some() {
+            return into_raw(zero);
         }
     }
     or_null(fit.alloc().map(OwnedBlock::cleared))
 }
 
-/// A block of the class at `offset` that is zero already, or null.
+/// A block of the class at `offset` that is zero already, if there is memory.
 #[cold]
-fn carve_zeroed<S: CompiledSpec>(offset: AnyOffset<S>) -> *mut u8 {
+fn carve_zeroed<S: CompiledSpec>(offset: AnyOffset<S>) -> Option<FreeBlock> {
     let class_index = S::Groups::class_index(offset) as u32;
     let carve = |cache: &S::Cache| {
         let heap = cache.heap().get()?;
@@ -499,7 +502,7 @@ pub fn purge<S: CompiledSpec>() {
 
 /// [`purge`], after the heaps of the other threads, and of this one, were taken over. Returns how many were not.
 pub fn purge_all<S: CompiledSpec>() -> usize {
-    let found = S::allocator().backing().keep_idle_heaps(clock::now_ms(), 0, on_cache::<S>);
+    let found = S::allocator().backing().keep_idle_heaps(clock::now_ms(), 0, keeper_steps::<S>());
     purge::<S>();
     found.unreached as usize
 }
@@ -524,30 +527,55 @@ pub fn empty<S: CompiledSpec>(cache: &S::Cache) {
     S::Groups::drain(cache);
 }
 
-/// Empties a thread's cache at the end of the thread, whose heap is gone then.
-///
-/// # Safety
-/// `cache` is the calling thread's.
-pub unsafe fn drain_at_exit<S: CompiledSpec>(cache: *const ()) {
-    // SAFETY: the caller's contract.
-    let cache = unsafe { &*cache.cast::<S::Cache>() };
-    // What this thread has goes to the pool now.
-    S::wake_purger();
-    empty::<S>(cache);
-    cache.forget_heap();
+/// Something that heaps, which do not know the type of their threads' caches, have done with one.
+pub trait CacheStep<S: CompiledSpec> {
+    /// Does it.
+    fn run(cache: &S::Cache);
 }
 
-/// What a keeper does with a thread cache of a spec.
+/// Empties the cache at the end of its thread, whose heap is gone then.
+#[derive(Debug)]
+pub struct AtExit;
+
+impl<S: CompiledSpec> CacheStep<S> for AtExit {
+    fn run(cache: &S::Cache) {
+        // What this thread has goes to the pool now.
+        S::wake_purger();
+        empty::<S>(cache);
+        cache.forget_heap();
+    }
+}
+
+/// [`Groups::shut`].
+struct Shut;
+
+impl<S: CompiledSpec> CacheStep<S> for Shut {
+    fn run(cache: &S::Cache) {
+        S::Groups::shut(cache);
+    }
+}
+
+/// [`Groups::take_over`].
+struct TakeOver;
+
+impl<S: CompiledSpec> CacheStep<S> for TakeOver {
+    fn run(cache: &S::Cache) {
+        S::Groups::take_over(cache);
+    }
+}
+
+/// A step with the cache at an address.
 ///
 /// # Safety
-/// As any [`OnCache`](crate::OnCache).
-pub unsafe fn on_cache<S: CompiledSpec>(cache: *const (), step: KeeperStep) {
-    // SAFETY: the caller's contract.
-    let cache = unsafe { &*cache.cast::<S::Cache>() };
-    match step {
-        KeeperStep::Shut => S::Groups::shut(cache),
-        KeeperStep::TakeOver => S::Groups::take_over(cache),
-    }
+/// At `cache` is a thread cache of `S`, which nothing changes meanwhile but its own thread's hits.
+pub unsafe fn on_cache<S: CompiledSpec, Step: CacheStep<S>>(cache: *const ()) {
+    // SAFETY: the caller's contract. What a hit changes is in cells and atomics.
+    Step::run(unsafe { &*cache.cast::<S::Cache>() });
+}
+
+/// What a keeper does with the thread caches of a spec.
+pub const fn keeper_steps<S: CompiledSpec>() -> KeeperSteps {
+    KeeperSteps { shut: on_cache::<S, Shut>, take_over: on_cache::<S, TakeOver> }
 }
 
 /// The size of the block that serves a layout; 0 for a large block.

@@ -11,7 +11,6 @@ use crate::class_offset::ClassOffset;
 use crate::header;
 use crate::heap::Heap;
 use crate::slab::FreeBlock;
-use crate::slab::free_list::into_raw;
 use crate::thread_cache::{States, ThreadCache};
 use core::ptr;
 
@@ -138,29 +137,30 @@ pub(crate) fn slabs_of<G: Group>(heap: Option<&Heap>, offset: OffsetIn<G>) -> Sl
     unsafe { Slabs::new(G::Cache::backing(), heap, class_index::<G>(offset)) }
 }
 
-/// Takes a block from the first layer; null is a miss.
+/// Takes a block from the first layer; `None` is a miss.
 #[inline(always)]
-pub(crate) fn pop<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
+pub(crate) fn pop<G: Group>(offset: OffsetIn<G>) -> Option<FreeBlock> {
     if would_write_empty_cache::<G>() {
-        return ptr::null_mut();
+        return None;
     }
     hand_out::<G>(G::Cache::with(|cache| first::<G>(cache, offset).pop()), offset)
 }
 
-/// The pointer that an allocation returns: null where there is no block. Writes the block's header, if it has one.
+/// What an allocation does with a block before it returns it: writes its header, if it has one.
 #[inline(always)]
-pub(crate) fn hand_out<G: Group>(block: Option<FreeBlock>, offset: OffsetIn<G>) -> *mut u8 {
-    let block = into_raw(block);
-    if !G::HEADER {
-        return block;
+pub(crate) fn hand_out<G: Group>(block: Option<FreeBlock>, offset: OffsetIn<G>) -> Option<FreeBlock> {
+    if G::HEADER
+        && let Some(block) = &block
+    {
+        // SAFETY: the block was taken just now, and is of the class at this offset, which has headers.
+        unsafe { header::mark(block, class_index::<G>(offset)) };
     }
-    // SAFETY: the block was handed out just now, and is of the class at this offset, which has headers.
-    unsafe { header::mark(block, class_index::<G>(offset)) }
+    block
 }
 
 /// Allocates: a hit, or the way down the stack.
 #[inline(always)]
-pub(crate) fn alloc<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
+pub(crate) fn alloc<G: Group>(offset: OffsetIn<G>) -> Option<FreeBlock> {
     match G::INLINING {
         Inlining::Always => alloc_inline::<G>(offset),
         Inlining::Hint => alloc_hint::<G>(offset),
@@ -169,25 +169,27 @@ pub(crate) fn alloc<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
 }
 
 #[inline(always)]
-fn alloc_inline<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
-    let block = pop::<G>(offset);
-    if block.is_null() { refill::<G>(offset) } else { block }
+fn alloc_inline<G: Group>(offset: OffsetIn<G>) -> Option<FreeBlock> {
+    match pop::<G>(offset) {
+        None => refill::<G>(offset),
+        block => block,
+    }
 }
 
 #[inline]
-fn alloc_hint<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
+fn alloc_hint<G: Group>(offset: OffsetIn<G>) -> Option<FreeBlock> {
     alloc_inline::<G>(offset)
 }
 
 #[inline(never)]
-fn alloc_call<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
+fn alloc_call<G: Group>(offset: OffsetIn<G>) -> Option<FreeBlock> {
     alloc_inline::<G>(offset)
 }
 
 /// Allocates when the first layer is empty: fills it from below.
 #[cold]
 #[inline(never)]
-fn refill<G: Group>(offset: OffsetIn<G>) -> *mut u8 {
+fn refill<G: Group>(offset: OffsetIn<G>) -> Option<FreeBlock> {
     let block = G::Cache::with_started(false, |cache| {
         let shared = G::shared().get(index_in_group::<G>(offset))?;
         let mut slabs = slabs::<G>(Some(cache), offset);

@@ -1,40 +1,31 @@
 //! Several groups as one type, which finds the group of a class offset or does something with each group in turn.
 
 use crate::cache::{Counts, Layer, Queue, Rest};
-use crate::class_offset::ClassOffset;
+use crate::class_offset::{ClassOffset, ClassSet, Offsets};
 use crate::group::{self, Group, Inlining, OffsetIn, Pending, Shared, stride};
 use crate::heap::{Heap, Portion};
 use crate::size_table::{MAX_CLASSES, NO_OFFSET};
 use crate::slab::FreeBlock;
 use crate::thread_cache::ThreadCache;
-use core::ptr;
-
-/// A class offset for each class index, or `NO_OFFSET`.
-pub type Offsets = [u16; MAX_CLASSES];
 
 /// Some of the groups of an allocator, as a binary tree of tuples: `(G,)` is a leaf, and `(L, R)` has the groups of
 /// `L`, then those of `R`. A class offset below `L::END` belongs to a group of `L`.
 ///
 /// # Safety
 /// All groups are of `Cache` and of one allocator, and their states are in the cache in this order.
-pub unsafe trait Groups<Cache: ThreadCache>: Sized + 'static {
+pub unsafe trait Groups<Cache: ThreadCache>: ClassSet + Sized {
     /// Whether [`Layer::TRIMS`] holds for a layer of any.
     const TRIMS: bool;
     /// Whether [`Layer::LISTS_IN_SLABS`] holds for a layer of any.
     const LISTS_IN_SLABS: bool;
     /// Whether there are none.
     const IS_EMPTY: bool = false;
-    /// The class offset at which they end.
-    const END: usize;
-    /// The class offset of each of their classes, by class index, as their code computes it; `NO_OFFSET` for the classes
-    /// of other groups. For the proof in `table_checks`; no code reads it.
-    const OFFSETS: Offsets;
 
-    /// A hit of the class at `offset`, or null.
-    fn pop(offset: ClassOffset<Self>) -> *mut u8;
+    /// A hit of the class at `offset`, or `None`.
+    fn pop(offset: ClassOffset<Self>) -> Option<FreeBlock>;
 
-    /// Allocates from the class at `offset`. Null: no memory.
-    fn alloc(offset: ClassOffset<Self>) -> *mut u8;
+    /// Allocates from the class at `offset`. `None`: no memory.
+    fn alloc(offset: ClassOffset<Self>) -> Option<FreeBlock>;
 
     /// Frees a block of the class at `offset`.
     fn dealloc(block: FreeBlock, offset: ClassOffset<Self>);
@@ -49,8 +40,8 @@ pub unsafe trait Groups<Cache: ThreadCache>: Sized + 'static {
     /// Frees a block of the class at `offset` for which the first layer had no room.
     fn overflow(block: Pending, offset: ClassOffset<Self>);
 
-    /// The pointer that an allocation of the class at `offset` returns for a block.
-    fn hand_out(block: Option<FreeBlock>, offset: ClassOffset<Self>) -> *mut u8;
+    /// What an allocation of the class at `offset` does with a block before it returns it.
+    fn hand_out(block: Option<FreeBlock>, offset: ClassOffset<Self>) -> Option<FreeBlock>;
 
     /// The index of the class at `offset`.
     fn class_index(offset: ClassOffset<Self>) -> usize;
@@ -115,38 +106,26 @@ fn overflow_any<G: Group>(block: Pending, offset: impl Fn() -> OffsetIn<G>) {
     group::overflow::<G>(block, offset());
 }
 
-/// Of which half of the groups the class is.
-#[inline(always)]
-fn half_of<C: ThreadCache, L: Groups<C>, R: Groups<C>>(
-    offset: ClassOffset<(L, R)>,
-) -> Result<ClassOffset<L>, ClassOffset<R>> {
-    let offset = offset.get();
-    // SAFETY: the states of the groups are in the cache in their order (`Groups`), and those of `L` end at `L::END`.
-    unsafe { if offset < L::END { Ok(ClassOffset::new(offset)) } else { Err(ClassOffset::new(offset)) } }
-}
-
 // SAFETY: there is no group, so nothing must hold. Callers test `IS_EMPTY`, and no class offset leads here.
 unsafe impl<Cache: ThreadCache> Groups<Cache> for () {
     const TRIMS: bool = false;
     const LISTS_IN_SLABS: bool = false;
     const IS_EMPTY: bool = true;
-    const END: usize = 0;
-    const OFFSETS: Offsets = [NO_OFFSET; MAX_CLASSES];
 
-    fn pop(_: ClassOffset<()>) -> *mut u8 {
-        ptr::null_mut()
+    fn pop(_: ClassOffset<()>) -> Option<FreeBlock> {
+        None
     }
 
-    fn alloc(_: ClassOffset<()>) -> *mut u8 {
-        ptr::null_mut()
+    fn alloc(_: ClassOffset<()>) -> Option<FreeBlock> {
+        None
     }
 
     fn dealloc(_: FreeBlock, _: ClassOffset<()>) {}
 
     fn overflow(_: Pending, _: ClassOffset<()>) {}
 
-    fn hand_out(_: Option<FreeBlock>, _: ClassOffset<()>) -> *mut u8 {
-        ptr::null_mut()
+    fn hand_out(_: Option<FreeBlock>, _: ClassOffset<()>) -> Option<FreeBlock> {
+        None
     }
 
     fn class_index(_: ClassOffset<()>) -> usize {
@@ -176,10 +155,7 @@ unsafe impl<Cache: ThreadCache> Groups<Cache> for () {
     }
 }
 
-// SAFETY: of one group, its own contract says what this one asks.
-unsafe impl<G: Group> Groups<G::Cache> for (G,) {
-    const TRIMS: bool = G::First::TRIMS || G::Rest::TRIMS;
-    const LISTS_IN_SLABS: bool = G::First::LISTS_IN_SLABS || G::Rest::LISTS_IN_SLABS;
+impl<G: Group> ClassSet for (G,) {
     const END: usize = (G::FIRST_OFFSET + G::CLASSES * stride::<G>()) / G::Cache::UNIT;
     const OFFSETS: Offsets = {
         let mut offsets = [NO_OFFSET; MAX_CLASSES];
@@ -192,14 +168,19 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
         }
         offsets
     };
+}
 
+// SAFETY: of one group, its own contract says what this one asks.
+unsafe impl<G: Group> Groups<G::Cache> for (G,) {
+    const TRIMS: bool = G::First::TRIMS || G::Rest::TRIMS;
+    const LISTS_IN_SLABS: bool = G::First::LISTS_IN_SLABS || G::Rest::LISTS_IN_SLABS;
     #[inline(always)]
-    fn pop(offset: OffsetIn<G>) -> *mut u8 {
+    fn pop(offset: OffsetIn<G>) -> Option<FreeBlock> {
         group::pop::<G>(offset)
     }
 
     #[inline(always)]
-    fn alloc(offset: OffsetIn<G>) -> *mut u8 {
+    fn alloc(offset: OffsetIn<G>) -> Option<FreeBlock> {
         group::alloc::<G>(offset)
     }
 
@@ -221,7 +202,7 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
         group::overflow::<G>(block, offset);
     }
 
-    fn hand_out(block: Option<FreeBlock>, offset: OffsetIn<G>) -> *mut u8 {
+    fn hand_out(block: Option<FreeBlock>, offset: OffsetIn<G>) -> Option<FreeBlock> {
         group::hand_out::<G>(block, offset)
     }
 
@@ -299,35 +280,17 @@ unsafe impl<G: Group> Groups<G::Cache> for (G,) {
 unsafe impl<C: ThreadCache, L: Groups<C>, R: Groups<C>> Groups<C> for (L, R) {
     const TRIMS: bool = L::TRIMS || R::TRIMS;
     const LISTS_IN_SLABS: bool = L::LISTS_IN_SLABS || R::LISTS_IN_SLABS;
-    const END: usize = R::END;
-    const OFFSETS: Offsets = {
-        let (left, right) = (L::OFFSETS, R::OFFSETS);
-        let mut offsets = left;
-        let mut class = 0;
-        while class < MAX_CLASSES {
-            if right[class] != NO_OFFSET {
-                assert!(left[class] == NO_OFFSET, "a class is of one group");
-                assert!(right[class] as usize >= L::END, "`half_of` finds a class on the right there");
-                offsets[class] = right[class];
-            } else if left[class] != NO_OFFSET {
-                assert!((left[class] as usize) < L::END, "`half_of` finds a class on the left there");
-            }
-            class += 1;
-        }
-        offsets
-    };
-
     #[inline(always)]
-    fn pop(offset: ClassOffset<(L, R)>) -> *mut u8 {
-        match half_of(offset) {
+    fn pop(offset: ClassOffset<(L, R)>) -> Option<FreeBlock> {
+        match offset.half() {
             Ok(left) => L::pop(left),
             Err(right) => R::pop(right),
         }
     }
 
     #[inline(always)]
-    fn alloc(offset: ClassOffset<(L, R)>) -> *mut u8 {
-        match half_of(offset) {
+    fn alloc(offset: ClassOffset<(L, R)>) -> Option<FreeBlock> {
+        match offset.half() {
             Ok(left) => L::alloc(left),
             Err(right) => R::alloc(right),
         }
@@ -335,28 +298,28 @@ unsafe impl<C: ThreadCache, L: Groups<C>, R: Groups<C>> Groups<C> for (L, R) {
 
     #[inline(always)]
     fn dealloc(block: FreeBlock, offset: ClassOffset<(L, R)>) {
-        match half_of(offset) {
+        match offset.half() {
             Ok(left) => L::dealloc(block, left),
             Err(right) => R::dealloc(block, right),
         }
     }
 
     fn overflow(block: Pending, offset: ClassOffset<(L, R)>) {
-        match half_of(offset) {
+        match offset.half() {
             Ok(left) => L::overflow(block, left),
             Err(right) => R::overflow(block, right),
         }
     }
 
-    fn hand_out(block: Option<FreeBlock>, offset: ClassOffset<(L, R)>) -> *mut u8 {
-        match half_of(offset) {
+    fn hand_out(block: Option<FreeBlock>, offset: ClassOffset<(L, R)>) -> Option<FreeBlock> {
+        match offset.half() {
             Ok(left) => L::hand_out(block, left),
             Err(right) => R::hand_out(block, right),
         }
     }
 
     fn class_index(offset: ClassOffset<(L, R)>) -> usize {
-        match half_of(offset) {
+        match offset.half() {
             Ok(left) => L::class_index(left),
             Err(right) => R::class_index(right),
         }

@@ -28,18 +28,15 @@ use core::ptr;
 /// The smallest page. Before an address that is a multiple of it nothing may be mapped.
 const PAGE: usize = 4096;
 
-/// Marks `block` as allocated; null stays null.
+/// Marks `block` as allocated.
 ///
 /// # Safety
-/// `block` is null or a block, just allocated, of the class at `class_index`, which has headers.
+/// It is of the class at `class_index`, which has headers.
 #[inline(always)]
-pub(crate) unsafe fn mark(block: *mut u8, class_index: usize) -> *mut u8 {
-    if !block.is_null() {
-        // SAFETY: before a block of a class with headers is a byte that belongs to it: it is at the end of the
-        // block before, which serves no request of its full size, or before the first block of the span.
-        unsafe { *block.wrapping_sub(1) = byte(class_index) };
-    }
-    block
+pub(crate) unsafe fn mark(block: &FreeBlock, class_index: usize) {
+    // SAFETY: before a block of a class with headers is a byte that belongs to it: it is at the end of the block before,
+    // which serves no request of its full size, or before the first block of the span.
+    unsafe { *block.as_ptr().wrapping_sub(1) = byte(class_index) };
 }
 
 /// Checks that `block` is an allocated block of the class at `class_index`, and marks it as freed. Ends the program if

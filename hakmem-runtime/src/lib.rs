@@ -96,7 +96,7 @@ pub mod protocol {
 }
 
 pub use global::{Allocator, Config};
-pub use heap::{Backing, Drain, Heap, HeapSlot, KeeperStep, LayerHooks, OnCache, Portion, Trim};
+pub use heap::{Backing, Heap, HeapSlot, KeeperSteps, LayerHooks, OnCache, Portion, Trim};
 pub use layer_stats::{LayerStats, LayerTable, layer_stats};
 pub use meta::tagged_stack::NodeStack;
 pub use slab::class::{Class, ClassTable};

@@ -8,7 +8,7 @@
 //! used for a while (`heap/keeper.rs`).
 
 use crate::global::Allocator;
-use crate::heap::{Heap, OnCache};
+use crate::heap::{Heap, KeeperSteps};
 use crate::sys::clock;
 use crate::worker::{Task, Worker};
 
@@ -17,20 +17,20 @@ use crate::worker::{Task, Worker};
 pub struct Purger {
     allocator: &'static Allocator,
     delay_ms: u32,
-    on_cache: OnCache,
+    steps: KeeperSteps,
 }
 
 impl Purger {
     /// A purger for `allocator`, with its purge delay and what it does with threads' caches.
-    pub const fn new(allocator: &'static Allocator, delay_ms: u32, on_cache: OnCache) -> Purger {
-        Purger { allocator, delay_ms, on_cache }
+    pub const fn new(allocator: &'static Allocator, delay_ms: u32, steps: KeeperSteps) -> Purger {
+        Purger { allocator, delay_ms, steps }
     }
 
     /// Wakes the worker, at the end of a slow path of the thread with `heap`. The worker is started only if memory
     /// waits for a purge: a program that frees nothing needs no thread.
     #[inline]
-    pub fn attend(worker: &'static Worker, heap: Option<&Heap>) {
-        if !worker.is_absent() || heap.is_some_and(Heap::is_purge_pending) {
+    pub fn wake_if_pending(worker: &'static Worker, heap: Option<&Heap>) {
+        if !worker.can_start() || heap.is_some_and(Heap::is_purge_pending) {
             worker.wake();
         }
     }
@@ -45,7 +45,7 @@ impl Task for Purger {
         let (now, backing) = (clock::now_ms(), self.allocator.backing());
         // A thread is found idle at the second look.
         let idle_ms = self.delay_ms / 2;
-        let found = backing.keep_idle_heaps(now, idle_ms, self.on_cache);
+        let found = backing.keep_idle_heaps(now, idle_ms, self.steps);
         let more = (found.busy > 0 || found.kept > 0).then_some(idle_ms.max(1));
         backing.purge_aged(now, self.delay_ms).into_iter().chain(more).min()
     }

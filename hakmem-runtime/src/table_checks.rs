@@ -4,8 +4,9 @@
 //! Generated code calls [`assert_tables`] in a constant, so a program whose tables are wrong does not compile. Nothing
 //! of it is in the program.
 
+use crate::class_offset::{ClassSet, Offsets};
 use crate::global_alloc::CompiledSpec;
-use crate::groups::{Groups, Offsets};
+use crate::groups::Groups;
 use crate::size_table::{NO_OFFSET, ROWS, SmallTable};
 use crate::slab::class::Class;
 

@@ -94,7 +94,7 @@ pub fn fall_asleep(state: &impl Word, look: impl FnOnce() -> bool) -> bool {
 pub struct Worker {
     task: &'static dyn Task,
     /// The state of a worker that has no thread: NONE or WAITING.
-    absent: u32,
+    unstarted: u32,
     state: AtomicU32,
     /// Held during a round, and by a fork.
     round: Lock<()>,
@@ -114,19 +114,19 @@ static NEWEST: AtomicRef<Worker> = AtomicRef::none();
 impl Worker {
     /// A worker for `task`, not started.
     pub const fn new(task: &'static dyn Task) -> Worker {
-        Worker::absent(task, NONE as u32)
+        Worker::in_state(task, NONE as u32)
     }
 
     /// A worker for `task` that only [`start_waiting`](Worker::start_waiting) starts.
     pub const fn waiting(task: &'static dyn Task) -> Worker {
-        Worker::absent(task, WAITING as u32)
+        Worker::in_state(task, WAITING as u32)
     }
 
-    const fn absent(task: &'static dyn Task, absent: u32) -> Worker {
+    const fn in_state(task: &'static dyn Task, unstarted: u32) -> Worker {
         Worker {
             task,
-            absent,
-            state: AtomicU32::new(absent),
+            unstarted,
+            state: AtomicU32::new(unstarted),
             round: Lock::new(()),
             thread: AtomicUsize::new(0),
             next: AtomicRef::none(),
@@ -137,7 +137,7 @@ impl Worker {
 
     /// Whether the worker has not been started, and a wake would start it.
     #[inline]
-    pub(crate) fn is_absent(&self) -> bool {
+    pub(crate) fn can_start(&self) -> bool {
         self.state.load(Ordering::Relaxed) == NONE as u32
     }
 
@@ -147,7 +147,7 @@ impl Worker {
     pub fn wake(&'static self) {
         if wake(&self.state) {
             futex::wake(&self.state, 1);
-        } else if self.is_absent() {
+        } else if self.can_start() {
             self.start();
         }
     }
@@ -162,7 +162,7 @@ impl Worker {
     #[cold]
     #[inline(never)]
     fn start(&'static self) {
-        if self.state.compare_exchange(self.absent, STARTING as u32, Ordering::SeqCst, Ordering::Relaxed).is_err() {
+        if self.state.compare_exchange(self.unstarted, STARTING as u32, Ordering::SeqCst, Ordering::Relaxed).is_err() {
             return;
         }
         self.list();
@@ -271,7 +271,7 @@ fn release_in_child() {
     }
     for worker in workers() {
         if !worker.is(STOPPED) {
-            worker.state.store(worker.absent, Ordering::Relaxed);
+            worker.state.store(worker.unstarted, Ordering::Relaxed);
         }
     }
     release();

@@ -75,10 +75,10 @@ fn crash_report(name: &Ident) -> TokenStream {
 fn hooks(context: &Context, name: &Ident) -> TokenStream {
     let mut hooks = TokenStream::new();
     let purger = (context.spec.purge.background != Background::No).then(|| {
-        quote! { hakmem::Purger::attend(&PURGER_WORKER, self.heap.get()); }
+        quote! { hakmem::Purger::wake_if_pending(&PURGER_WORKER, self.heap.get()); }
     });
     let crash_report = context.spec.crash_report.then(|| {
-        quote! { CRASH_REPORT.attend(|| hakmem::empty::<super::#name>(self)); }
+        quote! { CRASH_REPORT.install_when_due(|| hakmem::empty::<super::#name>(self)); }
     });
     if purger.is_some() || crash_report.is_some() {
         hooks.extend(quote! {
@@ -125,7 +125,7 @@ fn workers(context: &Context, name: &Ident) -> TokenStream {
         quote! {
             /// Returns free memory to the system, in a thread of its own.
             static PURGER: hakmem::Purger =
-                hakmem::Purger::new(&ALLOCATOR, #delay, hakmem::on_cache::<super::#name>);
+                hakmem::Purger::new(&ALLOCATOR, #delay, hakmem::keeper_steps::<super::#name>());
             static PURGER_WORKER: hakmem::Worker = hakmem::Worker::#new(&PURGER);
             #create
         }

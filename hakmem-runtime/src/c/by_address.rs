@@ -60,15 +60,15 @@ pub const fn c_row_is_full(table: &crate::size_table::SmallTable, max: usize) ->
     true
 }
 
-/// A block for a small size, if the first layer has one; else null.
+/// A block for a small size, if the first layer has one.
 #[inline(always)]
-pub(super) fn alloc_hit<S: ByAddress>(size: usize) -> *mut u8 {
+pub(super) fn alloc_hit<S: ByAddress>(size: usize) -> Option<FreeBlock> {
     if size > S::SMALL_MAX {
-        return core::ptr::null_mut();
+        return None;
     }
     let offset = S::small()[ROW][(size + 7) >> 3];
     if !S::C_ROW_IS_FULL && offset == NO_OFFSET {
-        return core::ptr::null_mut();
+        return None;
     }
     // SAFETY: an entry of this row that is not `NO_OFFSET` is the offset of a class of `C` (`ByAddress`).
     S::C::pop(unsafe { ClassOffset::new(offset.into()) })

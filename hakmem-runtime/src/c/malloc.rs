@@ -36,8 +36,10 @@ fn alloc<S: ByAddress>(size: usize, align: usize) -> *mut u8 {
 /// `malloc`.
 #[inline(always)]
 pub fn malloc<S: ByAddress>(size: usize) -> *mut u8 {
-    let block = alloc_hit::<S>(size);
-    if block.is_null() { malloc_other::<S>(size) } else { block }
+    match alloc_hit::<S>(size) {
+        Some(block) => block.into_raw(),
+        None => malloc_other::<S>(size),
+    }
 }
 
 #[inline(never)]

@@ -147,7 +147,7 @@ unsafe impl<const SLAB_SHIFT: u32, const REGION_SHIFT: u32, const PREFETCH: bool
             Some((heap, class_index)) if heap.reclaim(page, class_index, block.addr()) => {
                 // It was abandoned, and is this thread's now, so that its other blocks are hits.
                 page.push_listed(freed);
-                heap.file(page);
+                heap.keep_or_abandon(page);
             }
             _ => self.add_pending(freed, limit, below),
         }

@@ -127,3 +127,14 @@ impl Shard {
         self.store.release_after_fork();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zeroed_shard_has_an_empty_store() {
+        let shard = arena::zeroed::<Shard>(0).expect("memory");
+        shard.with_store(|store| assert_eq!(std::format!("{store:?}"), std::format!("{:?}", PageStore::EMPTY)));
+    }
+}

@@ -91,9 +91,9 @@ impl Heap {
     fn init_slab(&self, slab: &'static Slab, class_index: u32) {
         let (geometry, class) = (self.backing.pool().geometry(), self.backing.class(class_index));
         slab.init(class_index, class, self.owner_id(class_index), geometry.memory_of(slab));
-        let made = &self.bin(class_index).made;
-        made.set(made.get().wrapping_add(1));
-        if made.get() > POPULATE_ABOVE && class.slabs == 1 && slab.fresh.get() {
+        let net_inits = &self.bin(class_index).net_inits;
+        net_inits.set(net_inits.get().wrapping_add(1));
+        if net_inits.get() > POPULATE_ABOVE && class.slabs == 1 && slab.fresh.get() {
             mmap::populate(geometry.base(slab), geometry.slab_size());
             slab.touched.set(geometry.slab_size() as u32);
         }

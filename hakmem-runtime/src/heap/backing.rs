@@ -221,7 +221,7 @@ impl Backing {
                 if has_settled && !slab.is_empty() {
                     settled.push(slab);
                 } else {
-                    wait |= !slab.is_done();
+                    wait |= !slab.holes_are_purged();
                     self.put_back(slab);
                 }
             }

@@ -15,7 +15,7 @@ pub(super) struct Bin {
     pub(super) current: Cell<Option<&'static Slab>>,
     pub(super) partial: SlabList,
     /// The number of slabs that the heap gave this class, less those of the class that it retired.
-    pub(super) made: Cell<u32>,
+    pub(super) net_inits: Cell<u32>,
     pub(super) list_limit: ListLimit,
 }
 

@@ -3,7 +3,7 @@
 //! sleeping threads' hits.
 
 use super::presence::{KEPT, Presence, SHUT};
-use super::{Backing, Heap};
+use super::{Backing, Heap, OnCache};
 use crate::meta::biased_lock::{Fences, Kernel};
 use crate::slab::parked::Kept;
 use core::sync::atomic::Ordering;
@@ -11,18 +11,17 @@ use core::sync::atomic::Ordering;
 /// How many heaps are closed at a time. A thread that wakes up waits for the keeper no longer than it has to do with these.
 const BATCH: usize = 8;
 
-/// What a keeper does with a thread cache, in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeeperStep {
+/// What a keeper does with a thread cache, whose thread is shut out of its slow paths.
+///
+/// # Invariants
+/// Both functions take the thread caches of the allocator whose heaps the keeper looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct KeeperSteps {
     /// Makes hits miss.
-    Shut,
+    pub(crate) shut: OnCache,
     /// After a fence: flushes what the layers keep.
-    TakeOver,
+    pub(crate) take_over: OnCache,
 }
-
-/// A function from generated code that does a step with the thread cache at an address, the states of which the keeper does
-/// not know. The cache's thread is shut out of its slow paths.
-pub type OnCache = unsafe fn(*const (), KeeperStep);
 
 /// What a keeper found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +37,7 @@ pub(crate) struct HeapsFound {
 impl Backing {
     /// Takes over the heaps of threads that have taken no slow path for `idle_ms`, and looks at those again that were taken
     /// over before.
-    pub(crate) fn keep_idle_heaps(&self, now: u32, idle_ms: u32, on_cache: OnCache) -> HeapsFound {
+    pub(crate) fn keep_idle_heaps(&self, now: u32, idle_ms: u32, steps: KeeperSteps) -> HeapsFound {
         let _one_at_a_time = self.keeper.lock();
         let mut busy = 0;
         let mut idle = self.presences.iter().filter(|presence| presence.has_thread()).filter(|presence| {
@@ -58,7 +57,7 @@ impl Backing {
             let mut any = false;
             for presence in closed() {
                 match presence.heap_if_left().filter(|_| fenced && presence.has_thread()) {
-                    Some(heap) => any |= heap.shut(on_cache),
+                    Some(heap) => any |= heap.shut(steps.shut),
                     None => {
                         unreached += 1;
                         presence.open();
@@ -68,7 +67,7 @@ impl Backing {
             let fenced = !any || Kernel::heavy();
             for presence in closed() {
                 if fenced && let Some(heap) = presence.heap_if_left() {
-                    kept += u32::from(heap.take_over(on_cache));
+                    kept += u32::from(heap.take_over(steps.take_over));
                 }
                 presence.open();
             }
@@ -80,7 +79,7 @@ impl Backing {
 /// The keeper's part: the heap is closed, and its thread has left.
 impl Heap {
     /// Makes the thread's hits miss, unless that was done before. `true`: a fence must follow.
-    fn shut(&self, on_cache: OnCache) -> bool {
+    fn shut(&self, shut: OnCache) -> bool {
         if self.presence.state.load(Ordering::Relaxed) == KEPT {
             return false;
         }
@@ -88,27 +87,22 @@ impl Heap {
         for bin in self.bins() {
             bin.slabs().for_each(|slab| slab.shut());
         }
-        self.on_cache(on_cache, KeeperStep::Shut);
+        self.on_cache(shut);
         true
     }
 
-    fn on_cache(&self, on_cache: OnCache, step: KeeperStep) {
-        // SAFETY: the heap has a thread, whose cache this is, and which waits before it does more with it than a hit.
-        unsafe { on_cache(self.thread_cache.get(), step) };
-    }
-
     /// After the fence. `true`: for the first time.
-    fn take_over(&self, on_cache: OnCache) -> bool {
+    fn take_over(&self, take_over: OnCache) -> bool {
         let first = self.presence.state.swap(KEPT, Ordering::Relaxed) == SHUT;
         if first {
-            self.on_cache(on_cache, KeeperStep::TakeOver);
+            self.on_cache(take_over);
             self.release_cached();
         }
         for (bin, class) in self.bins().iter().zip(self.backing.classes()) {
             for slab in bin.partial.iter() {
                 if slab.take_over(class, false) == Kept::Emptied {
                     bin.partial.remove(slab);
-                    bin.made.set(bin.made.get().saturating_sub(1));
+                    bin.net_inits.set(bin.net_inits.get().saturating_sub(1));
                     self.backing.put_free(slab);
                 }
             }

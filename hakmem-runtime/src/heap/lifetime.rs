@@ -9,7 +9,7 @@
 //! key that is armed then may never be called. Hence a thread whose heap has ended, or whose key cannot be armed, gets
 //! a heap for the length of one slow path, which ends it: no block stays in the thread, and no slab in the heap.
 
-use super::{Backing, Drain, Heap, drain_nothing};
+use super::{Backing, Heap, OnCache, do_nothing};
 use core::cell::Cell;
 use core::ptr;
 
@@ -58,12 +58,12 @@ impl Heap {
     /// thread finds it, and then calls [`Heap::arm`]; in this order, because the C library may allocate to arm the key.
     ///
     /// # Safety
-    /// `thread_cache` is what `drain` takes, and stays valid until the thread has ended. If it is `None`, `drain` takes
+    /// `thread_cache` is what `at_exit` takes, and stays valid until the thread has ended. If it is `None`, `at_exit` takes
     /// the thread cache beside the heap, for which the backing has room.
     pub unsafe fn start(
         backing: &'static Backing,
         thread_cache: Option<*const ()>,
-        drain: Drain,
+        at_exit: OnCache,
     ) -> Option<&'static Heap> {
         let heap = match backing.take_idle() {
             Some(idle) => idle,
@@ -75,7 +75,7 @@ impl Heap {
         };
         let beside = || ptr::from_ref(heap).addr().wrapping_add(Heap::thread_cache_offset(backing.classes().len()));
         heap.thread_cache.set(thread_cache.unwrap_or_else(|| ptr::with_exposed_provenance(beside())));
-        heap.drain.set(drain);
+        heap.at_exit.set(at_exit);
         Some(heap)
     }
 
@@ -95,14 +95,13 @@ impl Heap {
 
 /// What happens to a heap at the end of its thread: drains the layers, gives all slabs up, and makes the heap idle.
 pub(crate) extern "C" fn exit(heap: &'static Heap) {
-    // SAFETY: by the contract of `Heap::start`, `drain` takes the heap's thread cache, which is this thread's and still
-    // valid. (`drain` also makes the thread forget the heap.)
-    unsafe { (heap.drain.get())(heap.thread_cache.get()) };
+    // (The thread forgets the heap, too.)
+    heap.on_cache(heap.at_exit.get());
     let inside = heap.enter();
     heap.abandon_all();
     heap.backing.empty_cache_of(Some(heap));
     heap.thread_cache.set(ptr::null());
-    heap.drain.set(drain_nothing);
+    heap.at_exit.set(do_nothing);
     heap.presence.end();
     drop(inside);
     heap.backing.put_idle(heap);

@@ -30,7 +30,7 @@ mod throttle;
 mod trim;
 
 pub use backing::{Backing, LayerHooks};
-pub use keeper::{KeeperStep, OnCache};
+pub use keeper::KeeperSteps;
 pub use lifetime::HeapSlot;
 pub(crate) use lifetime::exit;
 pub(crate) use remote_batch::{flush, flush_one};
@@ -58,8 +58,8 @@ pub struct Heap {
     backing: &'static Backing,
     /// The generated thread cache.
     thread_cache: Cell<*const ()>,
-    /// Empties the thread cache into the heap.
-    drain: Cell<Drain>,
+    /// Empties the thread cache into the heap, at the end of the thread.
+    at_exit: Cell<OnCache>,
     /// Free slabs, kept for the next refill that needs one.
     cached: SlabList,
     throttle: Throttle,
@@ -73,11 +73,11 @@ pub struct Heap {
     // Followed in memory by a `Bin` for each class, and under `tls = "initial-exec"` by the thread cache.
 }
 
-/// A function that empties the thread cache at an address into its heap.
-pub type Drain = unsafe fn(*const ());
+/// A function from generated code that does something with the thread cache at an address, whose type a heap does not know.
+pub type OnCache = unsafe fn(*const ());
 
-/// The `drain` of a heap without a thread.
-unsafe fn drain_nothing(_: *const ()) {}
+/// The `at_exit` of a heap without a thread.
+unsafe fn do_nothing(_: *const ()) {}
 
 impl Heap {
     /// The distance from a heap to the thread cache after its bins, in an allocator of `classes` classes.
@@ -95,7 +95,7 @@ impl Heap {
         let new = Heap {
             backing,
             thread_cache: Cell::new(ptr::null()),
-            drain: Cell::new(drain_nothing),
+            at_exit: Cell::new(do_nothing),
             cached: SlabList::EMPTY,
             throttle: Throttle::new(),
             trimming: Cell::new(false),
@@ -124,6 +124,13 @@ impl Heap {
     /// such a class without a further test.
     pub(crate) fn owner_id(&self, class_index: u32) -> usize {
         ptr::from_ref(self).addr() | usize::from(self.backing.class(class_index).needs_class)
+    }
+
+    /// Calls a function with the thread cache: the heap's thread at its end, or a keeper that has shut it out.
+    fn on_cache(&self, function: OnCache) {
+        // SAFETY: the heap has a thread, whose cache this is, and valid (`Heap::start`). The functions are those of that call
+        // and of `KeeperSteps`: they take the caches of this allocator. Its thread does no more with it meanwhile than a hit.
+        unsafe { function(self.thread_cache.get()) };
     }
 
     fn bins(&self) -> &[Bin] {

@@ -26,7 +26,7 @@ impl Heap {
     }
 
     /// Keeps, abandons or retires a slab that the heap has just reclaimed: it is in no bin, and has a free block.
-    pub(crate) fn file(&self, slab: &'static Slab) {
+    pub(crate) fn keep_or_abandon(&self, slab: &'static Slab) {
         let class_index = slab.class_index();
         if slab.is_empty() {
             self.retire(slab);
@@ -57,8 +57,8 @@ impl Heap {
     /// of it is in use.
     #[inline(never)] // Called from many places.
     pub(super) fn retire(&self, slab: &'static Slab) {
-        let made = &self.bin(slab.class_index()).made;
-        made.set(made.get().saturating_sub(1));
+        let net_inits = &self.bin(slab.class_index()).net_inits;
+        net_inits.set(net_inits.get().saturating_sub(1));
         let slabs = self.backing.class(slab.class_index()).slabs;
         slab.reset();
         if slabs == 1 && self.cached.count() < MAX_CACHED {

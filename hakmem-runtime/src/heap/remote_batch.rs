@@ -67,7 +67,7 @@ impl RemoteBatch {
         .for_each(|block| slab.free(block));
         if let Some(heap) = heap {
             slab.set_owner(heap.owner_id(slab.class_index()));
-            heap.file(slab);
+            heap.keep_or_abandon(slab);
         } else {
             backing.put_back(slab);
         }

@@ -1,8 +1,8 @@
 //! The throttle: short lists, so that threads take a slow path while memory waits for a purge.
 //!
 //! Memory that was free for the purge delay is returned to the system on slow paths, which alone read the clock. Under
-//! the layer `pages` a thread whose frees feed its allocations never gets past `Heap::relist`, which reads it only
-//! while the bin is throttled: `local_free` becomes `free` each time. So after the heap has given a slab to the pool,
+//! the layer `pages` a thread whose frees feed its allocations never gets past `Heap::relist`, which makes what was
+//! freed into the slab its next list, and reads the clock only while the bin is throttled. So after the heap has given a slab to the pool,
 //! or the thread has freed a large block, its lists are short: the first has one block, and each is about half as long
 //! again as the one before, up to a whole slab. At a steady rate, however slow, the next slow path comes after about
 //! half the time that has passed, after the first few lists; and a program that allocates quickly soon has whole lists

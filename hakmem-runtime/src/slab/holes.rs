@@ -8,7 +8,7 @@ use super::metadata::Slab;
 use crate::sys::mmap::{self, round_up};
 
 /// A flag in `settled`: the holes were purged, and the slab has not changed since.
-const DONE: u32 = 1 << 31;
+const PURGED: u32 = 1 << 31;
 
 impl Slab {
     /// Whether it is time to purge the holes, which the caller does then: `used` was the same at all calls in the last `delay`
@@ -16,25 +16,25 @@ impl Slab {
     /// each free changes `used`.
     pub(crate) fn has_settled(&self, now: u32, delay: u32) -> bool {
         let used = self.used.get();
-        if self.settled.get() & !DONE != used {
+        if self.settled.get() & !PURGED != used {
             self.settled.set(used);
             self.settled_at.set(now);
         }
-        let due = self.settled.get() & DONE == 0 && now.wrapping_sub(self.settled_at.get()) >= delay;
+        let due = self.settled.get() & PURGED == 0 && now.wrapping_sub(self.settled_at.get()) >= delay;
         if due {
-            self.settled.set(used | DONE);
+            self.settled.set(used | PURGED);
         }
         due
     }
 
     /// Whether the holes were purged since the slab changed.
-    pub(crate) fn is_done(&self) -> bool {
-        self.settled.get() & DONE != 0
+    pub(crate) fn holes_are_purged(&self) -> bool {
+        self.settled.get() & PURGED != 0
     }
 
     /// Notes that the holes of a slab with so many blocks in use go back now.
     pub(super) fn note_purged(&self, in_use: u32) {
-        self.settled.set(in_use | DONE);
+        self.settled.set(in_use | PURGED);
     }
 
     /// Gives pages back in which all blocks are free in the bitmap. Blocks on lists count as in use: see

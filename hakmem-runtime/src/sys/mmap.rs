@@ -127,42 +127,38 @@ fn map_and_trim(before: usize, bytes: usize, align: usize, access: Access) -> us
 
 /// Unmaps a range that the caller owns. `false`: the kernel refused, as it may if that splits a mapping; the range is
 /// as it was.
-#[inline(never)]
 pub(crate) fn unmap(address: usize, length: usize) -> bool {
-    // SAFETY: the range is a mapping, or a part of one, that the caller owns and no longer uses (see the module).
-    length == 0 || unsafe { call(libc::SYS_munmap, [address, length, 0, 0, 0, 0]) }.is_ok()
+    length == 0 || change(libc::SYS_munmap, address, length, 0)
 }
 
 /// Makes reserved memory readable and writable.
-#[inline(never)]
 pub(crate) fn commit(address: usize, length: usize) -> bool {
-    let protection = Access::ReadWrite.protection() as usize;
-    // SAFETY: the range is address space that the caller reserved, so nothing can be using it.
-    unsafe { call(libc::SYS_mprotect, [address, length, protection, 0, 0, 0]) }.is_ok()
+    change(libc::SYS_mprotect, address, length, Access::ReadWrite.protection())
 }
 
 /// Returns a range's memory to the kernel; the range stays mapped and reads as zero. `false`: the kernel
 /// refused, as it does for locked memory.
 pub(crate) fn purge(address: usize, length: usize) -> bool {
-    advise(address, length, libc::MADV_DONTNEED)
+    change(libc::SYS_madvise, address, length, libc::MADV_DONTNEED)
 }
 
 /// Populates a range in one call instead of a page fault per page. A kernel before 5.14 refuses; then the page faults
 /// follow.
 pub(crate) fn populate(address: usize, length: usize) {
-    advise(address, length, libc::MADV_POPULATE_WRITE);
+    change(libc::SYS_madvise, address, length, libc::MADV_POPULATE_WRITE);
 }
 
 /// Asks for transparent huge pages. A kernel without them refuses, and nothing changes.
 pub(crate) fn prefer_huge_pages(address: usize, length: usize) {
-    advise(address, length, libc::MADV_HUGEPAGE);
+    change(libc::SYS_madvise, address, length, libc::MADV_HUGEPAGE);
 }
 
+/// One of the three calls above that change a range. `how` is the new protection, or the advice.
 #[inline(never)]
-fn advise(address: usize, length: usize, advice: i32) -> bool {
-    // SAFETY: whole pages of a mapping that the caller owns. MADV_DONTNEED is the only advice here that changes what is
-    // in them, and the caller passes free memory for it.
-    unsafe { call(libc::SYS_madvise, [address, length, advice as usize, 0, 0, 0]) }.is_ok()
+fn change(number: libc::c_long, address: usize, length: usize, how: i32) -> bool {
+    // SAFETY: whole pages of mappings that the caller owns. Where they, or what is in them, go away (munmap, MADV_DONTNEED),
+    // the caller uses them no longer; what becomes usable (mprotect) was reserved, so that nothing uses it.
+    unsafe { call(number, [address, length, how as usize, 0, 0, 0]) }.is_ok()
 }
 
 /// The pages of a mapping, taken away from it: at another address that nobody else knows. Where they were, the mapping is

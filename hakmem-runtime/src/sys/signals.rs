@@ -152,8 +152,7 @@ impl Received<'_> {
             Action::DEFAULT.install(signal);
             if self.is_sent() {
                 // It is blocked until the handler returns. An access that was wrong is repeated then.
-                // SAFETY: the call takes numbers alone.
-                unsafe { libc::syscall(libc::SYS_tgkill, process_id(), thread_id(), signal) };
+                libc_safe::raise(signal);
             }
             return;
         }
