@@ -80,6 +80,12 @@ impl Binary {
         Self { sections: vec![(address, code.to_vec())], functions }
     }
 
+    /// Adds a function, whose code is there.
+    #[cfg(test)]
+    pub(crate) fn add(&mut self, function: Function) {
+        self.functions.push(function);
+    }
+
     /// All functions, in the order of the symbol table.
     pub fn functions(&self) -> &[Function] {
         &self.functions

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod binary;
+mod calls;
 mod compare;
 mod path;
 

@@ -182,6 +182,40 @@ fn hit_paths_are_the_committed_ones() {
     }
 }
 
+/// Whether a function is the allocator's.
+fn is_ours(name: &str) -> bool {
+    name.contains("hakmem_runtime")
+        || name.contains("__hakmem")
+        || EXPORTED.iter().any(|(exported, _)| *exported == name)
+}
+
+/// What is called where a program panics: not because a function that C calls must not unwind, as the compiler assumes that
+/// one behind a pointer may.
+fn is_panic(name: &str) -> bool {
+    let starts =
+        ["core::panicking::", "core::option::unwrap_failed", "core::option::expect_failed", "core::slice::index::"];
+    (starts.iter().any(|start| name.starts_with(start)) && !name.contains("panic_cannot_unwind"))
+        || ["core::result::unwrap_failed", "core::cell::panic_already", "alloc::alloc::handle_alloc_error"]
+            .iter()
+            .any(|start| name.starts_with(start))
+}
+
+/// A panic allocates, and takes the lock of standard error: in the allocator it would be another fault.
+#[test]
+fn no_path_of_the_allocator_panics() {
+    let panics = |path: &Path| -> Vec<String> {
+        let binary = Binary::open(path).expect("the library was just built");
+        let all =
+            binary.functions().iter().flat_map(|from| binary.called_by(from).into_iter().map(move |to| (from, to)));
+        let (ours, others): (Vec<_>, Vec<_>) =
+            all.filter(|(_, to)| is_panic(&to.name)).partition(|(from, _)| is_ours(&from.name));
+        assert!(others.len() > 10, "the search finds panics elsewhere");
+        ours.iter().map(|(from, to)| format!("{} calls {}", from.name, to.name)).collect()
+    };
+    let library = build_example("preload", "release").join("libpreload.so");
+    assert_eq!(panics(&library), Vec::<String>::new());
+}
+
 /// In a shared library, too: no call for the thread's front, and one load more for each of its two addresses.
 #[test]
 fn exported_hit_paths_are_the_committed_ones() {

@@ -31,7 +31,9 @@ pub(super) fn find(allocator: &'static Allocator, address: usize) -> Found {
     }
     let size = backing.class(class_index).size as usize;
     let offset = address.wrapping_sub(slab.base());
-    if !offset.is_multiple_of(size) || offset / size >= slab.carved() as usize {
+    // (Checked, for there is no panic here: no class has blocks of 0 bytes.)
+    let index = offset.checked_div(size).filter(|_| offset.is_multiple_of(size));
+    if index.is_none_or(|index| index >= slab.carved() as usize) {
         fatal("invalid free or realloc: not the start of a block", address)
     }
     Found::OfClass(class_index as usize)

@@ -174,7 +174,8 @@ impl Extents {
     pub(crate) fn register(&self, cache: &'static LocalCache) {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         cache.number.store(number, Ordering::Relaxed);
-        self.most_cached.fetch_min(self.limit / CACHED_SHARE / (number + 1), Ordering::Relaxed);
+        let share = (self.limit / CACHED_SHARE).checked_div(number.wrapping_add(1)).unwrap_or(0);
+        self.most_cached.fetch_min(share, Ordering::Relaxed);
         self.caches.push(cache, |next| cache.next.set(next));
     }
 

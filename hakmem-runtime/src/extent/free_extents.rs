@@ -242,7 +242,8 @@ impl FreeExtents {
     pub(super) fn retry_refused(&mut self, since: u32) -> bool {
         let mut found = 0;
         for _ in 0..self.ever_used {
-            self.retried = self.retried % self.ever_used + 1;
+            // From 1 to `ever_used`.
+            self.retried = if self.retried < self.ever_used { self.retried + 1 } else { 1 };
             let Some(extent) = self.get(self.retried).filter(|extent| extent.dirty == 0) else { continue };
             // The bits of refused pages stay dirty. A whole segment waits as it is.
             let dirty = extent.segment.count_dirty(extent.unit..extent.end());

@@ -267,7 +267,8 @@ impl<'a> Batch<'a> {
     /// Like [`into_slots`](Batch::into_slots), but in reverse order: an array that hands out its last block first hands
     /// them out in the order in which they came.
     pub(crate) fn into_slots_reversed(self) -> u32 {
-        let (first, last) = self.slots.get(..self.len).unwrap_or_default().split_at(self.len / 2);
+        let slots = self.slots.get(..self.len).unwrap_or_default();
+        let (first, last) = slots.split_at(slots.len() / 2);
         for (one, other) in first.iter().zip(last.iter().rev()) {
             one.swap(other);
         }
