@@ -167,15 +167,19 @@ impl Allocator {
         new_size: usize,
         align: usize,
     ) -> *mut u8 {
-        let block = block.into_raw();
-        // SAFETY: the value owned the block, which is a large one or stops the program. After an attempt that returned null
-        // the block is as it was.
-        let attempt = || unsafe { self.backing.extents().realloc(self.backing.caller(heap), block, new_size, align) };
+        let (address, mut block) = (block.addr(), Some(block));
+        let mut attempt = || {
+            let Some(this) = block.take() else { return ptr::null_mut() };
+            self.backing.extents().realloc(self.backing.caller(heap), this, new_size, align).unwrap_or_else(|this| {
+                block = Some(this);
+                ptr::null_mut()
+            })
+        };
         let mut new = attempt();
         if new.is_null() {
             new = self.retry(new_size, align, attempt);
         }
-        self.freed(heap, new != block);
+        self.freed(heap, new.addr() != address);
         new
     }
 

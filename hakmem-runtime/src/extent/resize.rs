@@ -6,6 +6,7 @@ use super::moves::{self, Move};
 use super::page_store::{Owned, Taken, Wanted};
 use super::segment::{LONGEST, Record, UNIT};
 use super::shard::Shard;
+use crate::slab::FreeBlock;
 use crate::sys::clock;
 use crate::sys::mmap::{self, NotTaken, Stamp, TakenPages, Target, round_up};
 use core::ops::Range;
@@ -26,14 +27,22 @@ const PIECE: usize = 64 << 10;
 const GIVEN_BACK: usize = (1 << 20) / UNIT;
 
 impl Extents {
-    /// Resizes a block. Null: refused, and the block is as it was.
-    ///
-    /// # Safety
-    /// `block` came from these functions with this alignment. It is not used any more unless the result is null or the
-    /// same address.
+    /// Resizes a block, which has this alignment. An error is the block as it was: refused. Aborts if it is not a large block.
     #[cold]
     #[inline(never)]
-    pub(crate) unsafe fn realloc(&self, caller: Caller<'_>, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
+    pub(crate) fn realloc(
+        &self,
+        caller: Caller<'_>,
+        block: FreeBlock,
+        new_size: usize,
+        align: usize,
+    ) -> Result<*mut u8, FreeBlock> {
+        let new = self.resize(caller, block.as_ptr(), new_size, align);
+        if new.is_null() { Err(block) } else { Ok(new) }
+    }
+
+    /// Null: refused, and the block is as it was. Else it is at the result, and nowhere else.
+    fn resize(&self, caller: Caller<'_>, block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
         let address = block.expose_provenance();
         let old = block_at(caller.id, address, "invalid realloc: not a large block");
         let Some(bytes) = old.offset.checked_add(new_size).and_then(|end| round_up(end, mmap::page_size())) else {

@@ -26,15 +26,18 @@ fn block(extents: &Extents) -> *mut u8 {
     block
 }
 
-fn resized(extents: &Extents, block: *mut u8, size: usize) -> *mut u8 {
-    // SAFETY: the block is from these extents, with this alignment, and is used afterwards only if the result is null.
-    unsafe { extents.realloc(CALLER, block, size, 4096) }
+/// The block as what the extents take.
+fn given_up(block: *mut u8) -> FreeBlock {
+    // SAFETY: the block is from the extents that get it, and used afterwards only if they refuse it.
+    unsafe { FreeBlock::from_raw(block) }
+}
+
+fn resized(extents: &Extents, block: *mut u8, size: usize) -> Option<*mut u8> {
+    extents.realloc(CALLER, given_up(block), size, 4096).ok()
 }
 
 fn free(extents: &Extents, block: *mut u8) {
-    // SAFETY: the block is from these extents and is not used afterwards.
-    let freed = unsafe { FreeBlock::from_raw(block) };
-    extents.dealloc(CALLER, freed);
+    extents.dealloc(CALLER, given_up(block));
 }
 
 fn check(block: *mut u8) {
@@ -53,11 +56,11 @@ fn blocks_move_with_their_contents_and_moves_come_back() {
             assert_eq!(unsafe { libc::madvise(middle.cast(), OLD / 2, libc::MADV_DONTFORK) }, 0);
         }
         // More than the address space has free: the block is as it was.
-        assert!(resized(&extents, first, 1 << 46).is_null());
+        assert!(resized(&extents, first, 1 << 46).is_none());
         check(first);
         let left = moves::left();
-        let moved = resized(&extents, first, NEW);
-        assert!(!moved.is_null() && moved != first);
+        let moved = resized(&extents, first, NEW).expect("memory");
+        assert!(moved != first);
         check(moved);
         check(neighbour);
         assert!(moves::left() < left, "its pages were moved");
