@@ -510,14 +510,17 @@ pub fn purge_all<S: CompiledSpec>() -> usize {
 /// Gives what this thread keeps to the other threads, and to the purger: its layers, slabs and large blocks.
 pub fn idle<S: CompiledSpec>() {
     if S::Cache::has_started() {
-        S::Cache::with(|cache| {
-            if let Some(heap) = cache.heap().get() {
-                let _inside = heap.enter();
-                S::Groups::drain(cache);
-                heap.rest();
-            }
-        });
+        S::Cache::with(hand_over::<S>);
         S::wake_purger();
+    }
+}
+
+/// The heap's part of [`idle`], and of the end of a thread.
+fn hand_over<S: CompiledSpec>(cache: &S::Cache) {
+    if let Some(heap) = cache.heap().get() {
+        let _inside = heap.enter();
+        S::Groups::drain(cache);
+        heap.rest();
     }
 }
 
@@ -539,9 +542,11 @@ pub struct AtExit;
 
 impl<S: CompiledSpec> CacheStep<S> for AtExit {
     fn run(cache: &S::Cache) {
-        // What this thread has goes to the pool now.
+        // If that starts the purger's thread, the C library allocates.
         S::wake_purger();
-        empty::<S>(cache);
+        hand_over::<S>(cache);
+        // What this thread had waits from now on.
+        S::wake_purger();
         cache.forget_heap();
     }
 }

@@ -31,11 +31,11 @@ struct Thread<A> {
     heap: A,
 }
 
-/// Pages that may wait for a purge though nothing happens: a thread that ends leaves slabs, and does not wake the purger.
-const SPARE: u64 = 16;
-
 /// Forks of a run, at most.
 const FORKS: u64 = 3;
+
+/// Pages that may wait for a purge though nothing happens: two slabs, of which blocks are in the queue of `refill = "background"`.
+const SPARE: u64 = 8;
 
 impl<A: Spec> Thread<A> {
     fn new(mut random: Random, operations: usize) -> Thread<A> {

@@ -93,13 +93,11 @@ impl Heap {
     }
 }
 
-/// What happens to a heap at the end of its thread: drains the layers, gives all slabs up, and makes the heap idle.
+/// What happens to a heap at the end of its thread: it gives up all that it has, and is idle.
 pub(crate) extern "C" fn exit(heap: &'static Heap) {
     // (The thread forgets the heap, too.)
     heap.on_cache(heap.at_exit.get());
     let inside = heap.enter();
-    heap.abandon_all();
-    heap.backing.empty_cache_of(Some(heap));
     heap.thread_cache.set(ptr::null());
     heap.at_exit.set(do_nothing);
     heap.presence.end();

@@ -117,7 +117,7 @@ impl Heap {
     }
 
     /// Abandons or retires every slab. The layers were drained before.
-    pub(super) fn abandon_all(&self) {
+    fn abandon_all(&self) {
         for bin in self.bins() {
             while let Some(slab) = bin.current.take().or_else(|| bin.partial.pop()) {
                 self.abandon_or_retire(slab);

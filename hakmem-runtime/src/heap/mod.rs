@@ -58,7 +58,7 @@ pub struct Heap {
     backing: &'static Backing,
     /// The generated thread cache.
     thread_cache: Cell<*const ()>,
-    /// Empties the thread cache into the heap, at the end of the thread.
+    /// Empties the thread cache and the heap, at the end of the thread.
     at_exit: Cell<OnCache>,
     /// Free slabs, kept for the next refill that needs one.
     cached: SlabList,
