@@ -14,3 +14,9 @@ mod heap {
 }
 
 hakmem::export_malloc!(heap::Heap);
+
+// The unwinder becomes a part of the library: to find, map and relocate libgcc_s.so took half of what this library adds to the
+// start of a program, and a program in C has no other use for it.
+#[cfg(target_env = "gnu")]
+#[link(name = "gcc_eh", kind = "static", modifiers = "-bundle")]
+unsafe extern "C" {}

@@ -20,7 +20,7 @@
 
 use crate::meta::word::Word;
 use crate::sys::atomic_ref::AtomicRef;
-use crate::sys::fork::{self, EarlyHook};
+use crate::sys::fork::{self, Early, EarlyHook};
 use crate::sys::lock::Lock;
 use crate::sys::{futex, program, thread};
 use core::fmt::Debug;
@@ -177,7 +177,7 @@ impl Worker {
         if self.listed.swap(true, Ordering::Relaxed) {
             return;
         }
-        fork::set_early_hook(&self.fork_hook);
+        fork::set_early_hook(Early::Workers, &self.fork_hook);
         if NEWEST.push(self, |newest| self.next.set(newest)).is_none() {
             program::at_exit(at_exit);
         }

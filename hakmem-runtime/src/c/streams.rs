@@ -2,11 +2,10 @@
 //!
 //! glibc's `fork` takes that lock after it has called all handlers, when ours hold the allocator's locks. This can
 //! deadlock: a thread that flushes all streams holds the list's lock and waits for one stream, and the owner of
-//! that stream waits for the allocator. (glibc's own allocator is locked after the list.) Handlers are called in
-//! reverse order of their registration, so one that is registered after ours can take the list's lock first. The lock
-//! is recursive, so that `fork` can take it again. A C library without such functions needs nothing.
+//! that stream waits for the allocator. (glibc's own allocator is locked after the list.) So the list's lock is taken before
+//! ours. It is recursive, so that `fork` can take it again. A C library without such functions needs nothing.
 
-use crate::sys::fork;
+use crate::sys::fork::{self, Early, EarlyHook};
 use crate::sys::program::{self, Lookup};
 use core::ffi::CStr;
 use core::mem::transmute;
@@ -45,24 +44,15 @@ impl Function {
     }
 }
 
-/// From now on takes the list's lock before each fork. Must be called after the allocator's own fork handlers are
-/// registered.
+/// From now on takes the list's lock before each fork.
 pub(super) fn hold_in_forks() {
+    static HOOK: EarlyHook = EarlyHook {
+        hold: || LOCK.call(),
+        release_in_parent: || UNLOCK.call(),
+        // The child has one thread, so the lock is reset. If the parent had several threads, the C library has done so already.
+        release_in_child: || RESET.call(),
+    };
     if LOCK.find() && UNLOCK.find() && RESET.find() {
-        fork::call(before, in_parent, in_child);
+        fork::set_early_hook(Early::Streams, &HOOK);
     }
-}
-
-extern "C" fn before() {
-    LOCK.call();
-}
-
-extern "C" fn in_parent() {
-    UNLOCK.call();
-}
-
-/// The child has one thread, so the lock is reset. If the parent had several threads, the C library has done so
-/// already.
-extern "C" fn in_child() {
-    RESET.call();
 }

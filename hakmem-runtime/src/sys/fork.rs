@@ -5,7 +5,7 @@
 //! rest of the runtime nests them:
 //!
 //! ```text
-//! workers' rounds → list of hooks → each hook, newest first (an allocator: keeper → idle heaps → extents → pool) → arena
+//! workers' rounds → the C library's list of streams → list of hooks → each hook, newest first (an allocator: keeper → idle heaps → extents → pool) → arena
 //! ```
 //!
 //! The arena comes last because it is registered first, before any allocator.
@@ -17,16 +17,19 @@
 //! again what it holds for the fork (see [`Lock::hold_for_fork`]). It may even fork; forks in progress are counted, and
 //! the outermost one releases.
 //!
+//! A process that has one thread takes no lock: nobody else can hold one, and each word that is written costs the parent and
+//! the child a copy of its page (15 of 60 µs that forks took longer than without us).
+//!
 //! The child keeps what the parent's other threads had allocated. Free memory in those threads' heaps stays unused in
 //! the child, because a heap may have been in the middle of a change.
 
 use super::atomic_ref::AtomicRef;
-use super::libc_safe;
 use super::lock::{Guard, Lock};
+use super::{libc_safe, program};
 use core::cell::Cell;
 use core::fmt;
 use core::iter;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 /// A part of the runtime with locks to hold during a fork.
 pub(crate) trait ForkHook: Sync {
@@ -112,15 +115,12 @@ impl Hooks {
     }
 }
 
-/// What a fork does before it locks the list of hooks. Programs with background threads (`worker.rs`) have one: it
-/// waits until each of these is between two rounds of work.
+/// What a fork does before it locks the list of hooks, and after it has released it.
 ///
-/// It cannot be a `ForkHook`: a round may register one, by the first use of an allocator. If the fork held the list and
-/// then waited for that round, they would deadlock. Nor can it be a `pthread_atfork` handler of its own: these run
-/// before a fork in reverse order of registration, so it would have to be registered after the ones here; but one
-/// thread may start a worker while another is about to register these.
+/// It cannot be a `pthread_atfork` handler of its own: these run before a fork in reverse order of registration, so it would
+/// have to be registered after the ones here; but one thread may have reason to, while another is about to register these.
 ///
-/// A program without workers must not link their functions. Hence the pointer, which only a worker sets.
+/// A program without reason must not link its functions. Hence the pointers, which only those set who have one.
 #[derive(Debug)]
 pub(crate) struct EarlyHook {
     pub(crate) hold: fn(),
@@ -128,11 +128,28 @@ pub(crate) struct EarlyHook {
     pub(crate) release_in_child: fn(),
 }
 
-static EARLY: AtomicRef<EarlyHook> = AtomicRef::none();
+/// Who has an [`EarlyHook`], in the order in which they are called before a fork.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Early {
+    /// Programs with background threads (`worker.rs`): it waits until each of these is between two rounds of work. It cannot be
+    /// a `ForkHook`: a round may register one, by the first use of an allocator. If the fork held the list and then waited for
+    /// that round, they would deadlock.
+    Workers,
+    /// C's `malloc` (`c/streams.rs`).
+    Streams,
+}
 
-/// Sets the early hook. The last call counts; all hooks passed do the same.
-pub(crate) fn set_early_hook(hook: &'static EarlyHook) {
-    EARLY.set(Some(hook));
+static EARLY: [AtomicRef<EarlyHook>; 2] = [const { AtomicRef::none() }; 2];
+
+/// Sets an early hook. The last call counts; all hooks passed for one do the same.
+pub(crate) fn set_early_hook(early: Early, hook: &'static EarlyHook) {
+    if let Some(place) = EARLY.get(early as usize) {
+        place.set(Some(hook));
+    }
+}
+
+fn early_hooks() -> impl DoubleEndedIterator<Item = &'static EarlyHook> {
+    EARLY.iter().filter_map(AtomicRef::get)
 }
 
 /// Installs the handlers when the program or library is loaded. The first use of an allocator would be too late: a fork
@@ -152,8 +169,17 @@ extern "C" fn at_start() {
 pub(crate) fn install() {
     static INSTALLED: AtomicBool = AtomicBool::new(false);
     if !INSTALLED.swap(true, Ordering::Relaxed) {
+        SINGLE_THREADED.set(program::byte(c"__libc_single_threaded"));
         call(prepare, parent, child);
     }
+}
+
+/// The C library's (glibc's, since 2.32): not 0 as long as the process has certainly one thread.
+static SINGLE_THREADED: AtomicRef<AtomicU8> = AtomicRef::none();
+
+fn is_single_threaded() -> bool {
+    // What the simulator calls threads the C library does not know.
+    !cfg!(hakmem_sim) && SINGLE_THREADED.get().is_some_and(|single| single.load(Ordering::Relaxed) != 0)
 }
 
 /// Registers functions to be called around each fork: before it (last registered, first called), and after it in the
@@ -166,25 +192,25 @@ pub(crate) fn call(before: extern "C" fn(), in_parent: extern "C" fn(), in_child
 }
 
 extern "C" fn prepare() {
-    if let Some(early) = EARLY.get() {
-        (early.hold)();
+    if is_single_threaded() {
+        return;
     }
-    HOOKS.hold_for_fork();
+    // If a fork handler forks, everything is held already.
+    let is_outermost = !HOOKS.is_held_for_fork();
+    if is_outermost {
+        early_hooks().for_each(|early| (early.hold)());
+        HOOKS.hold_for_fork();
+    }
     let mut hooks = HOOKS.lock();
     hooks.forks = hooks.forks.wrapping_add(1);
-    if hooks.forks > 1 {
-        return; // A fork handler is forking: everything is held already.
-    }
-    for hook in hooks.newest_first() {
-        hook.hold();
+    if is_outermost {
+        hooks.newest_first().for_each(ForkHook::hold);
     }
 }
 
 extern "C" fn parent() {
-    if release()
-        && let Some(early) = EARLY.get()
-    {
-        (early.release_in_parent)();
+    if HOOKS.is_held_for_fork() && release() {
+        early_hooks().rev().for_each(|early| (early.release_in_parent)());
     }
 }
 
@@ -198,12 +224,13 @@ pub(crate) fn generation() -> u32 {
 }
 
 extern "C" fn child() {
+    if !HOOKS.is_held_for_fork() {
+        return;
+    }
     GENERATION.store(generation().wrapping_add(1).max(1), Ordering::Relaxed);
     release();
     // Also in the child of an inner fork: none of the workers' threads exists there.
-    if let Some(early) = EARLY.get() {
-        (early.release_in_child)();
-    }
+    early_hooks().rev().for_each(|early| (early.release_in_child)());
 }
 
 /// Releases what `prepare` took, in the opposite order. `false`: this was a fork within a fork handler. The outer fork,

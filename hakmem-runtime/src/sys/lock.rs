@@ -69,9 +69,14 @@ impl<T> Lock<T> {
     /// Releases the lock after the fork, in the parent and in the child. Does nothing if this thread does not hold it
     /// for a fork.
     pub(crate) fn release_after_fork(&self) {
-        if self.state.is_held_for_fork_by(me()) {
+        if self.is_held_for_fork() {
             self.release();
         }
+    }
+
+    /// Whether this thread holds the lock for a fork.
+    pub(crate) fn is_held_for_fork(&self) -> bool {
+        self.state.is_held_for_fork_by(me())
     }
 
     /// Frees the lock in a forked child, in which its holder does not exist.

@@ -2,6 +2,7 @@
 
 use super::libc_safe;
 use core::ffi::{CStr, c_void};
+use core::sync::atomic::AtomicU8;
 
 /// The file descriptor of standard error.
 pub(crate) const STANDARD_ERROR: i32 = 2;
@@ -33,6 +34,13 @@ pub(crate) fn function(name: &CStr, lookup: Lookup) -> *mut c_void {
     };
     // SAFETY: a handle that every program has, and a C string.
     unsafe { libc::dlsym(handle, name.as_ptr()) }
+}
+
+/// A variable of the C library that is one byte; `None` if it has none of that name.
+pub(crate) fn byte(name: &CStr) -> Option<&'static AtomicU8> {
+    // SAFETY: null, or the address of a byte that stays as long as the C library. It is written to by nobody at the same time
+    // as by another, and read as other code reads it.
+    unsafe { function(name, Lookup::Everywhere).cast::<AtomicU8>().as_ref() }
 }
 
 /// Registers a function to be called when the program exits.
