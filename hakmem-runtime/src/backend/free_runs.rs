@@ -98,15 +98,20 @@ impl FreeRunBins {
     pub(super) fn put(&mut self, slab: &'static Slab, slabs: u32, now: u32, geometry: Geometry) {
         let (superslab, first) = SuperSlab::of(slab, geometry);
         self.update(superslab, |superslab| superslab.put(first, slabs, slab.fresh.get()));
-        self.queue(superslab, now);
+        for offset in 0..slabs {
+            superslab.slab(first.wrapping_add(offset), geometry).set_free_since(now);
+        }
+        if superslab.has_dirty() {
+            self.queue(superslab, now);
+        }
     }
 
-    /// Queues a SuperSlab for purging if it has dirty slabs and is not queued.
-    fn queue(&mut self, superslab: &'static SuperSlab, now: u32) {
-        if !superslab.has_dirty() || superslab.aging.replace(true) {
+    /// Queues a SuperSlab for purging if it is not queued. Its dirty slabs have been free since `since` or later.
+    fn queue(&mut self, superslab: &'static SuperSlab, since: u32) {
+        if superslab.aging.replace(true) {
             return;
         }
-        superslab.since.set(now);
+        superslab.since.set(since);
         superslab.younger.set(None);
         match self.youngest {
             Some(youngest) => youngest.younger.set(Some(superslab)),
@@ -115,14 +120,15 @@ impl FreeRunBins {
         self.youngest = Some(superslab);
     }
 
-    /// When the oldest SuperSlab in the queue was queued.
+    /// Since when the first SuperSlab in the queue may have dirty slabs.
     pub(super) fn oldest_since(&self) -> Option<u32> {
         self.oldest.map(|superslab| superslab.since.get())
     }
 
-    /// Takes the dirty slabs of the next SuperSlab queued at least `delay` milliseconds ago, to be purged and returned
-    /// with [`FreeRunBins::put_purged`].
-    pub(super) fn take_aged(&mut self, now: u32, delay: u32) -> Option<Aged> {
+    /// Takes the dirty slabs of the next SuperSlab that have been free for `delay` milliseconds, to be purged and returned with
+    /// [`FreeRunBins::put_purged`]. A SuperSlab with others is queued again, as the last: while a program goes on, these may
+    /// wait for twice the delay.
+    pub(super) fn take_aged(&mut self, now: u32, delay: u32, geometry: Geometry) -> Option<Aged> {
         loop {
             let superslab = self.oldest?;
             if now.wrapping_sub(superslab.since.get()) < delay {
@@ -133,8 +139,12 @@ impl FreeRunBins {
                 self.youngest = None;
             }
             superslab.aging.set(false);
-            if superslab.has_dirty() {
-                let slabs = self.update(superslab, SuperSlab::take_dirty);
+            let (slabs, others_since) = superslab.aged(now, delay, geometry);
+            if let Some(since) = others_since {
+                self.queue(superslab, since);
+            }
+            if slabs != 0 {
+                self.update(superslab, |superslab| superslab.take_dirty(slabs));
                 return Some(Aged { superslab, slabs });
             }
         }
@@ -252,33 +262,75 @@ fn fullest(first: Option<&'static SuperSlab>) -> Option<&'static SuperSlab> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::superslab::mask;
-    use std::boxed::Box;
+    use crate::backend::pool::{Pool, PoolConfig};
+    use crate::backend::superslab::runs;
+    use std::vec::Vec;
+
+    const SLAB: u32 = 64 << 10;
+    const ID: u8 = 252;
+    const DELAY: u32 = 10;
+
+    fn pool() -> Pool {
+        let geometry = Geometry::new(16 * SLAB, SLAB);
+        Pool::new(PoolConfig { geometry, huge_pages: false, purge_delay: Some(1000) }, &[])
+    }
+
+    fn take(pool: &Pool, slabs: u32) -> &'static Slab {
+        pool.take_free(slabs, 0, ID, |_| {}).expect("memory")
+    }
+
+    /// Frees a span that was written to.
+    fn put(pool: &Pool, slab: &'static Slab, slabs: u32, now: u32) {
+        slab.fresh.set(false);
+        pool.free_runs.lock().put(slab, slabs, now, pool.geometry());
+    }
+
+    /// The addresses of the next slabs to be purged, which are put back as purged.
+    fn purged(pool: &Pool, now: u32) -> Vec<usize> {
+        let geometry = pool.geometry();
+        let Some(aged) = pool.free_runs.lock().take_aged(now, DELAY, geometry) else { return Vec::new() };
+        let slabs = runs(aged.slabs).flat_map(|(first, count)| first..first + count);
+        let addresses = slabs.map(|index| aged.address(index, geometry)).collect();
+        pool.free_runs.lock().put_purged(aged, 0);
+        addresses
+    }
+
+    fn since(pool: &Pool) -> Option<u32> {
+        pool.free_runs.lock().oldest_since()
+    }
 
     #[test]
     fn superslabs_are_purged_in_the_order_in_which_they_were_queued_each_once() {
-        let mut bins = FreeRunBins::EMPTY;
-        let [first, second] = [(); 2].map(|()| {
-            let superslab: &'static SuperSlab = Box::leak(Box::new(SuperSlab::blank()));
-            superslab.init(Geometry::new(16 << 16, 1 << 16), 1);
-            bins.insert(superslab);
-            bins.update(superslab, |superslab| superslab.take(6));
-            superslab
-        });
-        // Nothing is dirty yet.
-        bins.queue(first, 1);
-        assert_eq!(bins.oldest_since(), None);
-        for (superslab, now, at) in [(first, 5, 1), (second, 7, 1), (first, 9, 3)] {
-            bins.update(superslab, |superslab| superslab.put(at, 2, false));
-            bins.queue(superslab, now);
-            assert_eq!(bins.oldest_since(), Some(5));
+        let pool = pool();
+        let address = |slab| pool.geometry().base(slab);
+        // The second SuperSlab, and the third.
+        let [first, second] = [(); 2].map(|()| take(&pool, 16));
+        assert_eq!(since(&pool), None, "nothing is dirty yet");
+        put(&pool, first, 16, 5);
+        put(&pool, second, 16, 7);
+        assert_eq!((since(&pool), purged(&pool, 14)), (Some(5), Vec::new()));
+        for (slab, now) in [(first, 15), (second, 17)] {
+            let all: Vec<usize> = (0..16).map(|index| address(slab) + index * SLAB as usize).collect();
+            assert_eq!((purged(&pool, now), purged(&pool, now)), (all, Vec::new()));
         }
-        assert!(bins.take_aged(14, 10).is_none());
-        for (now, slabs, next) in [(15, mask(1, 4), Some(7)), (17, mask(1, 2), None)] {
-            let aged = bins.take_aged(now, 10).expect("it is old enough");
-            assert_eq!((aged.slabs, bins.oldest_since()), (slabs, next));
-            assert!(bins.take_aged(now, 10).is_none());
-            bins.put_purged(aged, 0);
-        }
+        assert_eq!(since(&pool), None);
+    }
+
+    #[test]
+    fn only_what_has_been_free_for_the_delay_is_purged() {
+        let pool = pool();
+        let address = |slab| pool.geometry().base(slab);
+        let [first, second] = [(); 2].map(|()| take(&pool, 1));
+        put(&pool, first, 1, 5);
+        put(&pool, second, 1, 9);
+        assert_eq!((purged(&pool, 15), since(&pool)), (Vec::from([address(first)]), Some(9)));
+        assert_eq!((purged(&pool, 18), purged(&pool, 19)), (Vec::new(), Vec::from([address(second)])));
+        // In use meanwhile.
+        let again = take(&pool, 1);
+        put(&pool, again, 1, 25);
+        assert_eq!(address(take(&pool, 1)), address(again));
+        put(&pool, again, 1, 32);
+        assert_eq!((since(&pool), purged(&pool, 35)), (Some(25), Vec::new()));
+        assert_eq!((since(&pool), purged(&pool, 42)), (Some(32), Vec::from([address(again)])));
     }
 }

@@ -43,7 +43,7 @@ impl Pool {
         }
         let geometry = self.config.geometry;
         loop {
-            let Some(aged) = self.free_runs.lock().take_aged(now, delay) else { return };
+            let Some(aged) = self.free_runs.lock().take_aged(now, delay, geometry) else { return };
             #[cfg(hakmem_sim)]
             if leaves_out(Step::TakeAged) {
                 self.free_runs.lock().put_purged(aged.clone(), 0);

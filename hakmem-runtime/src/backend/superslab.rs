@@ -25,7 +25,7 @@ pub(crate) struct SuperSlab {
     /// Free slabs whose memory was touched since it was mapped or purged.
     dirty: Cell<u64>,
     run: Cell<u32>,
-    /// When the SuperSlab was last queued for purging, in milliseconds.
+    /// While it is in the purge queue: no slab has been dirty and free for longer, in milliseconds.
     pub(super) since: Cell<u32>,
     /// Whether it is in the purge queue.
     pub(super) aging: Cell<bool>,
@@ -58,6 +58,15 @@ fn longest_run(mut bits: u64) -> u32 {
         length = length.wrapping_add(1);
     }
     length
+}
+
+/// The positions of the ones.
+fn bits(mut bits: u64) -> impl Iterator<Item = u32> {
+    core::iter::from_fn(move || {
+        let first = (bits != 0).then(|| bits.trailing_zeros());
+        bits &= bits.wrapping_sub(1);
+        first
+    })
 }
 
 /// Splits `bits` into its runs of ones: (first, count) each.
@@ -121,11 +130,25 @@ impl SuperSlab {
         self.set_free(self.free.get() | mask);
     }
 
-    /// Takes every dirty slab, to be purged and returned with [`SuperSlab::put_purged`].
-    pub(super) fn take_dirty(&self) -> u64 {
-        let taken = self.dirty.replace(0);
+    /// The dirty slabs that have been free for `delay` milliseconds; and since when the others have, if there are any.
+    pub(super) fn aged(&'static self, now: u32, delay: u32, geometry: Geometry) -> (u64, Option<u32>) {
+        let ages =
+            bits(self.dirty.get()).map(|index| (index, now.wrapping_sub(self.slab(index, geometry).free_since())));
+        let (mut aged, mut others) = (0, None);
+        for (index, age) in ages {
+            if age >= delay {
+                aged |= mask(index, 1);
+            } else {
+                others = others.max(Some(age));
+            }
+        }
+        (aged, others.map(|age| now.wrapping_sub(age)))
+    }
+
+    /// Takes dirty slabs, to be purged and returned with [`SuperSlab::put_purged`].
+    pub(super) fn take_dirty(&self, taken: u64) {
+        self.dirty.set(self.dirty.get() & !taken);
         self.set_free(self.free.get() & !taken);
-        taken
     }
 
     /// Puts purged slabs back. Those that the kernel refused to purge (`refused ⊆ taken`) are still dirty.
@@ -250,7 +273,8 @@ mod tests {
         superslab.put(2, 3, false);
         superslab.put(8, 2, false);
         superslab.put(12, 1, true);
-        let taken = superslab.take_dirty();
+        let taken = superslab.dirty.get();
+        superslab.take_dirty(taken);
         assert_eq!((taken, superslab.free.get(), superslab.dirty.get()), (mask(2, 3) | mask(8, 2), mask(12, 1), 0));
         superslab.put_purged(taken, mask(8, 2));
         assert_eq!((superslab.free.get(), superslab.dirty.get()), (taken | mask(12, 1), mask(8, 2)));

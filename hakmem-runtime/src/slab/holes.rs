@@ -27,6 +27,16 @@ impl Slab {
         due
     }
 
+    /// Since when the slab has been free, in milliseconds.
+    pub(crate) fn free_since(&self) -> u32 {
+        self.settled_at.get()
+    }
+
+    /// Notes that the slab is free from now on.
+    pub(crate) fn set_free_since(&self, now: u32) {
+        self.settled_at.set(now);
+    }
+
     /// Whether the holes were purged since the slab changed.
     pub(crate) fn holes_are_purged(&self) -> bool {
         self.settled.get() & PURGED != 0

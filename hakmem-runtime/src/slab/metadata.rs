@@ -153,7 +153,8 @@ pub struct Slab {
     pub(super) lowest: Cell<u32>,
     /// About how many bytes from the base on were used under earlier classes, since the memory was mapped or purged.
     pub(crate) touched: Cell<u32>,
-    /// `used` when the owner last looked whether the slab changes, and when it was found changed, in milliseconds.
+    /// `used` when the owner last looked whether the slab changes, and when it was found changed, in milliseconds. Of a slab
+    /// that is free: since when.
     pub(super) settled: Cell<u32>,
     pub(super) settled_at: Cell<u32>,
     /// The neighbours on a `SlabList`.
