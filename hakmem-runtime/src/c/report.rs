@@ -5,8 +5,8 @@ use super::streams;
 use crate::global_alloc;
 use crate::layer_stats::layer_stats;
 use crate::stats::Stats;
-use crate::sys::errno;
 use crate::sys::program::{self, STANDARD_ERROR};
+use crate::sys::{errno, mmap};
 use core::fmt::{self, Write as _};
 use core::mem::{self, MaybeUninit};
 use core::slice;
@@ -127,11 +127,11 @@ pub unsafe fn malloc_info<S: ByAddress>(options: i32, stream: *mut libc::FILE) -
     if end.is_ok() { 0 } else { -1 }
 }
 
-/// `malloc_trim`: 1 if slabs have fewer touched bytes afterwards.
+/// `malloc_trim`: 1 if memory has gone back to the system meanwhile.
 pub fn malloc_trim<S: ByAddress>() -> i32 {
-    let before = mallinfo2::<S>().arena;
+    let before = mmap::given_back();
     global_alloc::purge_all::<S>();
-    i32::from(mallinfo2::<S>().arena < before)
+    i32::from(mmap::given_back() != before)
 }
 
 /// glibc's limit of `M_MXFAST`.

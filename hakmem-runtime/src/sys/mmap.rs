@@ -158,7 +158,18 @@ pub(crate) fn prefer_huge_pages(address: usize, length: usize) {
 fn change(number: libc::c_long, address: usize, length: usize, how: i32) -> bool {
     // SAFETY: whole pages of mappings that the caller owns. Where they, or what is in them, go away (munmap, MADV_DONTNEED),
     // the caller uses them no longer; what becomes usable (mprotect) was reserved, so that nothing uses it.
-    unsafe { call(number, [address, length, how as usize, 0, 0, 0]) }.is_ok()
+    let done = unsafe { call(number, [address, length, how as usize, 0, 0, 0]) }.is_ok();
+    if done && matches!((number, how), (libc::SYS_munmap, _) | (libc::SYS_madvise, libc::MADV_DONTNEED)) {
+        GIVEN_BACK.fetch_add(length, Ordering::Relaxed);
+    }
+    done
+}
+
+/// The bytes that went back to the system so far, as memory or as address space.
+static GIVEN_BACK: AtomicUsize = AtomicUsize::new(0);
+
+pub(crate) fn given_back() -> usize {
+    GIVEN_BACK.load(Ordering::Relaxed)
 }
 
 /// The pages of a mapping, taken away from it: at another address that nobody else knows. Where they were, the mapping is
