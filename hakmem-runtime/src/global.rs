@@ -24,6 +24,8 @@ pub struct Config {
     pub huge_pages: bool,
     /// Milliseconds that free memory is kept before it goes back to the system; `None` is for ever.
     pub purge_delay_ms: Option<u32>,
+    /// Whether a thread gives it back from the first free on.
+    pub background: bool,
     /// Bytes of freed large blocks kept for reuse.
     pub large_cache: usize,
 }
@@ -57,7 +59,8 @@ impl Allocator {
         let pool = Pool::new(pool_config, abandoned);
         // Where memory goes back at once, none is kept.
         let kept = if matches!(config.purge_delay_ms, Some(0)) { 0 } else { config.large_cache };
-        let extents = Extents::new(kept, config.huge_pages);
+        let attended = config.background || config.purge_delay_ms.is_none();
+        let extents = Extents::new(kept, config.huge_pages, attended);
         Allocator {
             backing: Backing::new(classes, pool, extents, hooks),
             ready: AtomicU32::new(0),

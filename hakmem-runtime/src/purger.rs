@@ -45,6 +45,7 @@ impl Task for Purger {
         let (now, backing) = (clock::now_ms(), self.allocator.backing());
         // A thread is found idle at the second look.
         let idle_ms = self.delay_ms / 2;
+        backing.extents().attend();
         let found = backing.keep_idle_heaps(now, idle_ms, self.steps);
         let more = (found.busy > 0 || found.kept > 0).then_some(idle_ms.max(1));
         backing.purge_aged(now, self.delay_ms).into_iter().chain(more).min()

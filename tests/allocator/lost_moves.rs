@@ -155,11 +155,13 @@ fn a_resident_place_to_which_nothing_was_moved_is_used_again() {
         let (_first, before) = begin();
         let resident = Block::new(150 * MIB);
         let (mut block, neighbour) = (Block::new(40 * MIB), Block::new(40 * MIB));
+        // As much may stay resident as is in use.
+        let in_use = Block::new(150 * MIB);
         drop(resident);
         refuse_a_move(false);
         block.resize(60 * MIB);
         assert_eq!(ORDERS.moves.load(Ordering::SeqCst), 0, "a move was refused");
-        drop((block, neighbour));
+        drop((block, neighbour, in_use));
         comes_back(before);
     });
 }

@@ -190,3 +190,36 @@ fn a_trickle_between_threads_lets_memory_go_back() {
         assert!(kept < 10 * MIB, "{} MiB are still resident", kept / MIB);
     });
 }
+
+/// Blocks of a megabyte and of 100 KiB, 100 MiB in all.
+fn large_blocks<A: Subject>() -> [Vec<Piece<A>>; 2] {
+    [(1 << 20, 50), (100 << 10, 512)].map(|(size, count)| (0..count).map(|_| piece_of(size)).collect())
+}
+
+fn piece_of<A: Subject>(size: usize) -> Piece<A> {
+    Piece::new(layout(size), 7, false)
+}
+
+/// A process that is idle from then on, as a database's server between two queries, and has no thread that purges.
+#[test]
+fn large_blocks_that_nobody_comes_by_for_go_back_when_they_are_freed() {
+    isolated("large_blocks_that_nobody_comes_by_for_go_back_when_they_are_freed", || {
+        let before = resident();
+        let blocks = large_blocks::<Heap>();
+        assert!(resident() >= before + 90 * MIB);
+        drop(blocks);
+        // 8 MiB may stay, and as much in the thread's cache.
+        let kept = resident().saturating_sub(before);
+        assert!(kept < 20 * MIB, "{kept} bytes kept");
+    });
+}
+
+#[test]
+fn large_blocks_stay_where_the_spec_says_so() {
+    isolated("large_blocks_stay_where_the_spec_says_so", || {
+        let blocks = large_blocks::<keeping::Heap>();
+        let before = resident();
+        drop(blocks);
+        assert!(resident() + MIB >= before, "{before} bytes before, now {}", resident());
+    });
+}

@@ -353,6 +353,7 @@ fn allocator_static(context: &Context, name: &Ident) -> TokenStream {
         Some(delay) => quote! { ::core::option::Option::Some(#delay) },
         None => quote! { ::core::option::Option::None },
     };
+    let background = purge.background == Background::OnSlowPath;
     quote! {
         /// For each class, its abandoned slabs (owned by no thread) that have free blocks.
         static ABANDONED: [hakmem::NodeStack; #count] = [const { hakmem::NodeStack::empty() }; #count];
@@ -364,6 +365,7 @@ fn allocator_static(context: &Context, name: &Ident) -> TokenStream {
                 slab: #slab,
                 huge_pages: #huge_pages,
                 purge_delay_ms: #delay,
+                background: #background,
                 large_cache: #cache,
             },
             &CLASSES,

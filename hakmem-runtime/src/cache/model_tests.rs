@@ -120,8 +120,14 @@ struct Real {
 impl Real {
     fn new(batch: u32) -> Real {
         const SLAB: u32 = 64 << 10;
-        let config =
-            Config { superslab: 32 * SLAB, slab: SLAB, huge_pages: false, purge_delay_ms: Some(10), large_cache: 0 };
+        let config = Config {
+            superslab: 32 * SLAB,
+            slab: SLAB,
+            huge_pages: false,
+            purge_delay_ms: Some(10),
+            background: false,
+            large_cache: 0,
+        };
         let classes = Box::leak(Box::new([class(batch)]));
         let abandoned = Box::leak(Box::new([NodeStack::empty()]));
         let hooks = LayerHooks::new(None, true, 0);

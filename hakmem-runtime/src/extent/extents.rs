@@ -8,6 +8,7 @@ use super::local_cache::{Cached, LocalCache};
 use super::page_store::{Owned, Taken, Wanted};
 use super::segment::{LONGEST, Record, Segment, UNIT};
 use super::shard::Shard;
+use super::unattended::Unattended;
 use crate::meta::arena;
 use crate::slab::FreeBlock;
 use crate::sys::atomic_ref::AtomicRef;
@@ -72,8 +73,10 @@ pub(crate) struct Extents {
     pub(super) caches_closed: AtomicBool,
     /// The most units that were in use when the caches did not serve a request.
     pub(super) peak: AtomicUsize,
-    /// How many dirty units may be free.
+    /// How many dirty units may be free, if somebody purges by the clock.
     pub(super) limit: usize,
+    /// How many if nobody does.
+    pub(super) unattended: Unattended,
     /// Whether segments ask for transparent huge pages.
     huge_pages: bool,
     /// When the kernel had no memory, in milliseconds: from then on each free gives all free memory back, until a segment is
@@ -83,7 +86,8 @@ pub(crate) struct Extents {
 
 /// For the rest of the runtime.
 impl Extents {
-    pub(crate) const fn new(limit: usize, huge_pages: bool) -> Extents {
+    /// `limit` in bytes. `attended`: whether a thread purges by the clock, or nobody shall.
+    pub(crate) const fn new(limit: usize, huge_pages: bool, attended: bool) -> Extents {
         Extents {
             shards: [const { AtomicRef::none() }; SHARDS],
             creation: Lock::new(()),
@@ -95,6 +99,7 @@ impl Extents {
             caches_closed: AtomicBool::new(false),
             peak: AtomicUsize::new(0),
             limit: limit / UNIT,
+            unattended: Unattended::new(attended),
             huge_pages,
             oom_since: AtomicU32::new(0),
         }
@@ -174,8 +179,7 @@ impl Extents {
     pub(crate) fn register(&self, cache: &'static LocalCache) {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         cache.number.store(number, Ordering::Relaxed);
-        let share = (self.limit / CACHED_SHARE).checked_div(number.wrapping_add(1)).unwrap_or(0);
-        self.most_cached.fetch_min(share, Ordering::Relaxed);
+        self.share_caches();
         self.caches.push(cache, |next| cache.next.set(next));
     }
 
@@ -265,6 +269,29 @@ impl Extents {
         if self.caches_closed.load(Ordering::Relaxed) { 0 } else { self.most_cached.load(Ordering::Relaxed) }
     }
 
+    /// Notes that a thread of this process purges by the clock.
+    pub(crate) fn attend(&self) {
+        if self.unattended.end() {
+            self.share_caches();
+        }
+    }
+
+    /// Notes that units are touched which were not resident.
+    #[inline]
+    pub(super) fn note_touched(&self) {
+        if self.unattended.weigh_if_due(self.limit) {
+            self.share_caches();
+        }
+    }
+
+    /// Divides between the threads what they may cache.
+    #[cold]
+    fn share_caches(&self) {
+        let most = (self.limit / CACHED_SHARE).min(self.unattended.limit(0));
+        let share = most.checked_div(self.count.load(Ordering::Relaxed)).unwrap_or(most);
+        self.most_cached.store(share, Ordering::Relaxed);
+    }
+
     pub(super) fn is_oom(&self) -> bool {
         self.oom_since.load(Ordering::Relaxed) != 0
     }
@@ -342,6 +369,7 @@ impl Extents {
         let excess = self.excess(wanted.length, wanted.replaced);
         if taken.dirty < wanted.length {
             self.purge_units(excess);
+            self.note_touched();
         }
         Some(taken)
     }
@@ -370,6 +398,7 @@ impl Extents {
             segment.unmap();
         }
         self.purge_units(self.excess(wanted.length, wanted.replaced));
+        self.note_touched();
         taken
     }
 

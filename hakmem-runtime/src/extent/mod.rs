@@ -10,6 +10,7 @@
 //! local_cache   the extents that a thread freed last
 //! shard         a store with its lock: threads are spread over several
 //! moves         taking a block's pages away, to put them elsewhere, and the targets that this loses
+//! unattended    how much is kept where no thread purges by the clock
 //! extents       allocation and free
 //! release       giving memory back
 //! resize        reallocation: in place, by moving pages, or by a copy
@@ -33,6 +34,7 @@ mod segment;
 mod shard;
 #[cfg(test)]
 mod store_tests;
+mod unattended;
 
 pub(crate) use extents::{Caller, Extents};
 pub(crate) use inspect::ExtentAt;

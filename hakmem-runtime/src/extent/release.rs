@@ -49,7 +49,9 @@ impl Extents {
         }
         for shard in self.shards() {
             let purge_all = || iter::from_fn(|| self.purge_oldest(shard, now, delay, usize::MAX)).sum::<usize>();
-            purge_all();
+            if purge_all() > 0 && delay > 0 {
+                self.unattended.note_aged();
+            }
             // What was locked may not be any more. It is tried again as long as that gives anything back.
             if shard.with_store(|store| store.is_retry_due(now, delay)) {
                 let retry = || shard.with_store(|store| store.retry_refused(now.wrapping_sub(delay)));
@@ -181,21 +183,27 @@ impl Extents {
         }
     }
 
-    /// How many dirty free units exceed the limit. Close to it, the caches are closed.
-    fn over_limit(&self) -> usize {
-        let dirty: usize = self.shards().map(Shard::dirty).sum();
-        let closed = dirty > self.limit - self.limit / 4 || self.is_oom();
+    /// How many dirty free units exceed the limit, and that. Close to it, the caches are closed.
+    fn over_limit(&self) -> (usize, usize) {
+        let add = |(used, dirty), shard: &Shard| (used + shard.used(), dirty + shard.dirty());
+        let (used, dirty) = self.shards().fold((0, 0), add);
+        let limit = self.limit.min(self.unattended.limit(used));
+        let closed = dirty > limit - limit / 4 || self.is_oom();
         if self.caches_closed.load(Ordering::Relaxed) != closed {
             self.caches_closed.store(closed, Ordering::Relaxed);
         }
-        dirty.saturating_sub(self.limit)
+        (dirty.saturating_sub(limit), limit)
     }
 
     /// Gives back what exceeds the limit, and a sixteenth of the limit more, so that this is not needed for every free.
     pub(super) fn purge_to_limit(&self) {
         match self.over_limit() {
-            0 => {}
-            excess => self.purge_units(excess + self.limit / 16),
+            (0, _) => {}
+            (excess, limit) => {
+                let excess = excess + limit / 16;
+                self.unattended.note_given_back(excess);
+                self.purge_units(excess);
+            }
         }
     }
 
@@ -208,7 +216,7 @@ impl Extents {
         let now = clock::now_ms();
         self.empty_idle_caches(now);
         // What was cached counts towards the limit from now on.
-        units = units.max(self.over_limit());
+        units = units.max(self.over_limit().0);
         while units > 0 {
             let with_age = |shard: &'static Shard| Some((shard.oldest_age(now)?, shard));
             let dirty = self.shards().filter(|shard| shard.dirty() > 0);

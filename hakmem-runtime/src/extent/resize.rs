@@ -225,6 +225,7 @@ impl Extents {
             let grown = shard.with_store(|store| store.extend_used(segment, end, more));
             if grown {
                 self.purge_units(self.excess(length, 0));
+                self.note_touched();
             }
             grown
         };

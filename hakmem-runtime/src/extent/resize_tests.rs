@@ -47,7 +47,7 @@ fn check(block: *mut u8) {
 #[test]
 fn blocks_move_with_their_contents_and_moves_come_back() {
     let before = moves::left();
-    let extents = Extents::new(0, false);
+    let extents = Extents::new(0, false, true);
     for in_pieces in [false, true] {
         let (first, neighbour) = (block(&extents), block(&extents));
         if in_pieces {
