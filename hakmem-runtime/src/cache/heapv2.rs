@@ -31,7 +31,8 @@ static NO_SLOT: Slot = Slot::EMPTY;
 ///
 /// While `spare` is `Some`, another thread has [shut](Layer::shut) the state: `last` is null, and a slot up to `top` that is
 /// null stands for that of `spare`. Once it is taken over, `last` is the slot before the one that was at the top: only the block
-/// of that one is left, in the first slot of `spare`, as a pop may have been about to return it. Or it was followed by one push.
+/// of that one is left, in the first slot of `spare`, as a pop may have been about to return it. A push that was under way then
+/// has its block in the next slot, of `loaded` or of `spare` (`tests/loom_magazine.rs`).
 #[repr(C)]
 #[derive(Debug)]
 pub struct HeapV2 {
@@ -290,9 +291,10 @@ impl HeapV2 {
             if now >= left && left > 0 {
                 keep(depot.slots(spare).first());
             }
-            // One was pushed.
+            // One was pushed. If the push had stored it before the slots were moved, and its top only now, it was moved, too.
             if now > left {
-                keep(slots.get(left as usize));
+                let pushed = left as usize;
+                keep(slots.get(pushed).filter(|slot| !slot.get().is_null()).or_else(|| depot.slots(spare).get(pushed)));
             }
             self.set_top(loaded.slot_of(count as u32));
         }
