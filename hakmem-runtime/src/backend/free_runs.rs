@@ -131,7 +131,8 @@ impl FreeRunBins {
     pub(super) fn take_aged(&mut self, now: u32, delay: u32, geometry: Geometry) -> Option<Aged> {
         loop {
             let superslab = self.oldest?;
-            if now.wrapping_sub(superslab.since.get()) < delay {
+            // Another thread may have freed slabs since `now` was read.
+            if (now.wrapping_sub(superslab.since.get()) as i32) < delay as i32 {
                 return None;
             }
             self.oldest = superslab.younger.get();

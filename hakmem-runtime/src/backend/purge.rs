@@ -58,7 +58,7 @@ impl Pool {
         }
     }
 
-    /// How long ago the first SuperSlab in the queue was queued.
+    /// For how long the first SuperSlab in the queue may have had dirty slabs.
     pub(crate) fn oldest(&self, now: u32) -> Option<u32> {
         let since = if self.can_purge() { self.free_runs.lock().oldest_since() } else { None };
         since.map(|since| now.wrapping_sub(since))

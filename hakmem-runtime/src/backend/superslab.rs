@@ -25,7 +25,8 @@ pub(crate) struct SuperSlab {
     /// Free slabs whose memory was touched since it was mapped or purged.
     dirty: Cell<u64>,
     run: Cell<u32>,
-    /// While it is in the purge queue: no slab has been dirty and free for longer, in milliseconds.
+    /// While it is in the purge queue: since when slabs may have been dirty and free, but for those that the kernel refused, in
+    /// milliseconds.
     pub(super) since: Cell<u32>,
     /// Whether it is in the purge queue.
     pub(super) aging: Cell<bool>,
@@ -132,17 +133,17 @@ impl SuperSlab {
 
     /// The dirty slabs that have been free for `delay` milliseconds; and since when the others have, if there are any.
     pub(super) fn aged(&'static self, now: u32, delay: u32, geometry: Geometry) -> (u64, Option<u32>) {
-        let ages =
-            bits(self.dirty.get()).map(|index| (index, now.wrapping_sub(self.slab(index, geometry).free_since())));
+        let age = |index| now.wrapping_sub(self.slab(index, geometry).free_since()) as i32;
         let (mut aged, mut others) = (0, None);
-        for (index, age) in ages {
-            if age >= delay {
+        for (index, age) in bits(self.dirty.get()).map(|index| (index, age(index))) {
+            // Negative if another thread has freed it since `now` was read.
+            if age >= delay as i32 {
                 aged |= mask(index, 1);
             } else {
                 others = others.max(Some(age));
             }
         }
-        (aged, others.map(|age| now.wrapping_sub(age)))
+        (aged, others.map(|age| now.wrapping_sub(age as u32)))
     }
 
     /// Takes dirty slabs, to be purged and returned with [`SuperSlab::put_purged`].

@@ -177,7 +177,7 @@ impl Extents {
 
     /// Adds the cache of a new thread.
     pub(crate) fn register(&self, cache: &'static LocalCache) {
-        let number = self.count.fetch_add(1, Ordering::Relaxed);
+        let number = self.count.fetch_add(1, Ordering::SeqCst);
         cache.number.store(number, Ordering::Relaxed);
         self.share_caches();
         self.caches.push(cache, |next| cache.next.set(next));
@@ -204,6 +204,8 @@ impl Extents {
         self.shards().for_each(Shard::release_after_fork);
         self.creation.release_after_fork();
         self.emptying.release_after_fork();
+        // The child may have no thread that purges.
+        self.share_caches();
     }
 }
 
@@ -276,7 +278,7 @@ impl Extents {
         }
     }
 
-    /// Notes that units are touched which were not resident.
+    /// Notes that units are taken which may not be resident.
     #[inline]
     pub(super) fn note_touched(&self) {
         if self.unattended.weigh_if_due(self.limit) {
@@ -286,10 +288,20 @@ impl Extents {
 
     /// Divides between the threads what they may cache.
     #[cold]
-    fn share_caches(&self) {
-        let most = (self.limit / CACHED_SHARE).min(self.unattended.limit(0));
-        let share = most.checked_div(self.count.load(Ordering::Relaxed)).unwrap_or(most);
-        self.most_cached.store(share, Ordering::Relaxed);
+    pub(super) fn share_caches(&self) {
+        let share = || {
+            let most = (self.limit / CACHED_SHARE).min(self.unattended.limit(0));
+            most.checked_div(self.count.load(Ordering::SeqCst)).unwrap_or(most)
+        };
+        // Until no other thread has changed what it depends on meanwhile.
+        let mut now = share();
+        loop {
+            self.most_cached.store(now, Ordering::SeqCst);
+            match share() {
+                again if again == now => return,
+                again => now = again,
+            }
+        }
     }
 
     pub(super) fn is_oom(&self) -> bool {

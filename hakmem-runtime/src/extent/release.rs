@@ -41,7 +41,7 @@ impl Extents {
         self.regain(id, now);
         // What another thread has taken out of a cache at this moment is in no shard yet.
         self.empty_caches_alone(&self.emptying.lock(), now, true);
-        self.purge_to_limit();
+        self.purge_units(self.over_limit().0);
         if delay > 0 && self.is_oom() && now.wrapping_sub(self.oom_since.load(Ordering::Relaxed)) as i32 >= delay as i32
         {
             // By now the system may have memory again.
@@ -49,8 +49,10 @@ impl Extents {
         }
         for shard in self.shards() {
             let purge_all = || iter::from_fn(|| self.purge_oldest(shard, now, delay, usize::MAX)).sum::<usize>();
-            if purge_all() > 0 && delay > 0 {
-                self.unattended.note_aged();
+            let aged = purge_all();
+            if aged > 0 && delay > 0 {
+                self.unattended.note_aged(aged);
+                self.share_caches();
             }
             // What was locked may not be any more. It is tried again as long as that gives anything back.
             if shard.with_store(|store| store.is_retry_due(now, delay)) {

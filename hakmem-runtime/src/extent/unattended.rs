@@ -15,6 +15,9 @@ const NS_PER_UNIT: usize = 500;
 /// More is kept when that costs more than this fraction (3 %) of the time.
 const WORTH: usize = 32;
 
+/// It is not decided sooner than after so many milliseconds: the clock may be four wrong, and a burst is no habit.
+const WINDOW_MS: u32 = 20;
+
 /// The state of that.
 #[derive(Debug)]
 pub(super) struct Unattended {
@@ -69,8 +72,8 @@ impl Unattended {
         }
     }
 
-    /// Units are touched which were not resident: keeps more from now on, if too many were given back for the time that has
-    /// passed since this was last decided. `limit` is how many may be kept at most. `true`: more are.
+    /// Units are taken which may not be resident: keeps more from now on, if too many were given back for the time that has
+    /// passed since this was last decided. `limit` is how many may be kept at most. `true`: it was too much.
     #[inline]
     pub(super) fn weigh_if_due(&self, limit: usize) -> bool {
         self.given_back.load(Ordering::Relaxed) > 0 && self.weigh(clock::now_ms(), limit)
@@ -79,8 +82,12 @@ impl Unattended {
     #[cold]
     #[inline(never)]
     fn weigh(&self, now: u32, limit: usize) -> bool {
-        let given_back = self.given_back.swap(0, Ordering::Relaxed);
-        let passed = now.wrapping_sub(self.since.swap(now, Ordering::Relaxed)) as usize;
+        let passed = now.wrapping_sub(self.since.load(Ordering::Relaxed));
+        if passed < WINDOW_MS {
+            return false;
+        }
+        self.since.store(now, Ordering::Relaxed);
+        let (given_back, passed) = (self.given_back.swap(0, Ordering::Relaxed), passed as usize);
         let most = self.most.load(Ordering::Relaxed);
         let too_much = given_back.saturating_mul(NS_PER_UNIT * WORTH) > passed.saturating_mul(1_000_000);
         let more = most.saturating_add(given_back.max(most)).min(limit);
@@ -90,9 +97,9 @@ impl Unattended {
         too_much
     }
 
-    /// Notes that memory was kept for the purge delay and not used.
-    pub(super) fn note_aged(&self) {
-        self.most.store(ALONE, Ordering::Relaxed);
+    /// Notes that so many units were kept for the purge delay and not used.
+    pub(super) fn note_aged(&self, units: usize) {
+        self.most.store(self.most.load(Ordering::Relaxed).saturating_sub(units).max(ALONE), Ordering::Relaxed);
     }
 }
 
@@ -116,9 +123,12 @@ mod tests {
         unattended.weigh(9100, LIMIT);
         assert_eq!((unattended.limit(0), unattended.limit(6 * ALONE)), (5 * ALONE, 6 * ALONE));
         unattended.note_given_back(20 * ALONE);
-        assert!(unattended.weigh(9101, LIMIT));
+        assert!(!unattended.weigh(9101, LIMIT), "too soon to tell");
+        assert!(unattended.weigh(9120, LIMIT));
         assert_eq!(unattended.limit(0), LIMIT);
-        unattended.note_aged();
+        unattended.note_aged(6 * ALONE);
+        assert_eq!(unattended.limit(0), LIMIT - 6 * ALONE);
+        unattended.note_aged(LIMIT);
         assert_eq!(unattended.limit(0), ALONE);
     }
 

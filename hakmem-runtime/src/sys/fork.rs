@@ -5,7 +5,7 @@
 //! rest of the runtime nests them:
 //!
 //! ```text
-//! workers' rounds → the C library's list of streams → list of hooks → each hook, newest first (an allocator: keeper → idle heaps → extents → pool) → arena
+//! the C library's list of streams → workers' rounds → list of hooks → each hook, newest first (an allocator: keeper → idle heaps → extents → pool) → arena
 //! ```
 //!
 //! The arena comes last because it is registered first, before any allocator.
@@ -131,12 +131,12 @@ pub(crate) struct EarlyHook {
 /// Who has an [`EarlyHook`], in the order in which they are called before a fork.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Early {
+    /// C's `malloc` (`c/streams.rs`).
+    Streams,
     /// Programs with background threads (`worker.rs`): it waits until each of these is between two rounds of work. It cannot be
     /// a `ForkHook`: a round may register one, by the first use of an allocator. If the fork held the list and then waited for
     /// that round, they would deadlock.
     Workers,
-    /// C's `malloc` (`c/streams.rs`).
-    Streams,
 }
 
 static EARLY: [AtomicRef<EarlyHook>; 2] = [const { AtomicRef::none() }; 2];
@@ -192,11 +192,11 @@ pub(crate) fn call(before: extern "C" fn(), in_parent: extern "C" fn(), in_child
 }
 
 extern "C" fn prepare() {
-    if is_single_threaded() {
-        return;
-    }
     // If a fork handler forks, everything is held already.
     let is_outermost = !HOOKS.is_held_for_fork();
+    if is_outermost && is_single_threaded() {
+        return;
+    }
     if is_outermost {
         early_hooks().for_each(|early| (early.hold)());
         HOOKS.hold_for_fork();
