@@ -9,7 +9,6 @@
 
 mod args;
 mod block;
-mod random;
 mod run;
 mod specs;
 mod threads;
@@ -19,6 +18,8 @@ mod work;
 mod faults;
 #[path = "../../tests/common/kernel.rs"]
 mod kernel;
+#[path = "../../tests/common/random.rs"]
+mod random;
 #[path = "../../tests/common/resident.rs"]
 mod resident;
 

@@ -75,7 +75,7 @@ struct Worker<'a, A: Subject> {
 
 /// The life of a thread. It ends after a time, or at the stop; what it holds it frees, or leaves to others.
 pub(crate) fn work<A: Subject>(shared: &Shared<A>, seed: u64) {
-    let mut random = Random::new(seed);
+    let mut random = Random::new(seed.wrapping_add(1));
     let life = Duration::from_millis(10 << random.below(9));
     let start = Instant::now();
     let mut worker = Worker { shared, random, held: Vec::with_capacity(HELD + BURST), bytes: 0 };

@@ -192,12 +192,16 @@ fn is_ours(name: &str) -> bool {
 /// What is called where a program panics: not because a function that C calls must not unwind, as the compiler assumes that
 /// one behind a pointer may.
 fn is_panic(name: &str) -> bool {
-    let starts =
-        ["core::panicking::", "core::option::unwrap_failed", "core::option::expect_failed", "core::slice::index::"];
-    (starts.iter().any(|start| name.starts_with(start)) && !name.contains("panic_cannot_unwind"))
-        || ["core::result::unwrap_failed", "core::cell::panic_already", "alloc::alloc::handle_alloc_error"]
-            .iter()
-            .any(|start| name.starts_with(start))
+    let starts = [
+        "core::panicking::",
+        "core::option::unwrap_failed",
+        "core::option::expect_failed",
+        "core::result::unwrap_failed",
+        "core::cell::panic_already",
+        "core::slice::index::",
+        "alloc::alloc::handle_alloc_error",
+    ];
+    starts.iter().any(|start| name.starts_with(start)) && !name.contains("panic_cannot_unwind")
 }
 
 /// A panic allocates, and takes the lock of standard error: in the allocator it would be another fault.
